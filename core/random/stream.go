@@ -1,0 +1,49 @@
+package random
+
+import "math/rand/v2"
+
+// Purposes of the streams of a run.
+const (
+	Arrivals  = "arrivals"  // when and where tasks come in, and of which type
+	Demand    = "demand"    // how long they execute, and their deadlines
+	Network   = "network"   // latency, jitter, loss
+	Algorithm = "algorithm" // what View.Rand gives to a scheduler
+	Learner   = "learner"   // exploration
+	Faults    = "faults"    // crashes and cold starts
+	Topology  = "topology"  // random graphs
+)
+
+// Stream returns the stream of a purpose and a node in one replication of an experiment. Equal keys give equal
+// streams, different keys independent ones. Where a purpose has one stream for all nodes, node is 0.
+func Stream(seed uint64, replication int, purpose string, node int) *rand.PCG {
+	a, b := key(seed, replication, purpose, node)
+	return rand.NewPCG(a, b)
+}
+
+// Key hashes a stream's key and one more number into 64 bits: for values that must not depend on the order in which
+// they are drawn.
+func Key(seed uint64, replication int, purpose string, node int, item uint64) uint64 {
+	a, b := key(seed, replication, purpose, node)
+	return mix(a ^ mix(b+item))
+}
+
+func key(seed uint64, replication int, purpose string, node int) (a, b uint64) {
+	const prime = 1099511628211
+	h := uint64(14695981039346656037) // FNV-1a
+	for i := range len(purpose) {
+		h = (h ^ uint64(purpose[i])) * prime
+	}
+	for _, w := range [...]uint64{seed, uint64(replication), uint64(node)} {
+		h = mix(h + golden + w)
+	}
+	return mix(h + golden), mix(h ^ golden)
+}
+
+const golden = 0x9e3779b97f4a7c15
+
+// mix is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, variant 13 of Stafford): a bijection.
+func mix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
