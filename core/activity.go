@@ -1,0 +1,335 @@
+package core
+
+import (
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+)
+
+// activity is a piece of an algorithm that runs on a coroutine: a decision, a Start, a Changed. It is the Env that
+// the algorithm sees. Activities are pooled with their coroutine and their buffers.
+type activity struct {
+	eng  *Engine
+	node *Node
+	task *Task // activitySchedule
+
+	kind      activityKind
+	suspended bool
+	ended     bool
+	dead      bool // its node crashed: the call that suspended it panics with errDead
+	slot      uint32
+	gen       uint32 // of the token of the current wait
+	missing   int32  // answers still to come
+	afterlife int32  // suspensions while dead
+	wait      waitKind
+	asking    bool // the answers that it waits for are an Ask's
+	since     Time
+	verdict   Verdict
+
+	replies []Reply
+	nb      neighbours
+	action  Action
+	err     error
+	count   int
+	one     [1]NodeID
+
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
+}
+
+type activityKind uint8
+
+const (
+	activitySchedule activityKind = iota
+	activityStart
+	activityChanged
+)
+
+type waitKind uint8
+
+const (
+	waitSleep waitKind = iota
+	waitReplies
+	waitHandover
+	waitAction
+)
+
+// errDead unwinds an activity whose node crashed.
+type errDead struct{}
+
+const maxAfterlife = 1000
+
+// begin takes an idle activity, or makes one.
+func (e *Engine) begin(n *Node, kind activityKind, t *Task) *activity {
+	var a *activity
+	if k := len(e.idle); k > 0 {
+		a = e.idle[k-1]
+		e.idle = e.idle[:k-1]
+	} else {
+		a = &activity{eng: e, slot: uint32(len(e.activities))}
+		a.nb.view = a
+		a.next, a.stop = iter.Pull(a.loop)
+		e.activities = append(e.activities, a)
+	}
+	a.node, a.kind, a.task, a.ended, a.dead = n, kind, t, false, false
+	return a
+}
+
+// run starts or resumes a, and carries out what it decided once it has ended.
+func (e *Engine) run(a *activity) {
+	n := a.node
+	e.source.pcg = &n.rng
+	a.suspended = false
+	a.next()
+	if !a.ended {
+		return
+	}
+	// Idle again before the verdict is carried out: that may begin the next activity.
+	e.idle = append(e.idle, a)
+	switch {
+	case a.dead:
+	case a.kind == activitySchedule:
+		v := a.verdict
+		n.decided(a.task, &v)
+	case a.kind == activityChanged:
+		n.x.watching = false
+	}
+}
+
+// loop is the body of the coroutine: one activity after the other.
+func (a *activity) loop(yield func(struct{}) bool) {
+	a.yield = yield
+	for a.serve() {
+	}
+}
+
+// serve calls the algorithm until it panics; then the caller begins anew. It returns false when the engine closes.
+// A panic becomes a Fault; so does runtime.Goexit, which then ends the driver's goroutine too.
+func (a *activity) serve() (more bool) {
+	closing := false
+	defer func() {
+		if closing {
+			return
+		}
+		a.failed(recover())
+		a.ended = true
+		more = a.yield(struct{}{})
+	}()
+	for {
+		s := a.node.scheduler()
+		switch a.kind {
+		case activitySchedule:
+			a.verdict = s.Schedule(a, a.task)
+		case activityStart:
+			s.(Starter).Start(a)
+		case activityChanged:
+			s.(Watcher).Changed(a)
+		}
+		a.ended = true
+		if !a.yield(struct{}{}) {
+			closing = true
+			return false
+		}
+	}
+}
+
+// failed reports what an activity panicked with; nil: it called runtime.Goexit.
+func (a *activity) failed(cause any) {
+	a.verdict = Verdict{}
+	if _, ok := cause.(errDead); ok {
+		return
+	}
+	f := &Fault{Node: a.node.id, Now: a.eng.now, Cause: cause, Stack: debug.Stack()}
+	if cause == nil {
+		f.Cause = "the algorithm called runtime.Goexit (testing's FailNow and SkipNow do)"
+	}
+	if a.kind == activitySchedule {
+		f.Task = a.task.ID
+	}
+	a.eng.host.Fault(f)
+}
+
+// suspend gives control back to the driver until something resumes the activity.
+func (a *activity) suspend(w waitKind) {
+	if a.next == nil {
+		panic("core: Observe and Receive may not suspend: they were given a View")
+	}
+	a.wait = w
+	for {
+		if a.dead {
+			a.afterlife++
+			if a.afterlife > maxAfterlife {
+				a.eng.host.Fault(&Fault{Node: a.node.id, Now: a.eng.now,
+					Cause: "the algorithm recovers from the crash of its node and goes on"})
+			}
+			panic(errDead{})
+		}
+		a.suspended = true
+		a.since = a.eng.now
+		if !a.yield(struct{}{}) {
+			a.dead = true
+			continue
+		}
+		if !a.dead {
+			return
+		}
+	}
+}
+
+// token names the wait that is about to begin.
+func (a *activity) token() Token {
+	a.gen++
+	return Token(a.slot)<<32 | Token(a.gen)
+}
+
+func (a *activity) close() {
+	if a.stop != nil {
+		a.stop()
+	}
+}
+
+// The View.
+
+func (a *activity) Now() Time        { return a.eng.now }
+func (a *activity) Rand() *rand.Rand { return a.eng.rand }
+func (a *activity) Self() NodeID     { return a.node.id }
+func (a *activity) Load() Load       { return a.node.load() }
+
+func (a *activity) LoadOf(t TaskType) (running, queued int) { return a.node.loadOf(t) }
+
+func (a *activity) MeanService(t TaskType) time.Duration {
+	if m := a.node.cfg.MeanService; int(t) < len(m) {
+		return m[t]
+	}
+	return 0
+}
+
+func (a *activity) Neighbours() Neighbours { return &a.nb }
+
+func (a *activity) Cloud() (NodeID, bool) {
+	c := a.eng.topo.Cloud
+	return c, c != NoNode && c != a.node.id
+}
+
+func (a *activity) Heard(p NodeID) (Load, Time, bool) { return a.node.heard(p) }
+
+func (a *activity) Tell(p NodeID, note Note) {
+	m := a.eng.message(MsgTell, a.node, p)
+	m.Note = note
+	a.eng.host.Send(m)
+}
+
+// The rest of the Env.
+
+func (a *activity) Probe(peers ...NodeID) []Reply { return a.question(MsgProbe, Note{}, peers) }
+
+func (a *activity) Ask(note Note, peers ...NodeID) []Reply { return a.question(MsgAsk, note, peers) }
+
+// question sends one message per peer and waits for all the answers.
+func (a *activity) question(kind MsgKind, note Note, peers []NodeID) []Reply {
+	e, n := a.eng, a.node
+	if cap(a.replies) < len(peers) {
+		a.replies = make([]Reply, len(peers))
+	}
+	rs := a.replies[:len(peers)]
+	a.replies = rs
+	if len(peers) == 0 {
+		return rs
+	}
+	k := a.token()
+	a.missing, a.asking = 0, kind == MsgAsk
+	for i, p := range peers {
+		rs[i] = Reply{Peer: p, Err: ErrNoAnswer}
+		if p == n.id {
+			rs[i].Err = nil
+			rs[i].Load = n.load()
+			if kind == MsgAsk {
+				rs[i].Note = n.receive(n.id, note)
+			}
+			continue
+		}
+		if !n.knows(p) {
+			rs[i].Err = fmt.Errorf("%w: %d of %d", ErrNotPeer, p, n.id)
+			continue
+		}
+		m := e.message(kind, n, p)
+		m.Token, m.Item = k, int32(i)
+		if kind == MsgAsk {
+			m.Note = note
+		}
+		a.missing++
+		e.host.Send(m)
+	}
+	if a.missing == 0 {
+		return rs
+	}
+	a.charge(int(a.missing))
+	if d := n.cfg.Forwarding.ProbeTimeout; d > 0 {
+		e.host.Arm(n.id, e.now.Add(d), k)
+	}
+	a.suspend(waitReplies)
+	return rs
+}
+
+// charge counts messages that were sent on behalf of the task.
+func (a *activity) charge(probes int) {
+	if a.kind == activitySchedule {
+		a.task.Probes += uint16(min(probes, 1<<16-1-int(a.task.Probes)))
+	}
+}
+
+// replied takes the answer to question m.Item. It reports whether it was the last one.
+func (a *activity) replied(m *Msg) bool {
+	if a.wait != waitReplies || int(m.Item) >= len(a.replies) {
+		return false
+	}
+	r := &a.replies[m.Item]
+	if r.Err == nil || r.Peer != m.From {
+		return false // a duplicate
+	}
+	r.Load, r.Err = m.Load, nil
+	if a.asking {
+		r.Note = m.Note
+	}
+	r.RTT = a.eng.now.Sub(a.since)
+	a.missing--
+	return a.missing == 0
+}
+
+func (a *activity) Pull(p NodeID, max, above int) (int, error) {
+	e, n := a.eng, a.node
+	if p == n.id || max <= 0 {
+		return 0, nil
+	}
+	if !n.knows(p) {
+		return 0, fmt.Errorf("%w: %d of %d", ErrNotPeer, p, n.id)
+	}
+	m := e.message(MsgPull, n, p)
+	k := a.token()
+	m.Token, m.Item, m.Note.Int = k, int32(above), int64(max)
+	a.count, a.err = 0, ErrNoAnswer
+	e.host.Send(m)
+	a.charge(1)
+	if d := n.cfg.Forwarding.ProbeTimeout; d > 0 {
+		e.host.Arm(n.id, e.now.Add(d), k)
+	}
+	a.suspend(waitHandover)
+	return a.count, a.err
+}
+
+func (a *activity) Sleep(d time.Duration) {
+	a.eng.host.Arm(a.node.id, a.eng.now.Add(max(0, d)), a.token())
+	a.suspend(waitSleep)
+}
+
+func (a *activity) Act(state []float64) (Action, error) {
+	act, now, err := a.eng.host.Act(a.node.id, a.token(), state)
+	if now || err != nil {
+		return act, err
+	}
+	a.suspend(waitAction)
+	return a.action, a.err
+}

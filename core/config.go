@@ -1,0 +1,97 @@
+package core
+
+import "time"
+
+// Discipline orders the waiting room.
+type Discipline uint8
+
+const (
+	FIFO             Discipline = iota // first in, first out
+	LIFO                               // last in, first out
+	ByPriority                         // lowest Task.Priority first, FIFO within a class; running tasks are not pre-empted
+	EarliestDeadline                   // earliest Task.Deadline first, FIFO among equals
+	ShortestJob                        // least Task.Demand first, FIFO among equals
+)
+
+// Fallback says what a node does when a peer refuses a forward or does not answer it.
+type Fallback uint8
+
+const (
+	FallbackExecute Fallback = iota // execute here
+	FallbackNext                    // try the next peer of the verdict, execute here when there is none left
+	FallbackFail                    // the peer's refusal, or the silence, is the task's outcome
+)
+
+// AtHopLimit says what becomes of a task that may not be forwarded any more.
+type AtHopLimit uint8
+
+const (
+	LimitExecute AtHopLimit = iota // it executes, without Schedule being called
+	LimitLose                      // it is lost
+)
+
+// Forwarding is what the engine does around every algorithm.
+type Forwarding struct {
+	MaxHops       int           // forwards of one task, at most; 0..255
+	AtLimit       AtHopLimit    //
+	OnFailure     Fallback      //
+	ProbeTimeout  time.Duration // a Probe, Ask or Pull that is not answered by then has failed
+	AnswerTimeout time.Duration // a forward that is not answered by then has failed; 0 = wait for ever
+}
+
+// Config is what the nodes of a group have in common. Nodes share the value; a node whose slots, room or scheduler
+// change gets its own copy.
+type Config struct {
+	Slots       int32   // K
+	Room        int32   // Q
+	Speed       float32 // relative to a node of speed 1
+	Discipline  Discipline
+	Abandon     bool // a waiting task leaves when its deadline has passed
+	Types       int  // task types to count apart; 0 and 1 = one
+	Forwarding  Forwarding
+	MeanService []time.Duration // by task type, on a node of speed 1; may be nil
+	// Scheduler is shared by all nodes of the group where it keeps no state between calls; a node that was given
+	// its own value (Engine.Init) uses that. Nil: every task executes where it arrives (the cloud).
+	Scheduler Scheduler
+
+	eng   *Engine
+	faces faces
+}
+
+// faces are the optional interfaces that the group's scheduler has, looked up once.
+type faces uint8
+
+const (
+	faceStarter faces = 1 << iota
+	faceWatcher
+	faceReceiver
+	faceObserver
+	faceRememberer
+)
+
+func facesOf(s Scheduler) (f faces) {
+	if _, ok := s.(Starter); ok {
+		f |= faceStarter
+	}
+	if _, ok := s.(Watcher); ok {
+		f |= faceWatcher
+	}
+	if _, ok := s.(Receiver); ok {
+		f |= faceReceiver
+	}
+	if _, ok := s.(Observer); ok {
+		f |= faceObserver
+	}
+	if _, ok := s.(Rememberer); ok {
+		f |= faceRememberer
+	}
+	return f
+}
+
+// Change is what Configure alters; nil fields stay as they are.
+type Change struct {
+	Slots     *int32
+	Room      *int32
+	Peers     *[]NodeID // ascending
+	Scheduler Scheduler // the node's own value; decisions under way end under the old one
+}

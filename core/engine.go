@@ -1,0 +1,264 @@
+package core
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// Engine is what the nodes of one loop share: the host, the table of tasks, the coroutines under their decisions,
+// and one random generator that always points at the stream of the node that is being driven. A simulation has one
+// engine for all its nodes; a real node has one for itself. An Engine is driven by one goroutine.
+type Engine struct {
+	host  Host
+	topo  *Topology
+	nodes func(NodeID) *Node // nil entries: nodes that live elsewhere
+
+	now    Time
+	rand   *rand.Rand
+	source nodeSource
+	out    Msg // scratch of send
+
+	chunks   []*[taskChunk]Task
+	freeTask *Task
+	freeTrip *trip
+	inUse    int
+	seq      uint64 // of entries into ordered waiting rooms
+
+	activities []*activity
+	idle       []*activity // last in, first out: the warmest stack first
+	passive    activity    // the View of code that may not suspend
+
+	// OnVerdict, where set, sees every decision: for traces and for replay.
+	OnVerdict func(now Time, n NodeID, t *Task, v Verdict)
+}
+
+// nodeSource is a rand.Source that draws from the stream of the node being driven.
+type nodeSource struct{ pcg *rand.PCG }
+
+func (s *nodeSource) Uint64() uint64 { return s.pcg.Uint64() }
+
+// Topology says who may forward to whom. It is shared by all nodes of an engine and never changes; a node whose
+// peers change carries its own list (Change.Peers).
+type Topology struct {
+	Nodes   int      // ids 0..Nodes-1, the cloud not counted
+	Offsets []uint32 // compressed rows of neighbours; nil: full mesh
+	Edges   []NodeID // ascending within a row
+	Cloud   NodeID   // NoNode: none
+}
+
+const taskChunk = 1024
+
+// NewEngine returns an engine over h. Its nodes are added by Engine.NewNode or, where many lie in one slice, by
+// Engine.Init.
+func NewEngine(h Host, topo *Topology) *Engine {
+	e := &Engine{host: h, topo: topo}
+	e.source.pcg = rand.NewPCG(0, 0)
+	e.rand = rand.New(&e.source)
+	e.passive.eng = e
+	e.passive.nb.view = &e.passive
+	return e
+}
+
+// Now is the instant of the last input.
+func (e *Engine) Now() Time { return e.now }
+
+// NewTask returns a task from the engine's table: Deadline Never, everything else zero or none.
+func (e *Engine) NewTask() *Task {
+	t := e.freeTask
+	if t == nil {
+		t = e.grow()
+	}
+	e.freeTask = t.next
+	e.inUse++
+	t.next, t.state, t.flags = nil, stateNew, 0
+	t.Hops, t.Copy, t.Priority, t.Type = 0, 0, 0, 0
+	t.Deadline, t.Demand = Never, 0
+	t.Timing = Timing{}
+	t.Probes, t.Retries = 0, 0
+	return t
+}
+
+func (e *Engine) grow() *Task {
+	c := new([taskChunk]Task)
+	base := len(e.chunks) * taskChunk
+	e.chunks = append(e.chunks, c)
+	for i := range c {
+		c[i].slot = uint32(base + i)
+		if i+1 < taskChunk {
+			c[i].next = &c[i+1]
+		}
+	}
+	return &c[0]
+}
+
+// Free gives a task back to the table.
+func (e *Engine) Free(t *Task) {
+	if t.state == stateFree {
+		panic("core: task freed twice")
+	}
+	if p := t.trip; p != nil {
+		p.next = e.freeTrip
+		e.freeTrip = p
+		t.trip = nil
+	}
+	t.state = stateFree
+	t.next = e.freeTask
+	e.freeTask = t
+	e.inUse--
+}
+
+// tripOf returns what t has with it on its travels, and gives it one where it has none.
+func (e *Engine) tripOf(t *Task) *trip {
+	if t.trip != nil {
+		return t.trip
+	}
+	p := e.freeTrip
+	if p == nil {
+		slab := make([]trip, taskChunk/8)
+		for i := range slab[1:] {
+			slab[i].next = &slab[i+1]
+		}
+		p = &slab[0]
+	}
+	e.freeTrip = p.next
+	p.fromToken, p.from, p.target, p.executor = 0, NoNode, NoNode, NoNode
+	p.pending, p.winner = 0, -1
+	p.targets, p.visited = p.targets[:0], p.visited[:0]
+	t.trip = p
+	return p
+}
+
+// FreeChain frees t and the tasks chained to it: what a message carried that did not arrive.
+func (e *Engine) FreeChain(t *Task) {
+	for t != nil {
+		next := t.next
+		e.Free(t)
+		t = next
+	}
+}
+
+// Tasks calls f for every task of the table that is in use, in order of slots.
+func (e *Engine) Tasks(f func(*Task)) {
+	for _, c := range e.chunks {
+		for i := range c {
+			if c[i].state != stateFree {
+				f(&c[i])
+			}
+		}
+	}
+}
+
+// InUse is the number of tasks that are not free, copies and messages included.
+func (e *Engine) InUse() int { return e.inUse }
+
+// Tokens: bit 63 tells a task's from an activity's; then 31 bits of slot and 32 of generation.
+const taskToken Token = 1 << 63
+
+func (e *Engine) tokenOf(t *Task) Token {
+	t.gen++
+	return t.Token()
+}
+
+// Executing returns the task whose execution was started under k, or nil where that is over.
+func (e *Engine) Executing(k Token) *Task {
+	if t := e.taskOf(k); t != nil && t.state == stateRunning {
+		return t
+	}
+	return nil
+}
+
+// taskOf returns the task that waits under k, or nil if k is dead.
+func (e *Engine) taskOf(k Token) *Task {
+	slot := uint32(k >> 32 & 0x7fffffff)
+	if k&taskToken == 0 || int(slot/taskChunk) >= len(e.chunks) {
+		return nil
+	}
+	t := &e.chunks[slot/taskChunk][slot%taskChunk]
+	if t.gen != uint32(k) || t.state == stateFree {
+		return nil
+	}
+	return t
+}
+
+func (e *Engine) activityOf(k Token) *activity {
+	slot := uint32(k >> 32)
+	if k&taskToken != 0 || int(slot) >= len(e.activities) {
+		return nil
+	}
+	a := e.activities[slot]
+	if a.gen != uint32(k) || !a.suspended {
+		return nil
+	}
+	return a
+}
+
+// Live reports whether something still waits under k. A host may drop timers of dead tokens.
+func (e *Engine) Live(k Token) bool {
+	if k&taskToken != 0 {
+		return e.taskOf(k) != nil
+	}
+	return e.activityOf(k) != nil
+}
+
+// message returns the engine's scratch message with its kind, its addresses and the sender's load. Note is what it
+// was: only the kinds that carry one read it.
+func (e *Engine) message(kind MsgKind, n *Node, to NodeID) *Msg {
+	m := &e.out
+	m.Kind, m.Outcome, m.Item = kind, InFlight, 0
+	m.From, m.To, m.Token, m.Task = n.id, to, 0, nil
+	m.Load = n.load()
+	return m
+}
+
+// Fault is a mistake of an algorithm.
+type Fault struct {
+	Node  NodeID
+	Task  TaskID
+	Now   Time
+	Cause any    // what it panicked with, or an error
+	Stack []byte // nil where it did not panic
+}
+
+// Error implements error.
+func (f *Fault) Error() string {
+	s := fmt.Sprintf("scheduler of node %d, task %d, at %v: %v", f.Node, f.Task, f.Now, f.Cause)
+	if f.Stack != nil {
+		s += "\n" + string(f.Stack)
+	}
+	return s
+}
+
+// Close ends every coroutine. The engine cannot be driven afterwards.
+func (e *Engine) Close() {
+	for _, a := range e.activities {
+		a.close()
+	}
+	e.activities, e.idle = nil, nil
+}
+
+// Entered counts the tasks that came from clients of the engine's nodes and have not ended: copies at peers and in
+// messages are not counted. Submitted tasks = ended ones + Entered, always.
+func (e *Engine) Entered() int {
+	count := 0
+	e.Tasks(func(t *Task) {
+		if !t.foreign() {
+			count++
+		}
+	})
+	return count
+}
+
+// Prefetch reads what the end of the execution under k will need: the task, its node, and the task that is next in
+// turn there. A host that knows several such ends ahead lets the processor fetch them from memory at the same time.
+// The result means nothing; it keeps the reads from being optimised away.
+func (e *Engine) Prefetch(k Token, n *Node) uint32 {
+	t := e.taskOf(k)
+	if t == nil {
+		return 0
+	}
+	s := uint32(t.since)
+	if h := n.head; h != nil {
+		s += uint32(h.since) + h.gen
+	}
+	return s
+}

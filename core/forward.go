@@ -1,0 +1,422 @@
+package core
+
+import (
+	"fmt"
+	"time"
+)
+
+// From the arrival of a task at a node to its end there: the decision, the forward and its fallback, the answer.
+
+// arrive takes a task in hand and has it decided, where there is something to decide.
+func (n *Node) arrive(t *Task) {
+	c := n.cfg
+	e := c.eng
+	t.Arrived, t.since, t.node = e.now, e.now, n.id
+	switch {
+	case n.down:
+		n.done(t, LostNodeDown)
+	case t.flags&flagDirect != 0 || c.Scheduler == nil && n.scheduler() == nil:
+		n.admit(t)
+	case t.Hops > 0 && int(t.Hops) >= c.Forwarding.MaxHops:
+		n.atLimit(t)
+	default:
+		t.state = stateDeciding
+		e.run(e.begin(n, activitySchedule, t))
+	}
+}
+
+// resume goes on with a suspended activity and accounts the time that it was suspended for.
+func (n *Node) resume(a *activity) {
+	e := n.cfg.eng
+	if a.kind == activitySchedule {
+		t := a.task
+		d := e.now.Sub(t.since)
+		t.since = e.now
+		if a.wait == waitReplies || a.wait == waitHandover {
+			t.Timing.Probing += d
+		} else {
+			t.Timing.Scheduling += d
+		}
+	}
+	e.run(a)
+}
+
+// decided carries out a verdict.
+func (n *Node) decided(t *Task, v *Verdict) {
+	e := n.cfg.eng
+	if e.OnVerdict != nil {
+		e.OnVerdict(e.now, n.id, t, *v)
+	}
+	if t.flags&flagCancelled != 0 {
+		n.end(t, LostClientGone)
+		return
+	}
+	t.flags |= flagDecided
+	switch v.kind {
+	case verdictExecute:
+		n.admit(t)
+	case verdictForward:
+		if len(v.peers) > 0 {
+			p := e.tripOf(t)
+			p.targets = append(p.targets[:0], v.peers...)
+		}
+		n.forward(t, v.peer)
+	case verdictReplicate:
+		n.replicate(t, v)
+	case verdictReject:
+		o := v.reason
+		if o != NoRoom {
+			o = Rejected
+		}
+		n.end(t, o)
+	default:
+		n.fault(t, "Schedule returned no verdict: return Execute, Forward, Replicate or Reject")
+	}
+}
+
+// fault reports a verdict that cannot be carried out; the task is rejected.
+func (n *Node) fault(t *Task, format string, args ...any) {
+	e := n.cfg.eng
+	e.host.Fault(&Fault{Node: n.id, Task: t.ID, Now: e.now, Cause: fmt.Sprintf(format, args...)})
+	n.end(t, Rejected)
+}
+
+func (n *Node) atLimit(t *Task) {
+	if n.cfg.Forwarding.AtLimit == LimitLose {
+		n.end(t, LostHopLimit)
+		return
+	}
+	n.admit(t)
+}
+
+// forward sends t to peer and keeps it until the answer.
+func (n *Node) forward(t *Task, peer NodeID) {
+	e := n.cfg.eng
+	switch {
+	case peer == n.id:
+		n.admit(t)
+		return
+	case !n.knows(peer):
+		n.fault(t, "Forward to node %d, which is no neighbour", peer)
+		return
+	case int(t.Hops) >= n.cfg.Forwarding.MaxHops:
+		n.atLimit(t)
+		return
+	}
+	c := n.handedOn(t, peer)
+	m := e.message(MsgForward, n, peer)
+	m.Task = c
+	e.host.Send(m)
+}
+
+// handedOn marks t as being in the hands of peer, and returns the copy that travels.
+func (n *Node) handedOn(t *Task, peer NodeID) *Task {
+	e := n.cfg.eng
+	t.state = stateForwarded
+	e.tripOf(t).target = peer
+	k := e.tokenOf(t)
+	if d := n.cfg.Forwarding.AnswerTimeout; d > 0 {
+		e.host.Arm(n.id, e.now.Add(d), k)
+	}
+	c := n.copyOf(t, k)
+	c.Hops++
+	return c
+}
+
+// copyOf returns a copy of t for another node, with what that node needs to answer. Its deadline is relative until
+// it arrives: the nodes' clocks differ.
+func (n *Node) copyOf(t *Task, k Token) *Task {
+	e := n.cfg.eng
+	c := e.NewTask()
+	c.ID, c.Demand, c.Type, c.Priority, c.Hops = t.ID, t.Demand, t.Type, t.Priority, t.Hops
+	c.Timing, c.Probes, c.Retries, c.Arrived = t.Timing, t.Probes, t.Retries, t.Arrived
+	p := e.tripOf(c)
+	p.from, p.fromToken = n.id, k
+	p.visited = append(append(p.visited, t.Visited()...), n.id)
+	if t.Deadline != Never {
+		c.Deadline = t.Deadline - e.now
+	}
+	t.since = e.now
+	return c
+}
+
+// accept takes a task that another node sent.
+func (n *Node) accept(t *Task, m *Msg) {
+	t.Timing.Forwarding += m.Transit
+	if t.Deadline != Never {
+		t.Deadline = n.cfg.eng.now.Add(time.Duration(t.Deadline) - m.Transit)
+	}
+	if t.flags&flagReplica != 0 {
+		x := n.more()
+		x.replicas = append(x.replicas, t)
+	}
+	n.arrive(t)
+}
+
+// answered ends the wait for a forwarded or replicated task; c is the copy that comes back.
+func (n *Node) answered(k Token, c *Task, o Outcome) {
+	e := n.cfg.eng
+	t := e.taskOf(k)
+	if t == nil || t.node != n.id || t.state != stateForwarded && t.state != stateReplicated {
+		e.Free(c) // too late, or twice
+		return
+	}
+	if t.state == stateReplicated {
+		n.replicaEnded(t, c, o)
+		return
+	}
+	e.host.Disarm(n.id, k)
+	t.gen++
+	t.state = stateNew
+	n.merge(t, c, o)
+	e.Free(c)
+	switch o {
+	case NoRoom, Rejected, LostHopLimit, LostNodeDown:
+		n.fallback(t, o)
+	default:
+		n.end(t, o)
+	}
+}
+
+// merge takes over what c says about the time since t was handed on. What its node did not account for was the way
+// there and back: Forwarding has the way there as the peer knows it, Returning the rest.
+func (n *Node) merge(t, c *Task, o Outcome) {
+	elapsed := n.cfg.eng.now.Sub(t.since)
+	t.since = n.cfg.eng.now
+	t.Probes, t.Retries = c.Probes, c.Retries
+	if o != Completed && o != Expired {
+		t.Timing.Forwarding += elapsed
+		return
+	}
+	rest := elapsed - (c.Timing.Total() - t.Timing.Total())
+	t.Timing = c.Timing
+	if rest < 0 { // the peer took the way there for longer than it can have been
+		t.Timing.Forwarding += rest
+		rest = 0
+	}
+	t.Timing.Returning += rest
+	t.trip.executor, t.Hops = c.Executor(), c.Hops
+	t.flags |= c.flags & (flagCold | flagRan)
+}
+
+// unanswered gives up waiting for a forwarded or replicated task.
+func (n *Node) unanswered(t *Task) {
+	e := n.cfg.eng
+	n.recall(t)
+	t.Timing.Forwarding += e.now.Sub(t.since)
+	t.since = e.now
+	t.state = stateNew
+	n.fallback(t, LostNoAnswer)
+}
+
+// fallback is what a node does when a peer refused its task or did not answer.
+func (n *Node) fallback(t *Task, o Outcome) {
+	t.Retries++
+	switch f := &n.cfg.Forwarding; {
+	case f.OnFailure == FallbackFail:
+		n.end(t, o)
+	case f.OnFailure == FallbackNext && len(t.trip.targets) > 0:
+		list := t.trip.targets
+		p := list[0]
+		t.trip.targets = append(list[:0], list[1:]...)
+		n.forward(t, p)
+	default:
+		n.admit(t)
+	}
+}
+
+// end is the end of a task at this node: the outcome goes to the client or, with the task, back to the forwarder.
+func (n *Node) end(t *Task, o Outcome) {
+	if !t.foreign() {
+		n.done(t, o)
+		return
+	}
+	if t.flags&flagReplica != 0 {
+		n.forgetReplica(t)
+	}
+	n.observe(t, o)
+	t.state = stateNew
+	if t.trip.from == n.id {
+		n.answered(t.trip.fromToken, t, o)
+		return
+	}
+	e := n.cfg.eng
+	m := e.message(MsgAnswer, n, t.trip.from)
+	m.Token, m.Outcome, m.Task = t.trip.fromToken, o, t
+	e.host.Send(m)
+}
+
+// done hands the outcome to the host and gives the task back.
+func (n *Node) done(t *Task, o Outcome) {
+	n.observe(t, o)
+	e := n.cfg.eng
+	e.host.Done(n.id, t, o)
+	e.Free(t)
+}
+
+func (n *Node) observe(t *Task, o Outcome) {
+	if n.cfg.faces&faceObserver != 0 && t.flags&flagDecided != 0 && !n.down {
+		n.scheduler().(Observer).Observe(n.view(), t, o)
+	}
+}
+
+// abandon ends a task of this node's own clients whatever it is doing.
+func (n *Node) abandon(t *Task, o Outcome) {
+	if n.withdraw(t) {
+		n.end(t, o)
+		n.drain()
+	}
+}
+
+// withdraw stops whatever is being done for t. It returns false where a decision must end first.
+func (n *Node) withdraw(t *Task) bool {
+	e := n.cfg.eng
+	switch t.state {
+	case stateDeciding:
+		t.flags |= flagCancelled
+		return false
+	case stateWaiting:
+		n.unqueue(t)
+	case stateRunning:
+		e.host.Stop(n.id, t)
+		t.Timing.Executing += e.now.Sub(t.since)
+		n.running--
+		n.count(t.Type, -1, 0)
+	case stateForwarded, stateReplicated:
+		n.recall(t)
+	}
+	t.state = stateNew
+	return true
+}
+
+// recall tells the peers that have t, or its replicas, that it is not wanted any more. Answers still under way are
+// dropped.
+func (n *Node) recall(t *Task) {
+	k := t.Token()
+	n.cfg.eng.host.Disarm(n.id, k)
+	if t.state == stateReplicated {
+		n.cancelOthers(t, k, -1)
+	} else {
+		n.cancelAt(t.trip.target, k, wholeTask)
+	}
+	t.gen++
+}
+
+// cancelAt tells the node p to drop the copy that it got under k.
+func (n *Node) cancelAt(p NodeID, k Token, copy int32) {
+	e := n.cfg.eng
+	m := e.message(MsgCancel, n, p)
+	m.Token, m.Item = k, copy
+	if p == n.id {
+		n.cancelCopy(m)
+		return
+	}
+	e.host.Send(m)
+}
+
+// cancelCopy drops a copy that this node holds for another one.
+func (n *Node) cancelCopy(m *Msg) {
+	from, k, item := m.From, m.Token, m.Item
+	t := n.copyUnder(from, k, item)
+	if t == nil {
+		return // it has ended, or never came
+	}
+	if t.flags&flagReplica != 0 {
+		n.forgetReplica(t)
+	}
+	if n.withdraw(t) {
+		n.cfg.eng.Free(t)
+		n.drain()
+	}
+}
+
+// wholeTask is the Item of a MsgCancel that means a forward, not a replica.
+const wholeTask = -1
+
+// copyUnder finds the copy of a task by what its forwarder knows it by. Cancelled replicas are everyday business and
+// have a list of their own; a forward that was not answered in time is not, and costs a walk over the tasks.
+func (n *Node) copyUnder(from NodeID, k Token, item int32) *Task {
+	if n.x != nil && item != wholeTask {
+		for _, t := range n.x.replicas {
+			if t.trip.fromToken == k && t.trip.from == from && int32(t.Copy) == item {
+				return t
+			}
+		}
+	}
+	if item != wholeTask {
+		return nil
+	}
+	var found *Task
+	n.cfg.eng.Tasks(func(t *Task) {
+		if t.node == n.id && t.state > stateNew && t.foreign() && t.trip.from == from && t.trip.fromToken == k {
+			found = t
+		}
+	})
+	return found
+}
+
+// Pull.
+
+// handOver gives waiting tasks to the node that asks for them, the next in turn first, and answers with their chain.
+func (n *Node) handOver(m *Msg) {
+	e := n.cfg.eng
+	thief, k, above, most := m.From, m.Token, int(m.Item), int(m.Note.Int)
+	var first, last *Task
+	for i := 0; i < most && int(n.running)+int(n.queued) > above; i++ {
+		t := n.movable()
+		if t == nil {
+			break
+		}
+		n.unqueue(t)
+		c := n.handedOn(t, thief)
+		c.flags |= flagDirect
+		if last == nil {
+			first = c
+		} else {
+			last.next = c
+		}
+		last = c
+	}
+	r := e.message(MsgHandover, n, thief)
+	r.Token, r.Task = k, first
+	e.host.Send(r)
+}
+
+// movable is the waiting task next in turn that may make another hop.
+func (n *Node) movable() *Task {
+	limit := n.cfg.Forwarding.MaxHops
+	if n.cfg.Discipline <= LIFO {
+		for t := n.head; t != nil; t = t.next {
+			if int(t.Hops) < limit {
+				return t
+			}
+		}
+		return nil
+	}
+	var best waiting
+	for _, w := range n.x.heap {
+		if int(w.task.Hops) < limit && (best.task == nil || n.cfg.Discipline.before(w, best)) {
+			best = w
+		}
+	}
+	return best.task
+}
+
+// takeOver executes the tasks that a Pull brought, and resumes it.
+func (n *Node) takeOver(m *Msg) {
+	e := n.cfg.eng
+	count := 0
+	for t := m.Task; t != nil; {
+		next := t.next
+		t.next = nil
+		n.accept(t, m)
+		t = next
+		count++
+	}
+	if a := e.activityOf(m.Token); a != nil && a.wait == waitHandover {
+		a.count, a.err = count, nil
+		e.host.Disarm(n.id, m.Token)
+		n.remember(m.From, m.Load, e.now)
+		n.resume(a)
+	}
+}

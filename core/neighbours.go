@@ -1,0 +1,124 @@
+package core
+
+import "sort"
+
+// neighbours implements Neighbours for the node of an activity: computed for a full mesh, a row of the topology
+// otherwise, or the node's own list.
+type neighbours struct {
+	view   *activity
+	sample []NodeID
+}
+
+// row is the list of the node's neighbours; nil and true for a full mesh.
+func (n *Node) row() (list []NodeID, mesh bool) {
+	if n.x != nil && n.x.peers != nil {
+		return n.x.peers, false
+	}
+	topo := n.cfg.eng.topo
+	if topo.Offsets == nil {
+		return nil, true
+	}
+	if int(n.id) >= topo.Nodes {
+		return nil, false // the cloud has no neighbours
+	}
+	return topo.Edges[topo.Offsets[n.id]:topo.Offsets[n.id+1]], false
+}
+
+// knows reports whether the node may send to p: a neighbour or the cloud.
+func (n *Node) knows(p NodeID) bool {
+	topo := n.cfg.eng.topo
+	if p < 0 || p == n.id {
+		return false
+	}
+	if p == topo.Cloud {
+		return true
+	}
+	list, mesh := n.row()
+	if mesh {
+		return int(p) < topo.Nodes
+	}
+	i := sort.Search(len(list), func(i int) bool { return list[i] >= p })
+	return i < len(list) && list[i] == p
+}
+
+func (b *neighbours) Len() int {
+	list, mesh := b.view.node.row()
+	if mesh {
+		return max(0, b.view.eng.topo.Nodes-1)
+	}
+	return len(list)
+}
+
+func (b *neighbours) At(i int) NodeID {
+	n := b.view.node
+	list, mesh := n.row()
+	if !mesh {
+		return list[i]
+	}
+	if NodeID(i) >= n.id {
+		return NodeID(i + 1)
+	}
+	return NodeID(i)
+}
+
+func (b *neighbours) Sample(k int) []NodeID { return b.draw(k, 0) }
+
+func (b *neighbours) SampleAll(k int) []NodeID { return b.draw(k, 1) }
+
+// draw returns k distinct nodes of the neighbours, and of the node itself where self is 1 (its index is Len).
+func (b *neighbours) draw(k, self int) []NodeID {
+	n := b.Len() + self
+	k = max(0, min(k, n))
+	r := b.view.eng.rand
+	if cap(b.sample) < k {
+		b.sample = make([]NodeID, 0, max(8, k))
+	}
+	s := b.sample[:0]
+	switch {
+	case k == 1:
+		s = append(s, NodeID(r.IntN(n)))
+	case k > 32 && k > n/k: // Floyd's would cost k*k
+
+		s = shuffled(b.sample, n, r.IntN)
+		b.sample = s
+		s = s[:k]
+	default:
+		// Floyd's sampling (Bentley and Floyd, CACM 30(9), 1987), each new index put at a random place, so that
+		// the order is uniform too.
+		for j := n - k; j < n; j++ {
+			v := NodeID(r.IntN(j + 1))
+			for _, w := range s {
+				if w == v {
+					v = NodeID(j)
+					break
+				}
+			}
+			s = append(s, v)
+			if i := r.IntN(len(s)); i < len(s)-1 {
+				s[i], s[len(s)-1] = s[len(s)-1], s[i]
+			}
+		}
+	}
+	for i, v := range s {
+		if int(v) == n-1 && self == 1 {
+			s[i] = b.view.node.id
+		} else {
+			s[i] = b.At(int(v))
+		}
+	}
+	return s
+}
+
+// shuffled returns 0..n-1 in random order.
+func shuffled(buf []NodeID, n int, intN func(int) int) []NodeID {
+	if cap(buf) < n {
+		buf = make([]NodeID, n)
+	}
+	buf = buf[:n]
+	for i := range buf {
+		j := intN(i + 1)
+		buf[i] = buf[j]
+		buf[j] = NodeID(i)
+	}
+	return buf
+}

@@ -1,0 +1,139 @@
+package core
+
+// Redundancy: copies of one task at several nodes, of which the first to start or to complete cancels the others.
+
+// replicate sends the copies out. Each executes where it arrives, without another decision.
+func (n *Node) replicate(t *Task, v *Verdict) {
+	e := n.cfg.eng
+	if len(v.peers) == 0 || len(v.peers) > 255 {
+		n.fault(t, "Replicate to %d nodes: between 1 and 255 are possible", len(v.peers))
+		return
+	}
+	for _, p := range v.peers {
+		if p != n.id && !n.knows(p) {
+			n.fault(t, "Replicate to node %d, which is no neighbour", p)
+			return
+		}
+	}
+	if int(t.Hops) >= n.cfg.Forwarding.MaxHops {
+		n.atLimit(t)
+		return
+	}
+	t.state = stateReplicated
+	r := e.tripOf(t)
+	r.winner, r.pending = -1, int32(len(v.peers))
+	r.targets = append(r.targets[:0], v.peers...)
+	k := e.tokenOf(t)
+	if d := n.cfg.Forwarding.AnswerTimeout; d > 0 {
+		e.host.Arm(n.id, e.now.Add(d), k)
+	}
+	flags := flagReplica | flagDirect
+	if v.when == CancelOnStart {
+		flags |= flagNotifyStart
+	}
+	for i, p := range r.targets {
+		if p == n.id {
+			continue
+		}
+		c := n.replica(t, k, i, flags)
+		c.Hops++
+		m := e.message(MsgForward, n, p)
+		m.Task = c
+		e.host.Send(m)
+	}
+	// The own copies come last: one that starts at once may end the whole.
+	for i := 0; i < len(r.targets) && e.taskOf(k) == t; i++ {
+		if r.targets[i] != n.id || r.winner >= 0 {
+			continue
+		}
+		c := n.replica(t, k, i, flags)
+		if c.Deadline != Never {
+			c.Deadline += e.now
+		}
+		n.more().replicas = append(n.more().replicas, c)
+		n.arrive(c)
+	}
+}
+
+func (n *Node) replica(t *Task, k Token, i int, flags taskFlags) *Task {
+	c := n.copyOf(t, k)
+	c.Copy = uint8(i)
+	c.flags |= flags
+	return c
+}
+
+// replicaStarted takes note that copy i of the task under k began to execute: the first one wins.
+func (n *Node) replicaStarted(m *Msg) {
+	t := n.cfg.eng.taskOf(m.Token)
+	if t == nil || t.node != n.id || t.state != stateReplicated {
+		return
+	}
+	k, i := m.Token, m.Item
+	switch {
+	case t.trip.winner < 0:
+		t.trip.winner = i
+		n.cancelOthers(t, k, i)
+	case t.trip.winner != i && int(i) < len(t.trip.targets):
+		n.cancelAt(t.trip.targets[i], k, i)
+	}
+}
+
+// notifyStart tells the forwarder that replica t began to execute.
+func (n *Node) notifyStart(t *Task) {
+	e := n.cfg.eng
+	m := e.message(MsgStarted, n, t.trip.from)
+	m.Token, m.Item = t.trip.fromToken, int32(t.Copy)
+	if t.trip.from == n.id {
+		n.replicaStarted(m)
+		return
+	}
+	e.host.Send(m)
+}
+
+// replicaEnded takes the outcome of one copy.
+func (n *Node) replicaEnded(t, c *Task, o Outcome) {
+	e := n.cfg.eng
+	k, i := c.trip.fromToken, int32(c.Copy)
+	r := t.trip
+	r.pending--
+	if o != Completed && r.pending > 0 && r.winner != i {
+		e.Free(c)
+		return
+	}
+	e.host.Disarm(n.id, k)
+	if o == Completed && r.winner < 0 {
+		r.winner = i
+		n.cancelOthers(t, k, i)
+	}
+	t.gen++
+	t.state = stateNew
+	n.merge(t, c, o)
+	e.Free(c)
+	if o == Completed || o == Expired {
+		n.end(t, o)
+		return
+	}
+	r.targets = r.targets[:0]
+	n.fallback(t, o)
+}
+
+// cancelOthers drops every copy but number keep.
+func (n *Node) cancelOthers(t *Task, k Token, keep int32) {
+	for i, p := range t.trip.targets {
+		if int32(i) != keep {
+			n.cancelAt(p, k, int32(i))
+		}
+	}
+}
+
+func (n *Node) forgetReplica(t *Task) {
+	for i, u := range n.x.replicas {
+		if u == t {
+			last := len(n.x.replicas) - 1
+			n.x.replicas[i] = n.x.replicas[last]
+			n.x.replicas[last] = nil
+			n.x.replicas = n.x.replicas[:last]
+			return
+		}
+	}
+}
