@@ -4,13 +4,14 @@ import "math/rand/v2"
 
 // Purposes of the streams of a run.
 const (
-	Arrivals  = "arrivals"  // when and where tasks come in, and of which type
-	Demand    = "demand"    // how long they execute, and their deadlines
-	Network   = "network"   // latency, jitter, loss
-	Algorithm = "algorithm" // what View.Rand gives to a scheduler
-	Learner   = "learner"   // exploration
-	Faults    = "faults"    // crashes and cold starts
-	Topology  = "topology"  // random graphs
+	Arrivals    = "arrivals"    // when and where tasks come in, and of which type
+	Environment = "environment" // the states of a modulated workload
+	Demand      = "demand"      // how long they execute, and their deadlines
+	Network     = "network"     // latency, jitter, loss
+	Algorithm   = "algorithm"   // what View.Rand gives to a scheduler
+	Learner     = "learner"     // exploration
+	Faults      = "faults"      // crashes and cold starts
+	Topology    = "topology"    // random graphs
 )
 
 // Stream returns the stream of a purpose and a node in one replication of an experiment. Equal keys give equal

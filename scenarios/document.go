@@ -1,0 +1,80 @@
+package scenarios
+
+import "time"
+
+// document is a scenario file but for its sweep.
+type document struct {
+	Name         *label        `key:"name" doc:"name of the experiment; default: that of the file"`
+	Description  *text         `key:"description" doc:"what it is for"`
+	Seed         seed          `key:"seed" default:"1" doc:"of every random stream"`
+	Duration     duration      `key:"duration" over:"0" doc:"of one run, warm-up included; virtual in simulation"`
+	Warmup       portion       `key:"warmup" default:"10%" doc:"results before it are dropped; a duration or a percentage"`
+	Replications count         `key:"replications" default:"10" min:"1" max:"1000000" doc:"independent runs per point"`
+	Precision    *precisionDoc `key:"precision" doc:"more runs, until an interval is narrow enough"`
+	Cluster      clusterDoc    `key:"cluster" doc:"the nodes and the network between them"`
+	Functions    []functionDoc `key:"functions" need:"always" doc:"what the requests run"`
+	Workload     workloadDoc   `key:"workload" doc:"when and where requests arrive"`
+	Client       clientDoc     `key:"client" default:"{}" doc:"where the requests come from"`
+	Scheduler    schedulerDoc  `key:"scheduler" doc:"the algorithm, with what happens around it"`
+}
+
+type precisionDoc struct {
+	Metric       label `key:"metric" doc:"of the summary, such as latency.mean"`
+	Relative     share `key:"relative" over:"0" doc:"half-width of the interval over the estimate"`
+	Confidence   share `key:"confidence" default:"0.95" over:"0" max:"0.999999" doc:"level of the interval"`
+	Replications count `key:"max_replications" default:"1000" min:"2" max:"1000000" doc:"never more than this many"`
+}
+
+type clientDoc struct {
+	Link linkDoc `key:"link" default:"{}" doc:"between a client and the node that it calls"`
+}
+
+// resolve turns a document into the scenario of one point.
+func (doc *document) resolve(b *builder) *Scenario {
+	s := &Scenario{
+		Name:         b.name,
+		Seed:         uint64(doc.Seed),
+		Duration:     time.Duration(doc.Duration),
+		Warmup:       time.Duration(doc.Warmup.in(doc.Duration)),
+		Replications: int(doc.Replications),
+		Client:       Client{Link: doc.Client.Link.resolve(b)},
+	}
+	if doc.Name != nil {
+		s.Name = string(*doc.Name)
+	}
+	if doc.Description != nil {
+		s.Description = string(*doc.Description)
+	}
+	if s.Warmup >= s.Duration && s.Duration > 0 {
+		b.wrong(&doc.Warmup, "the warm-up of %s is not shorter than the duration of %s: nothing is left to measure, write less",
+			doc.Warmup, doc.Duration)
+	}
+	if p := doc.Precision; p != nil {
+		s.Precision = &Precision{Metric: string(p.Metric), Relative: float64(p.Relative), Confidence: float64(p.Confidence),
+			Replications: int(p.Replications)}
+		if p.Replications < doc.Replications {
+			b.wrong(&p.Replications, "at most %d replications, but %d are asked for: write %d or more", p.Replications,
+				doc.Replications, doc.Replications)
+		}
+	}
+	s.Cluster = doc.Cluster.resolve(b, s)
+	s.Functions = resolveFunctions(b, doc)
+	s.Scheduler = doc.Scheduler.resolve(b, &s.Cluster)
+	doc.checkTimeouts(b, s)
+	s.Workload = doc.Workload.resolve(b, s)
+	return s
+}
+
+// checkTimeouts refuses links that lose messages where nobody would notice.
+func (doc *document) checkTimeouts(b *builder, s *Scenario) {
+	for _, l := range []*linkDoc{&doc.Cluster.Links.linkDoc, doc.Cluster.cloudLink()} {
+		if l == nil || l.Loss == 0 {
+			continue
+		}
+		f := &s.Scheduler.Forwarding
+		if f.ProbeTimeout == 0 || f.AnswerTimeout == 0 {
+			b.wrong(&l.Loss, "messages get lost, but the scheduler waits for them for ever: "+
+				"write scheduler.probe_timeout and scheduler.answer_timeout, like 1s and 30s")
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// File is a scenario file: a scenario with a sweep over some of its keys, hence one Scenario per Point.
+type File struct {
+	name    string     // as the user wrote it
+	root    *yaml.Node // but for the sweep
+	sweep   *yaml.Node // nil: none
+	dir     fs.FS      // of the data files
+	origins []string   // of nodes from the command line; a node's Line is -1-index
+	cache   cache
+}
+
+// cache is what the points of a file have in common.
+type cache struct {
+	kept    map[string]kept   // contents of data files
+	digests map[string]digest // of data files, by path; "" where one path stands for different files
+	graphs  map[string]*graph
+}
+
+// Load reads the scenario file at path, and the data files that it names. Where there is no such file, path may be the
+// name of a scenario of the library, such as lambda-sweep or scenarios/lambda-sweep.yaml. The error is of type Problems
+// where the file could be read.
+func Load(path string) (*File, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if name, ok := inLibrary(path); ok {
+			data, err := library.ReadFile(name)
+			if err != nil {
+				return nil, err
+			}
+			return Parse(path, data, library)
+		}
+		return nil, fmt.Errorf("%w; the library has %s", err, strings.Join(Library(), ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, 16*fileLimit))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return Parse(path, data, diskDir(filepath.Dir(path)))
+}
+
+// diskDir is a directory from which paths may lead elsewhere: a user names data files as in a shell.
+type diskDir string
+
+func (d diskDir) Open(name string) (fs.File, error) {
+	if filepath.IsAbs(name) {
+		return os.Open(name)
+	}
+	return os.Open(filepath.Join(string(d), name))
+}
+
+// Parse reads a scenario from data. Its problems bear the given name; its data files are opened in dir.
+func Parse(name string, data []byte, dir fs.FS) (*File, error) {
+	root, problems := parseYAML(name, data)
+	if len(problems) > 0 {
+		return nil, problems.err()
+	}
+	f := &File{name: name, root: root, dir: dir,
+		cache: cache{kept: map[string]kept{}, digests: map[string]digest{}, graphs: map[string]*graph{}}}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if root.Content[i].Value == "sweep" {
+			if f.sweep != nil {
+				return nil, Problems{{File: name, Line: root.Content[i].Line, Column: root.Content[i].Column,
+					Message: `the key "sweep" is given twice: leave one out`}}
+			}
+			f.sweep = root.Content[i+1]
+			root.Content = append(root.Content[:i:i], root.Content[i+2:]...)
+			i -= 2
+		}
+	}
+	if _, err := f.points(false); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Name is the name of the experiment.
+func (f *File) Name() string {
+	if n := child(f.root, "name"); n != nil && labels.MatchString(n.Value) {
+		return n.Value
+	}
+	base := strings.TrimSuffix(filepath.Base(f.name), filepath.Ext(f.name))
+	base = strings.Trim(unfit.ReplaceAllString(base, "-"), "-")
+	if base == "" {
+		return "scenario"
+	}
+	return base
+}
+
+var unfit = regexp.MustCompile(`[^A-Za-z0-9_]+`)
+
+// Set gives a key of the file another value, both as in --set KEY=VALUE: a dotted key such as workload.rate or
+// functions.face-detect.deadline, and its value in YAML. A key that is swept becomes fixed; sweep.KEY=[...] sets what is
+// swept. The values are checked by Points.
+func (f *File) Set(key, value string) error {
+	origin := "--set " + short(key+"="+value)
+	v, problems := parseYAML(origin, []byte(value))
+	if len(problems) == 1 && v != nil && v.Kind != yaml.MappingNode {
+		problems = nil // any value will do here
+	}
+	if len(problems) > 0 {
+		return problems.err()
+	}
+	f.origins = append(f.origins, origin)
+	move(v, -len(f.origins), 0)
+	if key == "sweep" {
+		f.sweep = v
+		return nil
+	}
+	if swept, ok := strings.CutPrefix(key, "sweep."); ok {
+		return f.setSwept(swept, v)
+	}
+	if err := f.unsweep(key); err != nil {
+		return err
+	}
+	if err := f.assign(f.root, key, v); err != nil {
+		return Problems{{File: origin, Message: err.Error()}}
+	}
+	return nil
+}
+
+// SetDuration changes the duration of a run. A warm-up that is not a percentage is scaled along.
+func (f *File) SetDuration(d time.Duration) error {
+	var doc document
+	b := f.builder(false)
+	b.lenient = f.sweptKeys()
+	b.object(f.root, reflect.ValueOf(&doc).Elem(), "")
+	if err := f.Set("duration", duration(d).String()); err != nil {
+		return err
+	}
+	if !doc.Warmup.relative && doc.Duration > 0 {
+		scaled := duration(float64(doc.Warmup.of) * (float64(d) / float64(doc.Duration)))
+		return f.Set("warmup", scaled.String())
+	}
+	return nil
+}
+
+// builder is a decoder that resolves too: it has the data files.
+type builder struct {
+	*decoder
+	*cache
+	name    string
+	dir     fs.FS
+	connect bool // make the graphs of the topologies
+}
+
+func (f *File) builder(connect bool) *builder {
+	d := newDecoder(f.name)
+	d.origins = f.origins
+	return &builder{decoder: d, cache: &f.cache, name: f.Name(), dir: f.dir, connect: connect}
+}
+
+// resolve decodes and resolves one point.
+func (b *builder) resolve(root *yaml.Node) *Scenario {
+	var doc document
+	v := reflect.ValueOf(&doc).Elem()
+	b.note(v, root, "")
+	b.object(root, v, "")
+	return doc.resolve(b)
+}
+
+// Resolved is the scenario file with every default written out, every shorthand expanded and the digest of every data
+// file. Reading it gives the same points, and the same Resolved. It is to be called after Points.
+func (f *File) Resolved() []byte {
+	var doc document
+	b := f.builder(false)
+	b.lenient = f.sweptKeys()
+	b.object(f.root, reflect.ValueOf(&doc).Elem(), "")
+	name := label(f.Name())
+	doc.Name = &name
+	f.digest(reflect.ValueOf(&doc).Elem())
+	e := encoder{missing: b.missing}
+	n := e.object(reflect.ValueOf(&doc).Elem())
+	if s := f.encodeSweep(); s != nil {
+		n.Content = append(n.Content, textNode("sweep"), s)
+	}
+	return writeYAML(n)
+}
+
+// digest notes the digests of the data files in every source of a document.
+func (f *File) digest(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			f.digest(v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			f.digest(v.Index(i))
+		}
+	case reflect.Struct:
+		if s, ok := v.Addr().Interface().(*dataFile); ok {
+			if d := f.cache.digests[string(s.Path)]; d != "" {
+				s.SHA256 = &d
+			}
+			return
+		}
+		for _, member := range fieldsOf(v.Type()) {
+			f.digest(v.FieldByIndex(member.index))
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package scenarios
+
+import (
+	"math"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core/random"
+)
+
+type functionDoc struct {
+	Name      label            `key:"name" doc:"in tables, dotted keys, and of the deployed function"`
+	Service   distributionDoc  `key:"service" doc:"time to execute on a node of speed 1"`
+	Payload   byteCount        `key:"payload" default:"0B" doc:"travels with a request"`
+	Reply     byteCount        `key:"reply" default:"0B" doc:"travels with an answer"`
+	Deadline  *distributionDoc `key:"deadline" doc:"by when the answer is wanted, from the arrival on; default: none"`
+	Priority  count            `key:"priority" default:"0" max:"32767" doc:"0 is the most urgent class"`
+	Share     *share           `key:"share" doc:"of the workload; default: all functions alike"`
+	ColdStart *coldStartDoc    `key:"cold_start" doc:"default: instances are always warm"`
+	Replicas  choice           `key:"replicas" default:"iid" oneof:"iid same" doc:"demands of the copies of a task: independent, or the same"`
+}
+
+type coldStartDoc struct {
+	Time      distributionDoc `key:"time" doc:"to start an instance"`
+	KeepAlive duration        `key:"keep_alive" doc:"an idle instance is kept for so long"`
+}
+
+// functionLimit is what a core.TaskType can number, with room to spare.
+const functionLimit = 4096
+
+func resolveFunctions(b *builder, doc *document) []Function {
+	if len(doc.Functions) > functionLimit {
+		b.wrong(&doc.Functions, "there are %d functions: write %d at most", len(doc.Functions), functionLimit)
+		return nil
+	}
+	fs := make([]Function, len(doc.Functions))
+	seen := map[label]bool{}
+	shares, given := 0.0, 0
+	for i := range doc.Functions {
+		f := &doc.Functions[i]
+		if seen[f.Name] && b.sound(f) {
+			b.wrong(&f.Name, "two functions are called %s: give them different names", f.Name)
+		}
+		seen[f.Name] = true
+		fs[i] = f.resolve(b)
+		if f.Share != nil {
+			given++
+			shares += float64(*f.Share)
+			fs[i].Share = float64(*f.Share)
+		} else {
+			fs[i].Share = 1 / float64(len(fs))
+		}
+	}
+	switch {
+	case given == 0 || !b.sound(&doc.Functions):
+	case given < len(fs):
+		b.wrong(&doc.Functions, "%d of %d functions have a share: give one to each, or to none", given, len(fs))
+	case math.Abs(shares-1) > 1e-6:
+		b.wrong(&doc.Functions, "the shares of the functions sum to %g: write ones that sum to 1", shares)
+	}
+	return fs
+}
+
+func (f *functionDoc) resolve(b *builder) Function {
+	r := Function{
+		Name:     string(f.Name),
+		Service:  f.Service.resolve(b),
+		Payload:  int(f.Payload),
+		Reply:    int(f.Reply),
+		Priority: int(f.Priority),
+	}
+	if f.Replicas == "same" {
+		r.Replicas = ReplicasSame
+	}
+	if f.Deadline != nil {
+		d := f.Deadline.resolve(b)
+		if zero(d) && b.sound(f.Deadline) {
+			b.wrong(f.Deadline, "a deadline of 0s is missed by every task: write more, or leave the key out")
+		}
+		if c, ok := d.(random.Constant); ok {
+			r.Deadline = random.Seconds(c.Mean())
+		} else {
+			r.Deadline, r.DeadlineDist = random.Seconds(d.Mean()), d
+		}
+	}
+	if c := f.ColdStart; c != nil {
+		r.ColdStart = &ColdStart{Time: c.Time.resolve(b), KeepAlive: time.Duration(c.KeepAlive)}
+	}
+	return r
+}

@@ -1,0 +1,159 @@
+package scenarios
+
+import (
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/core/sched"
+)
+
+// Scenario is one experiment, resolved: every default filled in, every unit converted, no sweep left. Point makes
+// them from a file.
+type Scenario struct {
+	Name         string
+	Description  string
+	Seed         uint64
+	Duration     time.Duration // measured part included: warm-up + measurement
+	Warmup       time.Duration // results before it are dropped
+	Replications int
+	Precision    *Precision // nil: exactly Replications runs
+	Cluster      Cluster
+	Functions    []Function // index = core.TaskType
+	Workload     Workload
+	Client       Client
+	Scheduler    Scheduler
+}
+
+// Precision is a sequential stopping rule: replications run until the interval of Metric is narrow enough.
+type Precision struct {
+	Metric       string  // as in the summary: "latency.mean", "drop_rate", ...
+	Relative     float64 // half-width of the interval over the estimate
+	Confidence   float64 // 0.95
+	Replications int     // never more than this many
+}
+
+// Cluster is the nodes and the network between them. Nodes are numbered group by group, the cloud last.
+type Cluster struct {
+	Groups   []Group
+	Topology Topology
+	Links    Links
+	Cloud    *Cloud // nil: none
+}
+
+// Nodes is the number of nodes, the cloud not counted.
+func (c *Cluster) Nodes() int {
+	n := 0
+	for i := range c.Groups {
+		n += c.Groups[i].Nodes
+	}
+	return n
+}
+
+// Group is a number of equal nodes.
+type Group struct {
+	Name       string
+	Nodes      int
+	Slots      int     // K: tasks executing at once
+	Queue      int     // Q: places in the waiting room, 0 = none; Unlimited = no bound
+	Speed      float64 // service time = demand / speed
+	Discipline core.Discipline
+	Service    ServiceMode
+	Cores      int  // processor sharing: the slots share this many cores
+	Abandon    bool // a waiting task leaves when its deadline has passed
+	Power      Power
+}
+
+// Unlimited is the bound of a waiting room or of slots without one.
+const Unlimited = 1 << 30
+
+// ServiceMode is how the slots of a node share its processor.
+type ServiceMode uint8
+
+const (
+	DedicatedSlots   ServiceMode = iota // each slot runs at the node's speed
+	ProcessorSharing                    // n running tasks share Cores: each runs at speed * min(1, cores/n)
+	PreemptiveResume                    // one class-priority server per slot: an urgent task pre-empts and the other resumes later
+)
+
+// Power is the electrical model of a node.
+type Power struct {
+	IdleWatts     float64 // always
+	BusyWatts     float64 // more per busy slot
+	JoulesPerByte float64 // sent to peers and back
+}
+
+// Cloud is a far node without limit that an algorithm may forward to; no client calls it.
+type Cloud struct {
+	Slots int // Unlimited by default
+	Speed float64
+	Link  Link
+	Power Power
+}
+
+// Topology says which nodes are neighbours.
+type Topology struct {
+	Kind string // full-mesh, ring, line, star, grid, torus, tree, k-regular, erdos-renyi, watts-strogatz, barabasi-albert, edges
+	// Adjacency of every kind but full-mesh, in compressed rows: the neighbours of i are Edges[Offsets[i]:Offsets[i+1]], ascending.
+	Offsets []uint32
+	Edges   []core.NodeID
+}
+
+// FullMesh reports whether everybody is everybody's neighbour; there is no list then.
+func (t *Topology) FullMesh() bool { return t.Kind == "full-mesh" }
+
+// Links is the network between nodes.
+type Links struct {
+	Default  Link
+	Latency  [][]time.Duration // matrix, one way, row = from; nil: Default.Latency
+	Position [][2]float64      // coordinates in kilometres; with PerKm they give the latency; nil: none
+	PerKm    time.Duration
+}
+
+// Link is one direction of a link.
+type Link struct {
+	Latency   random.Dist // seconds, one way
+	Jitter    random.Dist // seconds, added to the latency; nil: none
+	Bandwidth float64     // bytes per second; 0 = without limit
+	Loss      float64     // probability that a message is lost
+}
+
+// Client is the link between the clients and the node of their entry.
+type Client struct {
+	Link Link // zero Latency: the client sits on the node
+}
+
+// Function is something that requests run.
+type Function struct {
+	Name         string
+	Service      random.Dist   // demand in seconds on a node of speed 1
+	Payload      int           // bytes with the request
+	Reply        int           // bytes with the answer
+	Deadline     time.Duration // relative to the arrival; 0 = none; the mean where it is drawn
+	DeadlineDist random.Dist   // seconds, where the deadline is drawn per request; nil: Deadline
+	Priority     int           // 0 is the most urgent
+	Share        float64       // of the workload's mix; the shares sum to 1
+	ColdStart    *ColdStart    // nil: instances are always warm
+	Replicas     ReplicaDemand
+}
+
+// ReplicaDemand says how the demands of the copies of one task relate.
+type ReplicaDemand uint8
+
+const (
+	ReplicasIID  ReplicaDemand = iota // independent draws, as theory assumes
+	ReplicasSame                      // the same demand on every node
+)
+
+// ColdStart is the cost of the first execution after an instance was shut down.
+type ColdStart struct {
+	Time      random.Dist   // seconds, start-up of an instance
+	KeepAlive time.Duration // an idle instance is kept for so long
+}
+
+// Scheduler is the algorithm of a point of the experiment, with what the engine does around it.
+type Scheduler struct {
+	Label      string // in tables and plots: the name with the parameters that differ within the sweep
+	Spec       sched.Spec
+	Forwarding core.Forwarding
+}
