@@ -1,0 +1,59 @@
+# `make help` lists what there is.
+
+GO   ?= go
+TOOL  = $(GO) tool -modfile=tools.mod
+PGO   = cmd/p2pfaas/default.pgo
+JOBS ?= 5000000
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## the binary, ./p2pfaas
+	$(GO) build -trimpath -o p2pfaas ./cmd/p2pfaas
+
+.PHONY: check
+check: fmt lint test ## what a change must pass: fmt, lint, test
+
+.PHONY: test
+test: ## the test command of the README
+	$(GO) test ./...
+
+.PHONY: race
+race: ## the race detector on the packages that a run goes through
+	$(GO) test -race ./core/... ./simnet/... ./results/... ./realnet/...
+
+.PHONY: fmt
+fmt: ## fails where gofmt would change something
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+
+.PHONY: lint
+lint: ## vet and staticcheck
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+.PHONY: fma
+fma: ## no fused multiply-add on arm64 in what must be equal bit for bit
+	.ci/fma core/... learner/... simnet/...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	.ci/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: validate
+validate: build ## every exact value of theory, at most 60 minutes on two cores
+	./p2pfaas validate
+
+.PHONY: bench
+bench: ## the engine against the bare loop of the same model, in turn, and the ratio
+	$(GO) run ./simnet/yardstick -jobs $(JOBS) -pgo $(PGO)
+
+.PHONY: profile
+profile: ## draw default.pgo anew
+	$(GO) test -run '^$$' -bench Engine -benchtime 8000000x -cpuprofile $(PGO) -o /dev/null ./simnet
+
+.PHONY: golden
+golden: ## rewrite the golden files and show what changed
+	$(GO) test ./... -update
+	git diff --stat

@@ -1,0 +1,130 @@
+package simnet
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"testing"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// reference is the obvious queue: a slice, sorted by time, equal times in order of entry.
+type reference struct{ items []event }
+
+func (r *reference) push(e event) {
+	i := sort.Search(len(r.items), func(i int) bool { return r.items[i].at > e.at })
+	r.items = append(r.items, event{})
+	copy(r.items[i+1:], r.items[i:])
+	r.items[i] = e
+}
+
+func (r *reference) pop(limit core.Time) (event, bool) {
+	if len(r.items) == 0 || r.items[0].at > limit {
+		return event{}, false
+	}
+	e := r.items[0]
+	r.items = r.items[1:]
+	return e, true
+}
+
+// drive plays a script against both queues. Each byte pair is an operation and its size.
+func drive(script []byte) error {
+	c, r := newCalendar(), &reference{}
+	var now core.Time
+	id := uint64(0)
+	check := func(limit core.Time) (bool, error) {
+		want, ok := r.pop(limit)
+		got := c.pop(limit)
+		if (got != nil) != ok {
+			return false, fmt.Errorf("at %v, limit %v: calendar has an event: %v, reference: %v", now, limit, got != nil, ok)
+		}
+		if !ok {
+			now = max(now, limit)
+			return false, nil
+		}
+		if got.at != want.at || got.aux != want.aux {
+			return false, fmt.Errorf("at %v: got event %d of %v, want %d of %v", now, got.aux, got.at, want.aux, want.at)
+		}
+		now = got.at
+		return true, nil
+	}
+	for len(script) >= 2 {
+		op, size := script[0], core.Time(script[1])
+		script = script[2:]
+		switch op % 8 {
+		case 0, 1, 2: // one event, at a distance of any magnitude
+			id++
+			at := now + size<<(op/8)
+			c.push(at, evTimer, 0, 0, id)
+			r.push(event{at: at, aux: id})
+		case 3: // many at one instant
+			for range size {
+				id++
+				c.push(now+5, evTimer, 0, 0, id)
+				r.push(event{at: now + 5, aux: id})
+			}
+		case 4, 5, 6:
+			for range size {
+				if ok, err := check(core.Never - 1); err != nil || !ok {
+					if err != nil {
+						return err
+					}
+					break
+				}
+			}
+		case 7:
+			if _, err := check(now + size<<(op/8)); err != nil {
+				return err
+			}
+		}
+	}
+	for {
+		if ok, err := check(core.Never - 1); err != nil || !ok {
+			return err
+		}
+	}
+}
+
+func FuzzCalendar(f *testing.F) {
+	f.Add([]byte{0, 1, 8, 2, 255, 3, 4, 2, 3, 9, 7, 4, 4, 200})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		if err := drive(script); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The hold model: a constant number of events, each popped one replaced. Long enough for many layouts.
+func TestCalendarAgainstReference(t *testing.T) {
+	for _, pending := range []int{1, 3, 100, 5000} {
+		r := rand.New(rand.NewPCG(1, uint64(pending)))
+		c, ref := newCalendar(), &reference{}
+		id := uint64(0)
+		push := func(now core.Time) {
+			id++
+			d := core.Time(r.ExpFloat64() * 1e6)
+			switch r.IntN(20) {
+			case 0:
+				d = 0
+			case 1:
+				d *= 10_000
+			case 2:
+				d = 1000
+			}
+			c.push(now+d, evTimer, 0, 0, id)
+			ref.push(event{at: now + d, aux: id})
+		}
+		for range pending {
+			push(0)
+		}
+		for range 100_000 {
+			want, _ := ref.pop(core.Never - 1)
+			got := c.pop(core.Never - 1)
+			if got == nil || got.at != want.at || got.aux != want.aux {
+				t.Fatalf("pending %d: got %+v, want %+v", pending, got, want)
+			}
+			push(want.at)
+		}
+	}
+}

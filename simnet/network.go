@@ -1,0 +1,248 @@
+package simnet
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// network carries messages between nodes: latency, jitter, transmission time and loss. Each message has the link to
+// itself; there is no queue on it. Where every link has one constant latency and nothing else, messages arrive in
+// the order in which they were sent, and a first-in first-out ring takes the place of the calendar.
+type network struct {
+	rand  *rand.Rand
+	links *scenarios.Links
+	cloud core.NodeID // NoNode: none
+	far   *scenarios.Link
+
+	uniform bool // every link: this latency, no jitter, no bandwidth, no loss
+	latency time.Duration
+	inOrder ring[flight]
+
+	late []core.Msg // messages that the calendar refers to
+	free []uint32
+	lost uint64
+}
+
+// flight is a message on its way.
+type flight struct {
+	at  core.Time
+	msg core.Msg
+}
+
+func (n *network) init(w *World) {
+	s := w.scenario
+	n.rand = rand.New(random.Stream(s.Seed, w.replication, random.Network, 0))
+	n.links = &s.Cluster.Links
+	n.cloud = core.NoNode
+	if c := s.Cluster.Cloud; c != nil {
+		n.cloud, n.far = core.NodeID(s.Cluster.Nodes()), &c.Link
+	}
+	l := &n.links.Default
+	c, constant := l.Latency.(random.Constant)
+	n.uniform = constant && l.Jitter == nil && l.Bandwidth == 0 && l.Loss == 0 && n.far == nil &&
+		n.links.Latency == nil && n.links.Position == nil
+	if n.uniform {
+		n.latency = random.Seconds(c.Mean())
+	}
+}
+
+// transit draws how long a message of so many bytes is on its way; lost where it does not arrive.
+func (n *network) transit(from, to core.NodeID, bytes int) (d time.Duration, lost bool) {
+	l := &n.links.Default
+	far := n.cloud != core.NoNode && (from == n.cloud || to == n.cloud)
+	if far {
+		l = n.far
+	}
+	if l.Loss > 0 && n.rand.Float64() < l.Loss {
+		return 0, true
+	}
+	switch {
+	case far:
+		d = random.Duration(l.Latency, n.rand)
+	case n.links.Latency != nil:
+		d = n.links.Latency[from][to]
+	case n.links.Position != nil:
+		d = n.distance(from, to)
+	default:
+		d = random.Duration(l.Latency, n.rand)
+	}
+	if l.Jitter != nil {
+		d += random.Duration(l.Jitter, n.rand)
+	}
+	if l.Bandwidth > 0 && bytes > 0 {
+		d += random.Seconds(float64(bytes) / l.Bandwidth)
+	}
+	return max(0, d), false
+}
+
+func (n *network) distance(from, to core.NodeID) time.Duration {
+	a, b := n.links.Position[from], n.links.Position[to]
+	x, y := a[0]-b[0], a[1]-b[1]
+	km := math.Sqrt(float64(x*x) + float64(y*y))
+	return random.Seconds(float64(km * n.links.PerKm.Seconds()))
+}
+
+// bytes is what a message carries beyond its header.
+func (w *World) bytes(m *core.Msg) int {
+	b := 0
+	switch m.Kind {
+	case core.MsgForward, core.MsgHandover:
+		for t := m.Task; t != nil; t = t.Next() {
+			b += w.scenario.Functions[t.Type].Payload
+		}
+	case core.MsgAnswer:
+		if m.Outcome == core.Completed {
+			b = w.scenario.Functions[m.Task.Type].Reply
+		}
+	}
+	return b
+}
+
+// Send implements core.Host.
+func (w *World) Send(m *core.Msg) {
+	n := &w.net
+	w.messages++
+	if w.sentBytes != nil {
+		w.sentBytes[m.From] += int64(w.bytes(m))
+	}
+	if n.uniform {
+		f := n.inOrder.push()
+		f.at = w.now.Add(n.latency)
+		f.msg = *m
+		f.msg.Transit = n.latency
+		if w.trace != nil {
+			w.trace.send(m, n.latency, false)
+		}
+		return
+	}
+	d, lost := n.transit(m.From, m.To, w.bytes(m))
+	if w.trace != nil {
+		w.trace.send(m, d, lost)
+	}
+	if lost {
+		n.lost++
+		w.engine.FreeChain(m.Task)
+		return
+	}
+	var i uint32
+	if k := len(n.free); k > 0 {
+		i = n.free[k-1]
+		n.free = n.free[:k-1]
+	} else {
+		i = uint32(len(n.late))
+		n.late = append(n.late, core.Msg{})
+	}
+	n.late[i] = *m
+	n.late[i].Transit = d
+	w.calendar.push(w.now.Add(d), evMessage, m.To, i, 0)
+}
+
+// lookAhead is how many messages before its own the node of a message is fetched (see World.prefetch).
+const lookAhead = 4
+
+func (w *World) deliverInOrder() {
+	r := &w.net.inOrder
+	if r.len() > lookAhead {
+		w.fetched += uint32(w.nodes[r.at(lookAhead).msg.To].ID())
+	}
+	w.deliver(&r.front().msg) // stays in place until it is dropped
+	r.drop()
+}
+
+func (w *World) deliverLate(i uint32) {
+	m := w.net.late[i]
+	w.net.late[i].Task = nil
+	w.net.free = append(w.net.free, i)
+	w.deliver(&m)
+}
+
+func (w *World) deliver(m *core.Msg) {
+	w.fold(inputDeliver, m.To, uint64(m.Token)^uint64(m.Kind)<<40)
+	if w.trace != nil {
+		w.trace.deliver(m)
+	}
+	w.nodes[m.To].Deliver(w.now, m)
+}
+
+// access is the link between the clients and their node.
+type access struct {
+	none     bool
+	link     *scenarios.Link
+	rand     *rand.Rand
+	world    *World
+	waiting  []request // requests on the way up; index = evArrive's ref
+	free     []uint32
+	inside   []request // requests that are in the cluster, by task slot
+	entering request   // the one that is being submitted
+}
+
+// request is what the client's side of a request knows.
+type request struct {
+	scenarios.Arrival
+	id       core.TaskID
+	up, down time.Duration // on the client's link
+}
+
+func (a *access) init(w *World) {
+	l := &w.scenario.Client.Link
+	c, constant := l.Latency.(random.Constant)
+	a.none = l.Latency == nil || constant && c.Mean() == 0 && l.Jitter == nil && l.Bandwidth == 0 && l.Loss == 0
+	a.link, a.world = l, w
+	a.rand = rand.New(random.Stream(w.scenario.Seed, w.replication, random.Network, -1))
+}
+
+// send draws the way up and the way back at once, so that they do not depend on the algorithm.
+func (a *access) send(x *scenarios.Arrival, id core.TaskID) {
+	w := a.world
+	f := &w.scenario.Functions[x.Type]
+	up, lostUp := a.transit(f.Payload)
+	down, lostDown := a.transit(f.Reply)
+	if lostUp || lostDown {
+		w.lostOnAccess(&request{Arrival: *x, id: id, up: up, down: down})
+		return
+	}
+	var i uint32
+	if k := len(a.free); k > 0 {
+		i = a.free[k-1]
+		a.free = a.free[:k-1]
+	} else {
+		i = uint32(len(a.waiting))
+		a.waiting = append(a.waiting, request{})
+	}
+	a.waiting[i] = request{Arrival: *x, id: id, up: up, down: down}
+	w.calendar.push(w.now.Add(up), evArrive, x.Node, i, 0)
+}
+
+func (a *access) transit(bytes int) (time.Duration, bool) {
+	l := a.link
+	lost := l.Loss > 0 && a.rand.Float64() < l.Loss
+	d := random.Duration(l.Latency, a.rand)
+	if l.Jitter != nil {
+		d += random.Duration(l.Jitter, a.rand)
+	}
+	if l.Bandwidth > 0 {
+		d += random.Seconds(float64(bytes) / l.Bandwidth)
+	}
+	return max(0, d), lost
+}
+
+// entered brings a request to its entry node.
+func (w *World) entered(i uint32) {
+	a := &w.access
+	a.free = append(a.free, i)
+	a.entering = a.waiting[i]
+	w.submit(&a.entering.Arrival, a.entering.id)
+}
+
+// enter remembers the request behind a task.
+func (a *access) enter(t *core.Task) {
+	for t.Slot() >= len(a.inside) {
+		a.inside = append(a.inside, request{})
+	}
+	a.inside[t.Slot()] = a.entering
+}

@@ -1,0 +1,333 @@
+package simnet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// World is one replication of one scenario: nodes, network and clients on one virtual clock. It is driven by one
+// goroutine.
+type World struct {
+	scenario    *scenarios.Scenario
+	replication int
+
+	engine *core.Engine
+	nodes  []core.Node
+	groups []group
+
+	now      core.Time
+	calendar *calendar
+	timeouts []timeouts
+	net      network
+	arrivals *scenarios.Arrivals
+	arrival  scenarios.Arrival // the next one, where more is true
+	more     bool
+	access   access
+
+	end      core.Time // no arrivals after it
+	warm     core.Time // requests that arrive before it are not measured
+	inFlight int
+	fetched  uint32 // see prefetch
+
+	stats
+	progress    func(jobs int) // told by how many requests the run has advanced; may be nil
+	interrupted func() bool    // asked now and then whether to give up
+	cold        *cold          // nil: instances are always warm
+	powerless   bool           // no node draws power
+	err         error
+	trace       *trace
+}
+
+// Options are what a replication does besides simulating.
+type Options struct {
+	Records int       // how many requests to record, drawn uniformly; All for every one
+	Trace   io.Writer // one line per event; nil: none
+}
+
+// All records every request.
+const All = -1
+
+// New builds the world of one replication.
+func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {
+	w := &World{scenario: s, replication: replication, calendar: newCalendar(),
+		end: core.Time(s.Duration), warm: core.Time(s.Warmup)}
+	n := s.Cluster.Nodes()
+	topo := &core.Topology{Nodes: n, Cloud: core.NoNode}
+	if !s.Cluster.Topology.FullMesh() {
+		topo.Offsets, topo.Edges = s.Cluster.Topology.Offsets, s.Cluster.Topology.Edges
+	}
+	total := n
+	if s.Cluster.Cloud != nil {
+		topo.Cloud = core.NodeID(n)
+		total++
+	}
+	w.engine = core.NewEngine(w, topo)
+	w.nodes = make([]core.Node, total)
+	w.engine.Attach(func(id core.NodeID) *core.Node { return &w.nodes[id] })
+	w.newStats(o, total)
+	if err := w.addNodes(); err != nil {
+		return nil, err
+	}
+	w.net.init(w)
+	w.access.init(w)
+	w.newTimeouts()
+	w.calendar.ahead = w.prefetch
+	if o.Trace != nil {
+		w.trace = newTrace(o.Trace, w)
+	}
+	w.arrivals = s.Arrivals(replication)
+	w.more = w.arrivals.Next(&w.arrival)
+	return w, nil
+}
+
+// addNodes makes the nodes group by group, the cloud last.
+func (w *World) addNodes() error {
+	s := w.scenario
+	mean := make([]time.Duration, len(s.Functions))
+	for i := range s.Functions {
+		mean[i] = random.Seconds(s.Functions[i].Service.Mean())
+	}
+	w.powerless = s.Cluster.Cloud == nil || s.Cluster.Cloud.Power == scenarios.Power{}
+	for i := range s.Cluster.Groups {
+		g := &s.Cluster.Groups[i]
+		w.powerless = w.powerless && g.Power == scenarios.Power{}
+		cfg := &core.Config{Slots: int32(g.Slots), Room: int32(g.Queue), Speed: float32(g.Speed),
+			Discipline: g.Discipline, Abandon: g.Abandon, Types: len(s.Functions),
+			Forwarding: s.Scheduler.Forwarding, MeanService: mean}
+		if err := w.addGroup(g.Name, g.Nodes, g.Speed, cfg, newExecutor(w, g), g.Power); err != nil {
+			return err
+		}
+	}
+	if c := s.Cluster.Cloud; c != nil {
+		cfg := &core.Config{Slots: int32(c.Slots), Speed: float32(c.Speed), Types: len(s.Functions),
+			Forwarding: s.Scheduler.Forwarding, MeanService: mean}
+		w.groups = append(w.groups, group{name: "cloud", first: core.NodeID(len(w.nodes) - 1), nodes: 1,
+			speed: c.Speed, power: c.Power, slots: c.Slots})
+		w.engine.Init(&w.nodes[len(w.nodes)-1], core.NodeID(len(w.nodes)-1), cfg, rand.PCG{}, nil)
+	}
+	return nil
+}
+
+// group is what the nodes of a group share in this world.
+type group struct {
+	name     string
+	first    core.NodeID
+	nodes    int
+	slots    int
+	speed    float64
+	power    scenarios.Power
+	executor executor // nil: dedicated slots
+	stat     nodeStat // in a large world
+}
+
+func (w *World) addGroup(name string, nodes int, speed float64, cfg *core.Config, x executor, p scenarios.Power) error {
+	spec := w.scenario.Scheduler.Spec
+	first := core.NodeID(0)
+	if k := len(w.groups); k > 0 {
+		first = w.groups[k-1].first + core.NodeID(w.groups[k-1].nodes)
+	}
+	w.groups = append(w.groups, group{name: name, first: first, nodes: nodes, slots: int(cfg.Slots), speed: speed,
+		power: p, executor: x})
+	if spec.Stateless() {
+		cfg.Scheduler = spec.New()
+	}
+	for i := range nodes {
+		id := first + core.NodeID(i)
+		var own core.Scheduler
+		if cfg.Scheduler == nil {
+			own = spec.New()
+		}
+		rng := random.Stream(w.scenario.Seed, w.replication, random.Algorithm, int(id))
+		w.engine.Init(&w.nodes[id], id, cfg, *rng, own)
+	}
+	return nil
+}
+
+// groupOf is the group of a node.
+func (w *World) groupOf(id core.NodeID) *group {
+	if len(w.groups) == 1 {
+		return &w.groups[0]
+	}
+	lo, hi := 0, len(w.groups)-1
+	for lo < hi {
+		mid := (lo + hi + 1) / 2
+		if w.groups[mid].first <= id {
+			lo = mid
+		} else {
+			hi = mid - 1
+		}
+	}
+	return &w.groups[lo]
+}
+
+// Run simulates until every request has ended, or, where they do not end, for the scenario's duration once more.
+// interrupted is asked now and then whether to give up.
+func (w *World) Run(interrupted func() bool) (*results.Replication, error) {
+	defer w.engine.Close()
+	began := time.Now()
+	for i := range w.nodes {
+		w.nodes[i].Boot(0)
+	}
+	w.calendar.push(core.Time(w.every), evSample, 0, 0, 0)
+	w.interrupted = interrupted
+	for last := w.end + w.end; w.step(last); {
+	}
+	if w.trace != nil {
+		if err := w.trace.out.Flush(); err != nil {
+			return nil, fmt.Errorf("writing the trace: %w", err)
+		}
+	}
+	w.report()
+	if errors.Is(w.err, ErrInterrupted) {
+		return nil, w.err
+	}
+	if w.err != nil {
+		return nil, fmt.Errorf("%s, replication %d, seed %d: %w", w.scenario.Name, w.replication, w.scenario.Seed, w.err)
+	}
+	return w.finish(time.Since(began))
+}
+
+// prefetch reads the tasks and nodes of the executions that end next. In a large world each is a cache miss, and
+// these misses overlap.
+func (w *World) prefetch(batch []event) {
+	for i := range batch {
+		if e := &batch[i]; e.kind == evFinish {
+			w.fetched += w.engine.Prefetch(core.Token(e.ref), &w.nodes[e.node])
+		}
+	}
+}
+
+// step processes the next event, if it is not later than last: of what is due at the same instant, first what the
+// calendar holds (executions that end), then messages, then timeouts, then arrivals; within each, first come first
+// served. It reports whether the run goes on.
+func (w *World) step(last core.Time) bool {
+	at, source := last, fromNowhere
+	if w.more {
+		at, source = min(at, w.arrival.At), fromClients
+	} else if w.inFlight == 0 || w.events&0xffff == 0 && w.stopped() {
+		return false
+	}
+	for i := range w.timeouts {
+		if q := &w.timeouts[i]; q.due <= at && w.live(q) && q.due <= at {
+			at, source = q.due, fromTimeouts+due(i)
+		}
+	}
+	if r := &w.net.inOrder; !r.empty() && r.front().at <= at {
+		at, source = r.front().at, fromMessages
+	}
+	if e := w.calendar.pop(at); e != nil {
+		w.advance(e.at)
+		w.handle(e)
+		return w.err == nil
+	}
+	w.advance(at)
+	switch source {
+	case fromClients:
+		w.arrive()
+	case fromMessages:
+		w.deliverInOrder()
+	case fromNowhere:
+		return false
+	default:
+		f := w.timeouts[source-fromTimeouts].take()
+		w.fire(f.node, f.token)
+	}
+	return w.err == nil
+}
+
+type due int
+
+const (
+	fromNowhere due = iota
+	fromClients
+	fromMessages
+	fromTimeouts // + index of the ring
+)
+
+// advance moves the clock.
+func (w *World) advance(at core.Time) {
+	w.events++
+	if at != w.now {
+		w.now, w.instant = at, 0
+		return
+	}
+	w.instant++
+	if w.instant > maxPerInstant+100*len(w.nodes) {
+		w.err = fmt.Errorf("%d events at the instant %v: does the algorithm Sleep(0) in a loop?", w.instant, at)
+	}
+}
+
+// maxPerInstant bounds the events of one instant; every node adds 100 to it.
+const maxPerInstant = 10_000_000
+
+// handle processes an event of the calendar.
+func (w *World) handle(e *event) {
+	switch e.kind {
+	case evFinish:
+		if t := w.engine.Executing(core.Token(e.aux)); t != nil {
+			w.finished(e.node, t)
+		}
+	case evMessage:
+		w.deliverLate(e.ref)
+	case evTimer:
+		w.fire(e.node, core.Token(e.aux))
+	case evService:
+		w.groupOf(e.node).executor.wake(e.node, e.aux)
+	case evSample:
+		w.sample()
+	case evArrive:
+		w.entered(e.ref)
+	}
+}
+
+func (w *World) fire(n core.NodeID, k core.Token) {
+	w.fold(inputFire, n, uint64(k))
+	if w.trace != nil && w.engine.Live(k) {
+		w.trace.fire(n, k)
+	}
+	w.nodes[n].Fire(w.now, k)
+}
+
+// arrive lets the next request leave its client.
+func (w *World) arrive() {
+	id := core.TaskID(w.jobs)
+	w.jobs++
+	w.inFlight++
+	w.bin.arrived++
+	if w.access.none {
+		w.submit(&w.arrival, id)
+	} else {
+		w.access.send(&w.arrival, id)
+	}
+	w.more = w.arrivals.Next(&w.arrival)
+	if w.more {
+		w.fetched += uint32(w.nodes[w.arrival.Node].ID())
+	}
+}
+
+// submit hands a request to its entry node.
+func (w *World) submit(a *scenarios.Arrival, id core.TaskID) {
+	t := w.engine.NewTask()
+	t.ID, t.Type, t.Demand = id, a.Type, a.Demand
+	t.Priority = int16(w.scenario.Functions[a.Type].Priority)
+	if a.Deadline > 0 {
+		t.Deadline = a.At.Add(a.Deadline)
+	}
+	w.submitted++
+	w.fold(inputSubmit, a.Node, uint64(id))
+	if w.trace != nil {
+		w.trace.submit(a.Node, t)
+	}
+	if !w.access.none {
+		w.access.enter(t)
+	}
+	w.nodes[a.Node].Submit(w.now, t)
+}
