@@ -271,8 +271,8 @@ func (w *Workload) law(s *Scenario, replication int, all []source) law {
 	case w.Process == MMPP:
 		return newModulatedLaw(s, replication)
 	}
-	l := &renewalLaw{gap: gap, scale: make([]float64, len(all)), process: w.Process, aligned: w.Aligned,
-		floor: float64(w.MinGap), begun: make([]bool, len(all))}
+	l := &renewalLaw{gap: gap, scale: make([]float64, len(all)), floor: float64(w.MinGap),
+		phases: w.Process == Deterministic && !w.Aligned}
 	i := 0
 	for g := range s.Cluster.Groups {
 		end := all[i].first + int32(s.Cluster.Groups[g].Nodes)
@@ -285,23 +285,17 @@ func (w *Workload) law(s *Scenario, replication int, all []source) law {
 
 // renewalLaw has independent gaps of one distribution.
 type renewalLaw struct {
-	gap     random.Dist
-	scale   []float64 // by source: ns per unit of gap
-	floor   float64   // ns
-	process Process
-	aligned bool
-	begun   []bool
+	gap    random.Dist
+	scale  []float64 // by source: ns per unit of gap
+	floor  float64   // ns
+	phases bool      // the first gap is a random part of one: see Workload.Aligned
 }
 
 func (l *renewalLaw) next(i int, at float64, r *rand.Rand) float64 {
 	if math.IsInf(l.scale[i], 1) {
 		return l.scale[i] // rate 0
 	}
-	if l.process == Deterministic && !l.begun[i] {
-		l.begun[i] = true
-		if l.aligned {
-			return 0
-		}
+	if l.phases && at == 0 {
 		return float64(l.scale[i] * random.Unit(r))
 	}
 	// An exponential gap that is drawn until it exceeds the floor is the floor plus an exponential.
@@ -314,10 +308,12 @@ type curveLaw struct {
 	scale  []float64 // by source: operational time of a curve per unit of gap
 	curves []*Curve
 	at     []position
+	phases bool // the first gap is a random part of one: see Workload.Aligned
 }
 
 func newCurveLaw(w *Workload, gap random.Dist, all []source) *curveLaw {
-	l := &curveLaw{gap: gap, scale: make([]float64, len(all)), curves: w.Curves, at: make([]position, len(all))}
+	l := &curveLaw{gap: gap, scale: make([]float64, len(all)), curves: w.Curves, at: make([]position, len(all)),
+		phases: w.Process == Deterministic && !w.Aligned}
 	for i := range all {
 		l.scale[i] = 1 / float64(gap.Mean()*float64(all[i].nodes))
 		l.at[i].within = l.curve(i).begun
@@ -327,12 +323,16 @@ func newCurveLaw(w *Workload, gap random.Dist, all []source) *curveLaw {
 
 func (l *curveLaw) curve(i int) *Curve { return l.curves[i%len(l.curves)] }
 
-func (l *curveLaw) next(i int, _ float64, r *rand.Rand) float64 {
+func (l *curveLaw) next(i int, at float64, r *rand.Rand) float64 {
 	c := l.curve(i)
 	if c.perTurn <= 0 {
 		return math.Inf(1)
 	}
-	return c.after(&l.at[i], float64(l.scale[i]*l.gap.Sample(r)))
+	gap := float64(l.scale[i] * l.gap.Sample(r))
+	if l.phases && at == 0 {
+		gap = float64(gap * random.Unit(r))
+	}
+	return c.after(&l.at[i], gap)
 }
 
 // modulatedLaw is a Poisson process whose rate jumps. The states have a stream of their own, so that scaling the

@@ -75,7 +75,7 @@ func (c *Curve) Rate(t core.Time) float64 {
 func (c *Curve) expected(d time.Duration) float64 {
 	u := d.Seconds() + c.start
 	turns := math.Floor(u / c.period)
-	return turns*c.perTurn + c.shape.area(u-turns*c.period) - c.begun
+	return float64(turns*c.perTurn) + c.shape.area(u-float64(turns*c.period)) - c.begun
 }
 
 // position is how far a source has come along its curve: whole periods, and expected arrivals within the current
@@ -161,7 +161,7 @@ func (s *sinusoid) invert(a float64) float64 {
 		if !(next > lo && next < hi) {
 			next = float64(0.5 * (lo + hi))
 		}
-		if abs(next-u) <= float64(1e-15*s.period) {
+		if abs(next-u) <= float64(1e-12*s.period) {
 			return next
 		}
 		u = next

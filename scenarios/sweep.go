@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/p2pfaas/p2pfaas/core/random"
 	"gopkg.in/yaml.v3"
 )
 
@@ -284,17 +285,17 @@ func (b *builder) sequence(n *yaml.Node, here string) (values []*yaml.Node) {
 			return nil
 		}
 		k = int(math.Floor((to-from)/step+1e-9)) + 1
-		at = func(i int) float64 { return from + step*float64(i) }
+		at = func(i int) float64 { return from + float64(step*float64(i)) }
 	case r.Scale == "log":
 		if from <= 0 {
 			b.wrong(&r.From, "a logarithmic range begins above 0: write more")
 			return nil
 		}
 		k = int(*r.Points)
-		at = func(i int) float64 { return from * math.Pow(to/from, float64(i)/float64(k-1)) }
+		at = func(i int) float64 { return from * random.Pow(to/from, float64(i)/float64(k-1)) }
 	default:
 		k = int(*r.Points)
-		at = func(i int) float64 { return from + (to-from)*float64(i)/float64(k-1) }
+		at = func(i int) float64 { return from + float64((to-from)*float64(i))/float64(k-1) }
 	}
 	for i := range k {
 		// Twelve digits: 0.1 + 0.2 is 0.3.

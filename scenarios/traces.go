@@ -74,7 +74,7 @@ func (doc *traceDoc) resolve(b *builder, s *Scenario, format string) *Trace {
 		t.tasksAt = keep(b, &doc.File, format, r.azure2021, args...)
 	case "azure-2019":
 		t.minutes = keep(b, &doc.File, format, r.azure2019, args...)
-		t.offset = r.from - 60*math.Floor(r.from/60)
+		t.offset = r.from - float64(60*math.Floor(r.from/60))
 	}
 	if b.sound(doc) && t.tasks(s) == 0 {
 		b.wrong(doc, "the trace has no task in this window: change from, speedup, or the duration")

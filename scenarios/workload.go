@@ -28,7 +28,7 @@ type Workload struct {
 	Rate       float64       // arrivals per second at each node
 	GroupRates []float64     // instead of Rate, arrivals per second at each node of a group; nil: Rate
 	Gap        random.Dist   // Renewal: the gaps, scaled so that their mean is 1/rate
-	Aligned    bool          // Deterministic: all nodes start at instant 0; otherwise each at a random phase
+	Aligned    bool          // Deterministic: all nodes begin together, one gap after 0; otherwise each at a random phase
 	MinGap     time.Duration // Poisson: a node's gaps below this are drawn again, which lowers the rate
 	Curves     []*Curve      // instead of Rate: the rate of node i is Curves[i % len(Curves)]
 	States     []State       // MMPP
@@ -112,12 +112,12 @@ func (s *Scenario) ExpectedTasks() float64 {
 			if i < nodes%len(w.Curves) {
 				k++
 			}
-			total += float64(k) * c.expected(s.Duration)
+			total += float64(float64(k) * c.expected(s.Duration))
 		}
 		return total
 	case w.Process == MMPP:
 		for i, share := range w.stationary() {
-			total += share * w.States[i].Rate * float64(nodes)
+			total += float64(share * w.States[i].Rate * float64(nodes))
 		}
 	default:
 		for g := range s.Cluster.Groups {
@@ -125,7 +125,7 @@ func (s *Scenario) ExpectedTasks() float64 {
 			if w.MinGap > 0 && r > 0 {
 				r = 1 / (w.MinGap.Seconds() + 1/r)
 			}
-			total += r * float64(s.Cluster.Groups[g].Nodes)
+			total += float64(r * float64(s.Cluster.Groups[g].Nodes))
 		}
 	}
 	return total * s.Duration.Seconds()
@@ -137,7 +137,7 @@ type workloadDoc struct {
 	Curve    *curveDoc        `key:"curve" for:"poisson deterministic renewal" doc:"instead of rate: one that changes with time"`
 	Gap      *distributionDoc `key:"gap" for:"renewal" need:"renewal" doc:"between requests; scaled to the rate where there is one"`
 	MinGap   *duration        `key:"min_gap" for:"poisson" doc:"a node's gaps below this are drawn again, as the first P2PFaaS did with 10ms; lowers the rate"`
-	Phase    choice           `key:"phase" for:"deterministic" default:"random" oneof:"random aligned" doc:"of the nodes: each at a time of its own, or all together from 0s"`
+	Phase    choice           `key:"phase" for:"deterministic" default:"random" oneof:"random aligned" doc:"of the nodes: each at a time of its own, or all together"`
 	States   []stateDoc       `key:"states" for:"mmpp" need:"mmpp" doc:"between which the rate of a node jumps"`
 	Trace    *traceDoc        `key:"trace" for:"replay azure-2019 azure-2021" need:"replay azure-2019 azure-2021" doc:"what was recorded"`
 }
