@@ -1,7 +1,9 @@
 package sched
 
 import (
+	"math"
 	"math/rand/v2"
+	"sort"
 
 	"github.com/p2pfaas/p2pfaas/core"
 )
@@ -43,9 +45,12 @@ func (s *scratch) drawn(env core.Env, k int, self bool) []core.NodeID {
 	return peers
 }
 
-// forward forwards to the first of n ranked replies, and names the others as alternatives.
-func (s *scratch) forward(replies []core.Reply, n int) core.Verdict {
-	if n == 1 {
+// forward gives the task to the first of n ranked replies, and names the others as alternatives.
+func (s *scratch) forward(env core.Env, replies []core.Reply, n int) core.Verdict {
+	switch {
+	case replies[0].Peer == env.Self():
+		return core.Execute()
+	case n == 1:
 		return core.Forward(replies[0].Peer)
 	}
 	peers := s.list(n)
@@ -58,11 +63,45 @@ func (s *scratch) forward(replies []core.Reply, n int) core.Verdict {
 // total is the load that a peer answered, as a score.
 func total(r *core.Reply) float64 { return float64(r.Load.Total()) }
 
+// give forwards to a peer, or executes where the peer is the node itself.
+func give(env core.Env, p core.NodeID) core.Verdict {
+	if p == env.Self() {
+		return core.Execute()
+	}
+	return core.Forward(p)
+}
+
+// neighbour reports whether p is one; the neighbours may have changed since p was heard of.
+func neighbour(nb core.Neighbours, p core.NodeID) bool {
+	i := below(nb, p)
+	return i < nb.Len() && nb.At(i) == p
+}
+
+// below counts the neighbours whose number is less than p.
+func below(nb core.Neighbours, p core.NodeID) int {
+	return sort.Search(nb.Len(), func(i int) bool { return nb.At(i) >= p })
+}
+
+// own updates the node's own load where it is among the replies: it may have changed while the peers answered.
+func own(env core.Env, replies []core.Reply) {
+	for i := range replies {
+		if replies[i].Peer == env.Self() {
+			replies[i].Load = env.Load()
+		}
+	}
+}
+
+// answered is the number that a peer's Receive answered, as a score.
+func answered(r *core.Reply) float64 { return float64(r.Note.Int) }
+
 // bound is what a score must stay below to be chosen or, with equal, not exceed.
 type bound struct {
 	score float64
 	equal bool
 }
+
+// noBound is kept by every score.
+var noBound = bound{math.Inf(1), true}
 
 // rank moves the replies of least score to the front, in ascending order, those that score alike in random order: the
 // best ones that keep the bound, at most so many. It returns their number. Peers that did not answer are passed over.

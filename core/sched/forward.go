@@ -25,9 +25,9 @@ func init() {
 	Register(Entry{
 		Name:    "ForwardScheduler",
 		Summary: "forward every task to a random peer, max_hops times",
-		Doc: "Blind load sharing: a task is passed on to a uniformly drawn neighbour until it has made max_hops hops, and " +
-			"executes where it is then. It levels the arrival rates of nodes and ignores their loads: one hop per task " +
-			"and nothing gained among equally loaded nodes.",
+		Doc: "Blind load sharing: a task is passed on to a uniformly drawn neighbour until it has made max_hops hops, " +
+			"and executes where it is then. It levels the arrival rates of nodes and ignores their loads: one hop per " +
+			"task and nothing gained among equally loaded nodes.",
 		Source:     "P2PFaaS v1 (Proietti Mattia and Beraldi, SoftwareX 21, 2023)",
 		Positional: []string{"max_hops"},
 		Stateless:  true,

@@ -27,8 +27,8 @@ func init() {
 	Register(Entry{
 		Name:    "NoScheduler",
 		Summary: "execute every task where it arrives",
-		Doc: "No cooperation: a task executes at the node that its client called, or waits there, or is refused for lack " +
-			"of room. The baseline that every other algorithm must beat; it costs no message.",
+		Doc: "No cooperation: a task executes at the node that its client called, or waits there, or is refused for " +
+			"lack of room. The baseline that every other algorithm must beat; it costs no message.",
 		Source:     "P2PFaaS v1 (Proietti Mattia and Beraldi, SoftwareX 21, 2023)",
 		Positional: []string{"loss"},
 		Bare:       true,

@@ -67,7 +67,7 @@ func (s *PowerOfNScheduler) choose(env core.Env, replies []core.Reply, own int) 
 		if n == 0 {
 			return s.stay(env)
 		}
-		return s.scratch.forward(replies, n)
+		return s.scratch.forward(env, replies, n)
 	}
 	// v1's way: one may get the task that has as much as here, but only where another has less.
 	if rank(env.Rand(), replies, 1, b, total) == 0 {
@@ -79,20 +79,21 @@ func (s *PowerOfNScheduler) choose(env core.Env, replies []core.Reply, own int) 
 		}
 		return 1
 	}
-	return s.scratch.forward(replies, rank(env.Rand(), replies, 1+maxAlternatives, bound{0, true}, one))
+	return s.scratch.forward(env, replies, rank(env.Rand(), replies, 1+maxAlternatives, bound{0, true}, one))
 }
 
 func init() {
 	Register(Entry{
 		Name:    "PowerOfNScheduler",
 		Summary: "stay below a threshold, else probe random peers and go to the least loaded if it has less than here",
-		Doc: "LL(F,T): a task that finds fewer than T tasks at its node stays; otherwise F random peers are probed and the " +
-			"least loaded gets the task if its load is strictly less than the own one. LL(1,0) is the power of two " +
-			"choices. A threshold just below the number of slots spares most of the probes at little cost in blocking when " +
-			"the load is high. It costs 2F messages whenever the threshold is reached, and one round trip before the task " +
-			"can start. P2PFaaS v1 chooses otherwise: that is pick: random-not-more-loaded with replacement and ignore_loss.",
-		Source: "Beraldi and Proietti Mattia, Power of random choices made efficient for fog computing, IEEE TCC 2020, " +
-			"10.1109/TCC.2020.2968443; P2PFaaS v1",
+		Doc: "LL(F,T): a task that finds fewer than T tasks at its node stays; otherwise F random peers are probed " +
+			"and the least loaded gets the task if its load is strictly less than the own one. LL(1,0) is the power of " +
+			"two choices. A threshold just below the number of slots spares most of the probes at little cost in " +
+			"blocking when the load is high. It costs 2F messages whenever the threshold is reached, and one round trip " +
+			"before the task can start. P2PFaaS v1 chooses otherwise: that is pick: random-not-more-loaded with " +
+			"replacement and ignore_loss.",
+		Source: "Beraldi and Proietti Mattia, Power of random choices made efficient for fog computing, IEEE TCC " +
+			"2020, 10.1109/TCC.2020.2968443; P2PFaaS v1",
 		Positional: []string{"fanout", "threshold", "loss", "max_hops"},
 		Stateless:  true,
 		New: func() core.Scheduler {

@@ -35,8 +35,9 @@ type Entry struct {
 
 // World is what an algorithm's Check may know about the cluster.
 type World struct {
-	Nodes int  // numbered from 0, the cloud not counted
-	Cloud bool // there is a cloud, with the number Nodes
+	Nodes   int  // numbered from 0, the cloud not counted
+	Cloud   bool // there is a cloud, with the number Nodes
+	MaxHops int  // forwards of one task, at most
 }
 
 // commonKeys are what every algorithm has in a scenario file: the engine's business, not the algorithm's.

@@ -16,8 +16,8 @@ func init() {
 	Register(Entry{
 		Name:    "RejectScheduler",
 		Summary: "refuse every task",
-		Doc: "Every task ends as rejected at once. It serves to drain a node, and to measure what a request costs that is " +
-			"not executed.",
+		Doc: "Every task ends as rejected at once. It serves to drain a node, and to measure what a request costs " +
+			"that is not executed.",
 		Source:     "P2PFaaS v1 (Proietti Mattia and Beraldi, SoftwareX 21, 2023)",
 		Positional: []string{},
 		Stateless:  true,

@@ -36,11 +36,11 @@ func init() {
 	Register(Entry{
 		Name:    "PowerOfNSchedulerTau",
 		Summary: "PowerOfNScheduler on the running tasks alone, deciding no earlier than tau after the arrival",
-		Doc: "PowerOfNScheduler in which the own load counts running tasks alone, and every decision with probes takes at " +
-			"least tau from the arrival of the task. It shows what acting on old answers costs: within tau the probed " +
-			"peers have changed their loads.",
-		Source: "P2PFaaS v1; compare Beraldi et al., MSWiM 2020, 10.1145/3416010.3423244, on random probing with stale " +
-			"information",
+		Doc: "PowerOfNScheduler in which the own load counts running tasks alone, and every decision with probes " +
+			"takes at least tau from the arrival of the task. It shows what acting on old answers costs: within tau the " +
+			"probed peers have changed their loads.",
+		Source: "P2PFaaS v1; compare Beraldi et al., MSWiM 2020, 10.1145/3416010.3423244, on random probing with " +
+			"stale information",
 		Positional: []string{"fanout", "threshold", "loss", "max_hops", "tau"},
 		Stateless:  true,
 		New:        func() core.Scheduler { return &PowerOfNSchedulerTau{PowerOfNScheduler: newPowerOfN()} },

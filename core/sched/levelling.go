@@ -1,0 +1,201 @@
+package sched
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// LatencyLevelling gives the tasks that arrive at a node to the node itself and to up to Routes peers, in shares that
+// move towards the faster ones until all are equally fast. A node's latency is the mean time that tasks spend there, as
+// Little's law gives it for each Period: the mean number of tasks over the rate of completions. Every Period a node
+// asks its peers for theirs, adds the round trip, and multiplies the share of each route by 1 + Step * (mean - latency)
+// / mean, the mean being that over its own traffic. Where this comes to rest, all routes in use have the same latency
+// and no other has less: a Wardrop equilibrium.
+//
+//	Period   time between two changes of the shares (default 1s); it should see many completions
+//	Step     how far the shares go towards the faster routes in one period (default 0.1)
+//	Routes   peers considered, at most (default 16)
+//	Explore  least share of all routes together, so that none is forgotten (default 0.01)
+//
+// A peer that does not answer loses its share; one that has measured nothing yet keeps it.
+//
+// Source: Proietti Mattia and Beraldi, MSWiM 2022, 10.1145/3551659.3559048; with Pietrabissa, IEEE TSC 16(5), 2023,
+// 10.1109/TSC.2023.3265883; the changes of the shares are the replicator equation (Taylor and Jonker, Math. Biosci. 40,
+// 1978); Wardrop, Proc. ICE 1(3), 1952.
+type LatencyLevelling struct {
+	Period  time.Duration `param:"period" min:"1us" doc:"time between two changes of the shares"`
+	Step    float64       `param:"step" min:"0" max:"1" doc:"how far they go towards the faster routes at once"`
+	Routes  int           `param:"routes" unit:"peers" min:"1" max:"65535" doc:"peers considered, at most"`
+	Explore float64       `param:"explore" min:"0.0001" max:"1" doc:"least share of all routes together"`
+
+	meter   meter
+	routes  []route // the first is the node itself
+	scratch scratch
+}
+
+// route is where a share of the traffic goes.
+type route struct {
+	peer    core.NodeID
+	share   float64
+	latency float64 // seconds; 0 = not measured yet, infinite = the peer does not answer
+}
+
+// noteLatency asks for the latency of a node.
+const noteLatency = 1
+
+// Start implements core.Starter: it moves the shares.
+func (s *LatencyLevelling) Start(env core.Env) {
+	s.routes = append(s.routes, route{peer: env.Self(), share: 1})
+	for {
+		s.connect(env)
+		env.Sleep(s.Period)
+		s.meter.close(env)
+		peers := s.scratch.list(len(s.routes) - 1)
+		for i := range peers {
+			peers[i] = s.routes[i+1].peer
+		}
+		replies := env.Ask(core.Note{Kind: noteLatency}, peers...)
+		s.routes[0].latency = s.meter.latency
+		for i := range replies {
+			r := &replies[i]
+			switch l := &s.routes[i+1].latency; {
+			case r.Err != nil:
+				*l = math.Inf(1)
+			case r.Note.Float > 0:
+				*l = r.Note.Float + r.RTT.Seconds()
+			default:
+				*l = 0
+			}
+		}
+		s.level()
+	}
+}
+
+// connect drops the routes to peers that have ceased to be neighbours, and adds others where there are too few.
+func (s *LatencyLevelling) connect(env core.Env) {
+	nb := env.Neighbours()
+	s.routes = slices.DeleteFunc(s.routes, func(r route) bool { return r.peer != env.Self() && !neighbour(nb, r.peer) })
+	if want := 1 + min(s.Routes, nb.Len()); len(s.routes) < want {
+		for _, p := range nb.Sample(s.Routes) {
+			known := slices.ContainsFunc(s.routes, func(r route) bool { return r.peer == p })
+			if !known && len(s.routes) < want {
+				s.routes = append(s.routes, route{peer: p})
+			}
+		}
+	}
+	s.normalize()
+}
+
+// level moves the shares.
+func (s *LatencyLevelling) level() {
+	weighted, weight := 0.0, 0.0
+	for _, r := range s.routes {
+		if r.measured() {
+			weighted += float64(r.share * r.latency)
+			weight += r.share
+		}
+	}
+	mean := weighted / weight
+	for i := range s.routes {
+		switch r := &s.routes[i]; {
+		case math.IsInf(r.latency, 1):
+			r.share = 0
+		case r.measured() && weight > 0:
+			r.share = float64(r.share * max(0, 1+float64(s.Step*(mean-r.latency))/mean))
+		}
+	}
+	s.normalize()
+}
+
+func (r *route) measured() bool { return r.latency > 0 && !math.IsInf(r.latency, 1) }
+
+// normalize lifts the shares of reachable routes to the least one, and makes all add up to 1.
+func (s *LatencyLevelling) normalize() {
+	least, sum := s.Explore/float64(len(s.routes)), 0.0
+	for i := range s.routes {
+		r := &s.routes[i]
+		if !math.IsInf(r.latency, 1) {
+			r.share = max(r.share, least)
+		}
+		sum += r.share
+	}
+	if sum == 0 {
+		s.routes[0].share, sum = 1, 1
+	}
+	for i := range s.routes {
+		s.routes[i].share /= sum
+	}
+}
+
+// Schedule implements core.Scheduler.
+func (s *LatencyLevelling) Schedule(env core.Env, _ *core.Task) core.Verdict {
+	u := env.Rand().Float64()
+	to := env.Self()
+	for _, r := range s.routes {
+		if r.share == 0 {
+			continue
+		}
+		to = r.peer
+		if u -= r.share; u < 0 {
+			break
+		}
+	}
+	return give(env, to)
+}
+
+// Changed implements core.Watcher.
+func (s *LatencyLevelling) Changed(env core.Env) { s.meter.see(env) }
+
+// Receive implements core.Receiver: it answers the latency.
+func (s *LatencyLevelling) Receive(core.View, core.NodeID, core.Note) core.Note {
+	return core.Note{Kind: noteLatency, Float: s.meter.latency}
+}
+
+// meter measures the latency of a node by Little's law.
+type meter struct {
+	last    core.Time // when the load last changed
+	load    int
+	area    float64 // the load integrated over the period: task seconds
+	done    int     // completions in the period
+	latency float64 // of the last period that said something, in seconds; 0 = none did
+}
+
+// see notes that the load is what it is from now on.
+func (m *meter) see(v core.View) {
+	now, load := v.Now(), v.Load().Total()
+	m.area += float64(float64(m.load) * now.Sub(m.last).Seconds())
+	m.done += max(0, m.load-load)
+	m.last, m.load = now, load
+}
+
+// close ends a period. One in which nothing completed shows that the latency is at least that of tasks that were there
+// all the time; one without any task says nothing.
+func (m *meter) close(v core.View) {
+	m.see(v)
+	switch {
+	case m.done > 0:
+		m.latency = m.area / float64(m.done)
+	case m.load > 0:
+		m.latency = max(m.latency, m.area/float64(m.load))
+	}
+	m.area, m.done = 0, 0
+}
+
+func init() {
+	Register(Entry{
+		Name:    "LatencyLevelling",
+		Summary: "divide the traffic among the node and its peers so that all become equally fast",
+		Doc: "Each node moves shares of its own traffic from slower to faster routes, itself included, until no route that " +
+			"is used could be left for a faster one: the Wardrop equilibrium, close to the optimal split and without any " +
+			"decision that asks. It suits steady traffic and unequal nodes; it follows changes within tens of periods, not " +
+			"single bursts. It costs two messages per route and period.",
+		Source: "Proietti Mattia and Beraldi, MSWiM 2022, 10.1145/3551659.3559048, and with Pietrabissa, IEEE TSC 16(5), " +
+			"2023, 10.1109/TSC.2023.3265883; Wardrop, Proc. ICE 1(3), 1952",
+		New: func() core.Scheduler {
+			return &LatencyLevelling{Period: time.Second, Step: 0.1, Routes: 16, Explore: 0.01}
+		},
+	})
+}
