@@ -1,0 +1,166 @@
+package results
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+// Difference is how far two settings are apart in one metric: B minus A.
+type Difference struct {
+	A, B   string   // labels of the two
+	Where  []string // values of the swept keys that they share, as "key = value"
+	Metric string
+	Base   float64 // the metric of A, mean over its replications
+	Interval
+	Paired bool // on common random numbers; otherwise the interval is Welch's
+}
+
+// Relative is the difference over A's value.
+func (d *Difference) Relative() float64 { return d.Mean / math.Abs(d.Base) }
+
+// Clear reports whether the interval excludes 0.
+func (d *Difference) Clear() bool { return math.Abs(d.Mean) > d.Half }
+
+// ErrTooFew says that there are too few replications for an interval of a difference.
+var ErrTooFew = errors.New("an interval of a difference needs at least two replications of each")
+
+// Paired is the interval of b's metric minus a's, over the differences between replications of equal index. Where
+// both ran with the same seed these met the same requests (common random numbers), and the interval is mostly much
+// narrower than those of the two.
+func Paired(a, b *Point, metric string, confidence float64) (Interval, error) {
+	var differences []float64
+	for _, r := range a.Replications {
+		s := b.Replication(r.Index)
+		if s == nil {
+			continue
+		}
+		x, ok := r.Metric(metric)
+		y, also := s.Metric(metric)
+		if !ok || !also {
+			return Interval{}, fmt.Errorf("there is no metric %q", metric)
+		}
+		differences = append(differences, y-x)
+	}
+	i := Student(differences, confidence)
+	if i.N < 2 {
+		return i, ErrTooFew
+	}
+	return i, nil
+}
+
+// Welch is the interval of b's metric minus a's where their replications are independent of each other and may vary
+// differently (B. L. Welch, "The generalization of Student's problem", Biometrika 34, 1947).
+func Welch(a, b *Point, metric string, confidence float64) (Interval, error) {
+	x, ok := a.PerReplication(metric)
+	y, also := b.PerReplication(metric)
+	if !ok || !also {
+		return Interval{}, fmt.Errorf("there is no metric %q", metric)
+	}
+	x, y = defined(x), defined(y)
+	i := Interval{stat.Mean(y, nil) - stat.Mean(x, nil), math.NaN(), min(len(x), len(y)), NoInterval}
+	if i.N < 2 {
+		return i, ErrTooFew
+	}
+	i.Half, i.Method = 0, FromReplications
+	vx := stat.Variance(x, nil) / float64(len(x))
+	vy := stat.Variance(y, nil) / float64(len(y))
+	if v := vx + vy; v > 0 {
+		freedom := v * v / (vx*vx/float64(len(x)-1) + vy*vy/float64(len(y)-1))
+		i.Half = quantileT(confidence, freedom) * math.Sqrt(v)
+	}
+	return i, nil
+}
+
+// difference compares two points.
+func difference(a, b *Point, metric string, paired bool) (Difference, error) {
+	how := Welch
+	if paired {
+		how = Paired
+	}
+	i, err := how(a, b, metric, Confidence)
+	if err != nil && !errors.Is(err, ErrTooFew) {
+		return Difference{}, err
+	}
+	return Difference{Metric: metric, Base: a.Interval(metric, Confidence).Mean, Interval: i, Paired: paired}, nil
+}
+
+// CompareSchedulers compares, at every setting of the other swept keys, each scheduler of the run with the first one.
+// Where there are too few replications, the differences have no interval.
+func CompareSchedulers(r *Run, metrics ...string) ([]Difference, error) {
+	var all []Difference
+	for _, group := range r.settings() {
+		for _, p := range group[1:] {
+			for _, metric := range metrics {
+				d, err := difference(group[0], p, metric, true)
+				if err != nil {
+					return nil, err
+				}
+				d.A, d.B, d.Where = group[0].Scheduler, p.Scheduler, r.where(p)
+				all = append(all, d)
+			}
+		}
+	}
+	return all, nil
+}
+
+// settings are the points grouped by the values of the swept keys other than the scheduler, in order of appearance.
+func (r *Run) settings() [][]*Point {
+	var groups [][]*Point
+	for _, p := range r.Points {
+		i := slices.IndexFunc(groups, func(g []*Point) bool { return slices.Equal(r.where(g[0]), r.where(p)) })
+		if i < 0 {
+			groups = append(groups, []*Point{p})
+			continue
+		}
+		groups[i] = append(groups[i], p)
+	}
+	return groups
+}
+
+// where is the setting of p but for its scheduler: "workload.rate = 8/s".
+func (r *Run) where(p *Point) []string {
+	var where []string
+	for i, key := range r.Swept {
+		if key != schedulerKey {
+			where = append(where, key+" = "+p.Values[i])
+		}
+	}
+	return where
+}
+
+// CompareRuns compares the points of two runs that have the same scheduler and the same values of the swept keys;
+// with the same seed in pairs, otherwise as independent ones. Points that only one of the runs has are in unmatched.
+func CompareRuns(a, b *Run, metrics ...string) (all []Difference, unmatched []string, err error) {
+	paired := a.Seed == b.Seed && a.World == "sim" && b.World == "sim"
+	of := map[string]*Point{}
+	for _, p := range a.Points {
+		of[a.Label(p)] = p
+	}
+	for _, p := range b.Points {
+		label := b.Label(p)
+		q := of[label]
+		if q == nil {
+			unmatched = append(unmatched, label+" (only in the second)")
+			continue
+		}
+		delete(of, label)
+		for _, metric := range metrics {
+			d, err := difference(q, p, metric, paired)
+			if err != nil {
+				return nil, nil, err
+			}
+			d.A, d.B, d.Where = a.Name, b.Name, []string{label}
+			all = append(all, d)
+		}
+	}
+	for _, p := range a.Points {
+		if of[a.Label(p)] != nil {
+			unmatched = append(unmatched, a.Label(p)+" (only in the first)")
+		}
+	}
+	return all, unmatched, nil
+}
