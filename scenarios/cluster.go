@@ -19,7 +19,7 @@ type clusterDoc struct {
 	Discipline choice      `key:"discipline" default:"fifo" oneof:"fifo lifo priority deadline shortest" doc:"order of the waiting room"`
 	Service    choice      `key:"service_mode" default:"slots" oneof:"slots processor-sharing preemptive-priority" doc:"how running functions share a node"`
 	Cores      *count      `key:"cores" min:"1" doc:"processor sharing: the cores that the running functions share; default 1"`
-	Abandon    flag        `key:"abandon" default:"false" doc:"a waiting task leaves when its deadline has passed"`
+	Abandon    boolean     `key:"abandon" default:"false" doc:"a waiting task leaves when its deadline has passed"`
 	Power      powerDoc    `key:"power" default:"{}" doc:"electrical model of a node"`
 	Topology   topologyDoc `key:"topology" default:"full-mesh" doc:"who is whose neighbour"`
 	Links      linksDoc    `key:"links" default:"{}" doc:"between nodes"`
@@ -35,7 +35,7 @@ type groupDoc struct {
 	Discipline *choice   `key:"discipline" oneof:"fifo lifo priority deadline shortest"`
 	Service    *choice   `key:"service_mode" oneof:"slots processor-sharing preemptive-priority"`
 	Cores      *count    `key:"cores" min:"1"`
-	Abandon    *flag     `key:"abandon"`
+	Abandon    *boolean  `key:"abandon"`
 	Power      *powerDoc `key:"power"`
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ type dataFile struct {
 	Path      text    `key:"path" doc:"relative to the scenario"`
 	Separator choice  `key:"separator" default:"comma" oneof:"comma semicolon tab space" doc:"between columns; space: any number of spaces and tabs"`
 	Decimal   choice  `key:"decimal" default:"point" oneof:"point comma" doc:"of the numbers"`
-	Header    flag    `key:"header" default:"false" doc:"the first line names the columns"`
+	Header    boolean `key:"header" default:"false" doc:"the first line names the columns"`
 	Comment   *text   `key:"comment" doc:"lines that begin with this are left out"`
 	Column    *label  `key:"column" doc:"the column to use, by its name or its number from 1; default: the last"`
 	SHA256    *digest `key:"sha256" doc:"of the file; checked where it is given"`
@@ -81,6 +82,14 @@ func (b *builder) open(src *dataFile, path string) *table {
 	return t
 }
 
+// shown is the path of a data file as a message writes it.
+func (b *builder) shown(path string) string {
+	if d, ok := b.dir.(diskDir); ok && !filepath.IsAbs(path) {
+		return filepath.Join(string(d), path)
+	}
+	return path
+}
+
 func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -97,7 +106,7 @@ func (t *table) bad(column int, format string, args ...any) {
 	if column > 0 {
 		what = fmt.Sprintf("column %d: %s", column, what)
 	}
-	t.b.problems = append(t.b.problems, Problem{File: t.path, Line: max(1, t.line), Message: what})
+	t.b.problems = append(t.b.problems, Problem{File: t.b.shown(t.path), Line: max(1, t.line), Key: t.b.at[t.src].path, Message: what})
 }
 
 // next reads a row. It is false at the end, and after a problem.
@@ -171,10 +180,10 @@ func (t *table) number(i int) (float64, bool) {
 	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || number.FindString(plain) != plain {
 		advice := "write one like 0.5"
 		switch {
-		case t.line == 1 && !bool(t.src.Header):
-			advice = "if the line names the columns, say header: true; if it is a comment, say comment:"
 		case strings.Contains(s, ",") && t.src.Decimal == "point":
 			advice = "if the file has decimal commas, say decimal: comma"
+		case t.line == 1 && !bool(t.src.Header):
+			advice = "if the line names the columns, say header: true; if it is a comment, say comment:"
 		case strings.ContainsAny(s, " \t;"):
 			advice = "if it separates columns otherwise, say separator:"
 		}

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ import (
 //	for:"erlang gamma"    ... namely to these of its values,
 //	need:"erlang"         and is required for these
 //	min, max, over        bounds of a number, in base units; over is exclusive
+//	eg:"8/s"              an example, where the type alone does not give one
 //	doc:"..."             for the JSON schema
 //
 // From them come the strict decoding, the encoding of a resolved scenario, the JSON schema, and the keys that a sweep
@@ -40,6 +42,7 @@ type field struct {
 	need     []string
 	min, max string
 	over     string
+	example  string
 	optional bool
 }
 
@@ -48,7 +51,7 @@ func fieldsOf(t reflect.Type) []field {
 	for _, sf := range reflect.VisibleFields(t) {
 		f := field{index: sf.Index, key: sf.Tag.Get("key"), doc: sf.Tag.Get("doc"), kind: sf.Tag.Get("kind") != "",
 			oneOf: strings.Fields(sf.Tag.Get("oneof")), only: strings.Fields(sf.Tag.Get("for")),
-			need: strings.Fields(sf.Tag.Get("need")), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), over: sf.Tag.Get("over"),
+			need: strings.Fields(sf.Tag.Get("need")), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), over: sf.Tag.Get("over"), example: sf.Tag.Get("eg"),
 			optional: sf.Type.Kind() == reflect.Pointer || sf.Type.Kind() == reflect.Slice || sf.Type.Kind() == reflect.Map}
 		f.fallback, f.has = sf.Tag.Lookup("default")
 		if f.key != "" {
@@ -124,8 +127,11 @@ func (d *decoder) taint(path string) {
 	}
 }
 
-// sound reports whether there is no problem with a decoded value or a part of it, given its address.
-func (d *decoder) sound(ptr any) bool { return !d.unsound[d.at[ptr].path] }
+// sound reports whether a value was decoded, without a problem in it or a part of it, given its address.
+func (d *decoder) sound(ptr any) bool {
+	p, ok := d.at[ptr]
+	return ok && !d.unsound[p.path]
+}
 
 // wrong notes a problem with a decoded value, given its address.
 func (d *decoder) wrong(ptr any, format string, args ...any) {
@@ -315,11 +321,11 @@ func hint(f *field, t reflect.Type) string {
 	if len(f.oneOf) > 0 {
 		return fmt.Sprintf("write %s: and one of %s", f.key, strings.Join(f.oneOf, ", "))
 	}
-	example := "..."
+	example := f.example
 	switch reflect.Zero(t).Interface().(type) {
 	case duration, distributionDoc:
-		example = durations.example
-	case rate, rateDoc:
+		example = cmp.Or(example, durations.example)
+	case rate:
 		example = rates.example
 	case count:
 		example = "4"
@@ -329,8 +335,6 @@ func hint(f *field, t reflect.Type) string {
 		example = "0.5"
 	case label:
 		example = "NAME"
-	case schedulerDoc:
-		example = "{name: NoScheduler}"
 	case dataFile:
 		example = "FILE.csv"
 	}
@@ -478,7 +482,7 @@ func (d *decoder) characters(data []byte) {
 				break
 			}
 			if c < ' ' && c != '\t' || c == 0x7f || c >= 0x80 && c < 0xa0 || c == 0xfeff && line+i > 1 || c >= 0xfffe && c <= 0xffff {
-				d.bad(at, "", "the character %U does not belong into a scenario: delete it", c)
+				d.bad(at, "", "the character %U does not belong in a scenario: delete it", c)
 				break
 			}
 		}

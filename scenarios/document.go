@@ -7,15 +7,15 @@ type document struct {
 	Name         *label        `key:"name" doc:"name of the experiment; default: that of the file"`
 	Description  *text         `key:"description" doc:"what it is for"`
 	Seed         seed          `key:"seed" default:"1" doc:"of every random stream"`
-	Duration     duration      `key:"duration" over:"0" doc:"of one run, warm-up included; virtual in simulation"`
+	Duration     duration      `key:"duration" over:"0" eg:"200s" doc:"of one run, warm-up included; virtual in simulation"`
 	Warmup       portion       `key:"warmup" default:"10%" doc:"results before it are dropped; a duration or a percentage"`
 	Replications count         `key:"replications" default:"10" min:"1" max:"1000000" doc:"independent runs per point"`
 	Precision    *precisionDoc `key:"precision" doc:"more runs, until an interval is narrow enough"`
-	Cluster      clusterDoc    `key:"cluster" doc:"the nodes and the network between them"`
-	Functions    []functionDoc `key:"functions" need:"always" doc:"what the requests run"`
-	Workload     workloadDoc   `key:"workload" doc:"when and where requests arrive"`
+	Cluster      clusterDoc    `key:"cluster" eg:"{nodes: 12}" doc:"the nodes and the network between them"`
+	Functions    []functionDoc `key:"functions" need:"always" eg:"[{name: f, service: 300ms}]" doc:"what the requests run"`
+	Workload     workloadDoc   `key:"workload" eg:"{rate: 8/s}" doc:"when and where requests arrive"`
 	Client       clientDoc     `key:"client" default:"{}" doc:"where the requests come from"`
-	Scheduler    schedulerDoc  `key:"scheduler" doc:"the algorithm, with what happens around it"`
+	Scheduler    schedulerDoc  `key:"scheduler" eg:"{name: NoScheduler}" doc:"the algorithm, with what happens around it"`
 }
 
 type precisionDoc struct {

@@ -62,7 +62,10 @@ func (ps Problems) err() error {
 
 // nearest returns the known word that word is most likely a misspelling of, or "".
 func nearest(word string, known []string) string {
-	best, least := "", max(2, len(word)/3)+1
+	best, least := "", max(min(2, len(word)/2), len(word)/3)+1
+	if len(word) < 3 {
+		least = 1 // only its capitals are wrong
+	}
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
 			best, least = k, d

@@ -67,6 +67,9 @@ func enum(words []string) *jsonschema.Schema {
 
 // bounded adds the bounds of a field to the schema of a number without unit.
 func bounded(s *jsonschema.Schema, f *field) *jsonschema.Schema {
+	for _, either := range s.AnyOf {
+		bounded(either, f)
+	}
 	if s.Type != "integer" && s.Type != "number" {
 		return s
 	}

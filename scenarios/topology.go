@@ -23,14 +23,19 @@ type topologyDoc struct {
 	Rewire       *share    `key:"rewire" for:"watts-strogatz" need:"watts-strogatz" doc:"probability that a link of the ring is rewired"`
 	Attach       *count    `key:"attach" for:"barabasi-albert" need:"barabasi-albert" min:"1" max:"1000" doc:"links of a new node"`
 	File         *dataFile `key:"file" for:"edges" need:"edges" doc:"a CSV file of links: two node numbers, from 0"`
-	Acyclic      flag      `key:"acyclic" for:"edges" default:"false" doc:"refuse a file with a cycle: it is meant to be a tree"`
-	Disconnected flag      `key:"allow_disconnected" for:"k-regular erdos-renyi watts-strogatz edges" default:"false" doc:"accept a graph in several parts"`
+	Acyclic      boolean   `key:"acyclic" for:"edges" default:"false" doc:"refuse a file with a cycle: it is meant to be a tree"`
+	Disconnected boolean   `key:"allow_disconnected" for:"k-regular erdos-renyi watts-strogatz edges" default:"false" doc:"accept a graph in several parts"`
 }
 
 func (*topologyDoc) expand(n *yaml.Node) *yaml.Node { return expansion(n, "kind", n.Value) }
 
 func (*topologyDoc) short() *jsonschema.Schema {
-	return enum(fieldsOf(reflect.TypeFor[topologyDoc]())[0].oneOf)
+	fields := fieldsOf(reflect.TypeFor[topologyDoc]())
+	kinds := slices.Clone(fields[0].oneOf)
+	for _, f := range fields {
+		kinds = slices.DeleteFunc(kinds, func(k string) bool { return contains(f.need, k) })
+	}
+	return enum(kinds)
 }
 
 // edgeLimit bounds the links of a topology: at 4 bytes and two directions, 512 MiB.

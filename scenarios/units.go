@@ -81,7 +81,7 @@ func (q *dimension) parse(s string) (float64, error) {
 		return 0, err
 	}
 	if x < 0 {
-		return 0, fmt.Errorf("%s is negative: %s is 0%s or more", short(s), q.what, q.units[0].name)
+		return 0, fmt.Errorf("%s is negative: write %s of 0 or more", short(s), q.what)
 	}
 	v := x * f
 	if !(v <= q.limit) {
@@ -100,7 +100,10 @@ func (q *dimension) factor(s, name string) (float64, error) {
 	for i, u := range q.units {
 		names[i] = u.name
 	}
-	if name == "" {
+	switch {
+	case name == "m" && q == &durations:
+		return 0, fmt.Errorf("%s may mean minutes or milliseconds: write min or ms", short(s))
+	case name == "":
 		return 0, fmt.Errorf("%s has no unit: write %s with one of %s, like %s", short(s), q.what,
 			strings.Join(names, " "), q.example)
 	}
@@ -433,8 +436,10 @@ func (t *text) parse(n *yaml.Node) error {
 	*t = text(n.Value)
 	return nil
 }
-func (t text) String() string             { return string(t) }
-func (t text) schema() *jsonschema.Schema { return &jsonschema.Schema{Type: "string"} }
+func (t text) String() string { return string(t) }
+func (t text) schema() *jsonschema.Schema {
+	return &jsonschema.Schema{Types: []string{"string", "number", "boolean"}} // a text that looks like a number is one to YAML
+}
 
 // label is the name of something, fit for tables, file names and dotted keys.
 type label string
@@ -453,10 +458,10 @@ func (l label) schema() *jsonschema.Schema {
 	return &jsonschema.Schema{Types: []string{"string", "integer"}, Pattern: labels.String()}
 }
 
-// flag is true or false.
-type flag bool
+// boolean is true or false.
+type boolean bool
 
-func (f *flag) parse(n *yaml.Node) error {
+func (f *boolean) parse(n *yaml.Node) error {
 	s, err := unquoted(n)
 	if err != nil {
 		return err
@@ -467,8 +472,8 @@ func (f *flag) parse(n *yaml.Node) error {
 	*f = s == "true"
 	return nil
 }
-func (f flag) String() string             { return strconv.FormatBool(bool(f)) }
-func (f flag) schema() *jsonschema.Schema { return &jsonschema.Schema{Type: "boolean"} }
+func (f boolean) String() string             { return strconv.FormatBool(bool(f)) }
+func (f boolean) schema() *jsonschema.Schema { return &jsonschema.Schema{Type: "boolean"} }
 
 // digest is the SHA-256 of a data file, in hexadecimal.
 type digest string

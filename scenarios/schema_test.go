@@ -1,0 +1,106 @@
+package scenarios
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"gopkg.in/yaml.v3"
+)
+
+func resolvedSchema(t *testing.T) *jsonschema.Resolved {
+	t.Helper()
+	var s jsonschema.Schema
+	if err := json.Unmarshal(Schema(), &s); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// asJSON is the YAML file as an editor's language server sees it.
+func asJSON(t *testing.T, data []byte) (any, error) {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal(data, &v); err != nil {
+		return nil, err
+	}
+	j, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	err = json.Unmarshal(j, &v)
+	return v, err
+}
+
+func TestTheSchemaAcceptsTheLibrary(t *testing.T) {
+	schema := resolvedSchema(t)
+	for _, name := range Library() {
+		text, err := Source(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Parse(name+".yaml", text, library)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for kind, data := range map[string][]byte{"file": text, "resolved": f.Resolved()} {
+			v, err := asJSON(t, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := schema.Validate(v); err != nil {
+				t.Errorf("%s (%s): %v", name, kind, err)
+			}
+		}
+	}
+}
+
+// beyondSchema are the bad scenarios whose mistake needs more than the schema knows: other keys, data, the size of the
+// cluster.
+var beyondSchema = strings.Fields(`amplitude-above-mean azure-columns below-a-nanosecond changed-data cloud-less cores-without-sharing
+	csv-with-a-word cyclic decimal-comma-untold disconnected disconnected-edges edge-to-nowhere empty-csv grid-does-not-fit
+	half-a-byte header-untold hex-count huge-graph infinite-rate latency-twice loss-without-timeout matrix-of-another-size max-below-min missing-file
+	named-and-positional no-nodes no-rate nodes-and-groups odd-regular-graph one-state points-out-of-order ragged-csv
+	rate-and-curve rate-twice rates-of-groups repeated-edge replay-goes-back replay-of-another-cluster scv-below-one
+	shares-do-not-sum some-shares sweep-bad-value sweep-below-a-value sweep-fraction sweep-of-the-name sweep-range-downwards
+	sweep-range-units sweep-range-without-step sweep-repeated-value sweep-same-scheduler sweep-too-large
+	sweep-unknown-function sweep-unknown-key sweep-unknown-parameter sweep-unknown-section swept-twice tag too-few-positional
+	too-long too-many-nodes two-documents two-functions-of-one-name two-groups-of-one-name unknown-column warmup-of-all warmup-too-long
+	weights-and-values zip-of-unequal-lists`)
+
+func TestTheSchemaRefusesWhatItCanKnow(t *testing.T) {
+	schema := resolvedSchema(t)
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accepted []string
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := asJSON(t, data)
+		if err == nil && schema.Validate(v) == nil {
+			accepted = append(accepted, strings.TrimSuffix(filepath.Base(path), ".yaml"))
+		}
+	}
+	for _, name := range accepted {
+		if !slices.Contains(beyondSchema, name) {
+			t.Errorf("the schema accepts %s", name)
+		}
+	}
+	for _, name := range beyondSchema {
+		if !slices.Contains(accepted, name) {
+			t.Errorf("the schema refuses %s: take it off the list", name)
+		}
+	}
+}
