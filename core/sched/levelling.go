@@ -52,25 +52,30 @@ func (s *LatencyLevelling) Start(env core.Env) {
 	for {
 		s.connect(env)
 		env.Sleep(s.Period)
-		s.meter.close(env)
-		peers := s.scratch.list(len(s.routes) - 1)
-		for i := range peers {
-			peers[i] = s.routes[i+1].peer
-		}
-		replies := env.Ask(core.Note{Kind: noteLatency}, peers...)
-		s.routes[0].latency = s.meter.latency
-		for i := range replies {
-			r := &replies[i]
-			switch l := &s.routes[i+1].latency; {
-			case r.Err != nil:
-				*l = math.Inf(1)
-			case r.Note.Float > 0:
-				*l = r.Note.Float + r.RTT.Seconds()
-			default:
-				*l = 0
-			}
-		}
+		s.measure(env)
 		s.level()
+	}
+}
+
+// measure ends a period, and asks for the latencies of all routes.
+func (s *LatencyLevelling) measure(env core.Env) {
+	s.meter.close(env)
+	peers := s.scratch.list(len(s.routes) - 1)
+	for i := range peers {
+		peers[i] = s.routes[i+1].peer
+	}
+	replies := env.Ask(core.Note{Kind: noteLatency}, peers...)
+	s.routes[0].latency = s.meter.latency
+	for i := range replies {
+		r := &replies[i]
+		switch l := &s.routes[i+1].latency; {
+		case r.Err != nil:
+			*l = math.Inf(1)
+		case r.Note.Float > 0:
+			*l = r.Note.Float + r.RTT.Seconds()
+		default:
+			*l = 0
+		}
 	}
 }
 
