@@ -272,7 +272,8 @@ func (s *schedulerDoc) resolve(b *builder, cluster *Cluster) Scheduler {
 		r.Forwarding.MaxHops = int(*s.keys.MaxHops)
 	}
 	if n := cluster.Nodes(); n > 0 {
-		if err := s.spec.Check(sched.World{Nodes: n, Cloud: cluster.Cloud != nil}); err != nil {
+		w := sched.World{Nodes: n, Cloud: cluster.Cloud != nil, MaxHops: r.Forwarding.MaxHops}
+		if err := s.spec.Check(w); err != nil {
 			b.wrong(s, "%v: change the parameters or the cluster", err)
 		}
 	}
