@@ -18,7 +18,7 @@ type clusterDoc struct {
 	Speed      real        `key:"speed" default:"1" over:"0" max:"1e6" doc:"of a node; a service time is demand/speed"`
 	Discipline choice      `key:"discipline" default:"fifo" oneof:"fifo lifo priority deadline shortest" doc:"order of the waiting room"`
 	Service    choice      `key:"service_mode" default:"slots" oneof:"slots processor-sharing preemptive-priority" doc:"how running functions share a node"`
-	Cores      *count      `key:"cores" min:"1" doc:"processor sharing: the cores that the running functions share; default 1"`
+	Cores      *count      `key:"cores" min:"1" doc:"processor-sharing and preemptive-priority: the cores that the running functions share; default 1"`
 	Abandon    boolean     `key:"abandon" default:"false" doc:"a waiting task leaves when its deadline has passed"`
 	Power      powerDoc    `key:"power" default:"{}" doc:"electrical model of a node"`
 	Topology   topologyDoc `key:"topology" default:"full-mesh" doc:"who is whose neighbour"`
@@ -162,12 +162,13 @@ func (c *clusterDoc) group(b *builder, g *groupDoc) Group {
 		cores = c.Cores
 	}
 	switch {
-	case r.Service == ProcessorSharing && cores == nil:
+	case r.Service != DedicatedSlots && cores == nil:
 		r.Cores = 1
-	case r.Service == ProcessorSharing:
+	case r.Service != DedicatedSlots:
 		r.Cores = int(*cores)
 	case g.Cores != nil || c.Cores != nil && c.Groups == nil:
-		b.wrong(cores, "cores belong to service_mode: processor-sharing: leave them out, or write that mode")
+		b.wrong(cores, "cores belong to service_mode: processor-sharing or preemptive-priority: leave them out, or write "+
+			"such a mode")
 	}
 	return r
 }

@@ -59,7 +59,7 @@ type Group struct {
 	Speed      float64 // service time = demand / speed
 	Discipline core.Discipline
 	Service    ServiceMode
-	Cores      int  // processor sharing: the slots share this many cores
+	Cores      int  // processor sharing and preemption: the running tasks share this many
 	Abandon    bool // a waiting task leaves when its deadline has passed
 	Power      Power
 }
@@ -73,7 +73,7 @@ type ServiceMode uint8
 const (
 	DedicatedSlots   ServiceMode = iota // each slot runs at the node's speed
 	ProcessorSharing                    // n running tasks share Cores: each runs at speed * min(1, cores/n)
-	PreemptiveResume                    // one class-priority server per slot: an urgent task pre-empts and the other resumes later
+	PreemptiveResume                    // the Cores most urgent running tasks run at the node's speed, the others resume later
 )
 
 // Power is the electrical model of a node.
