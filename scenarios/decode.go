@@ -342,13 +342,19 @@ func hint(f *field, t reflect.Type) string {
 }
 
 func (d *decoder) fallback(parent *yaml.Node, v reflect.Value, f *field, path string) {
-	n := &yaml.Node{}
-	if err := yaml.Unmarshal([]byte(f.fallback), n); err != nil {
-		panic(err)
-	}
-	n = n.Content[0]
+	n := f.fallbackNode()
 	move(n, parent.Line, parent.Column)
 	d.value(n, v, f, path)
+}
+
+// fallbackNode is the default as a file would say it, at no place.
+func (f *field) fallbackNode() *yaml.Node {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(f.fallback), &doc); err != nil {
+		panic(err)
+	}
+	move(doc.Content[0], 0, 0)
+	return doc.Content[0]
 }
 
 func move(n *yaml.Node, line, column int) {

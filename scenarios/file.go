@@ -83,7 +83,7 @@ func Parse(name string, data []byte, dir fs.FS) (*File, error) {
 					Message: `the key "sweep" is given twice: leave one out`}}
 			}
 			f.sweep = root.Content[i+1]
-			root.Content = append(root.Content[:i:i], root.Content[i+2:]...)
+			remove(root, "sweep")
 			i -= 2
 		}
 	}
@@ -113,6 +113,9 @@ var unfit = regexp.MustCompile(`[^A-Za-z0-9_]+`)
 // swept. The values are checked by Points.
 func (f *File) Set(key, value string) error {
 	origin := "--set " + short(key+"="+value)
+	if strings.TrimSpace(value) == "" {
+		return Problems{{File: origin, Message: "there is no value: write KEY=VALUE"}}
+	}
 	v, problems := parseYAML(origin, []byte(value))
 	if len(problems) == 1 && v != nil && v.Kind != yaml.MappingNode {
 		problems = nil // any value will do here

@@ -117,17 +117,25 @@ func schedulerFields(at *yaml.Node) []field {
 // into goes to a key of a mapping.
 func (s spot) into(at *yaml.Node, key string, t reflect.Type, f *field) (spot, *yaml.Node, error) {
 	put := s.put
+	if at == nil && s.field.has { // below what stands for the default
+		at = s.field.fallbackNode()
+	}
 	if at != nil && at.Kind == yaml.ScalarNode {
 		if x, ok := reflect.New(elem(s.typ)).Interface().(shorthand); ok {
 			at = x.expand(at)
-			put(at)
+			if at.Line != 0 {
+				put(at)
+			}
 		} else {
 			at = nil
 		}
 	}
 	next := spot{typ: t, field: f, put: func(v *yaml.Node) {
 		if at == nil || at.Kind != yaml.MappingNode {
-			at = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: v.Line, Column: v.Column}
+			at = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		}
+		if at.Line == 0 { // it was not there
+			move(at, v.Line, v.Column)
 			put(at)
 		}
 		for i := 0; i+1 < len(at.Content); i += 2 {

@@ -68,6 +68,21 @@ func (f *File) sweptNodes() (keys []*yaml.Node) {
 	return keys
 }
 
+// sweeps reports whether a key is swept.
+func (f *File) sweeps(key string) bool {
+	return slices.ContainsFunc(f.sweptNodes(), func(n *yaml.Node) bool { return n.Value == key })
+}
+
+// remove takes a key out of a mapping.
+func remove(m *yaml.Node, key string) {
+	for i := 0; m != nil && i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			m.Content = append(m.Content[:i:i], m.Content[i+2:]...)
+			return
+		}
+	}
+}
+
 // Points are the settings of the sweep, the last key changing fastest, each resolved into its scenario. The error is of
 // type Problems.
 func (f *File) Points() ([]Point, error) { return f.points(true) }
@@ -218,8 +233,11 @@ func (f *File) sweepKey(b *builder, a *axis, k, v *yaml.Node, seen map[string]bo
 		return
 	}
 	seen[k.Value] = true
-	s, err := find(clone(f.root), k.Value)
-	if err != nil {
+	root := clone(f.root)
+	if f.sweeps("scheduler") {
+		remove(root, "scheduler") // its keys are those of the swept ones
+	}
+	if _, err := find(root, k.Value); err != nil {
 		b.bad(k, "sweep", "%v", err)
 		return
 	}
@@ -241,7 +259,6 @@ func (f *File) sweepKey(b *builder, a *axis, k, v *yaml.Node, seen map[string]bo
 			return
 		}
 	}
-	_ = s
 	a.keys, a.values, a.labels = append(a.keys, k), append(a.values, values), append(a.labels, labels)
 }
 
@@ -415,21 +432,17 @@ func (f *File) unsweep(key string) error {
 					strings.TrimPrefix(key, n.Value+"."), n.Value, n.Value)}}
 		}
 	}
-	for _, m := range []*yaml.Node{f.sweep, f.zipped()} {
-		for i := 0; m != nil && i+1 < len(m.Content); i += 2 {
-			if m.Content[i].Value == key {
-				m.Content = append(m.Content[:i:i], m.Content[i+2:]...)
-			}
-		}
-	}
-	return nil
-}
-
-func (f *File) zipped() *yaml.Node {
 	if f.sweep == nil {
 		return nil
 	}
-	return child(f.sweep, "zip")
+	remove(f.sweep, key)
+	if zip := child(f.sweep, "zip"); zip != nil {
+		if remove(zip, key); len(zip.Content) == 2 { // one is left: an axis of its own
+			f.sweep.Content = append(f.sweep.Content, zip.Content...)
+			remove(f.sweep, "zip")
+		}
+	}
+	return nil
 }
 
 // encodeSweep writes the sweep out: lists of resolved values.
