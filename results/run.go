@@ -25,7 +25,36 @@ type Run struct {
 	Started  time.Time
 	Swept    []string // the swept keys, in order; "scheduler" among them
 	Points   []*Point
+	Keep     Keep   // which records are kept, and how
+	Dir      string // where the run is stored; "" = nowhere
+	State    State
 }
+
+// Keep says which records a run keeps.
+type Keep struct {
+	Mode   Mode   `json:"mode"`
+	Format Format `json:"format"`
+}
+
+// Mode is how many records are kept.
+type Mode string
+
+// The modes of keeping records.
+const (
+	None   Mode = "none"
+	Sample Mode = "sample" // a uniform sample of each replication's
+	All    Mode = "all"
+)
+
+// State is how far a run came.
+type State string
+
+// The states of a run.
+const (
+	Running     State = "running" // or killed
+	Complete    State = "complete"
+	Interrupted State = "interrupted"
+)
 
 // Point is one setting of the sweep.
 type Point struct {
