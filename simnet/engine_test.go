@@ -37,7 +37,7 @@ func never() bool { return false }
 
 // BenchmarkEngine is the model of the yardstick through the full engine.
 func BenchmarkEngine(b *testing.B) {
-	for _, nodes := range []int{100, 10_000, 100_000} {
+	for _, nodes := range []int{100, 10_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
 			// A run of b.N jobs, so that building the world is not counted.
 			d := time.Duration(float64(b.N) / (0.9 * float64(nodes)) * 1e9)

@@ -106,7 +106,9 @@ func (w *World) bytes(m *core.Msg) int {
 // Send implements core.Host.
 func (w *World) Send(m *core.Msg) {
 	n := &w.net
-	w.messages++
+	if w.now >= w.warm && w.now <= w.end {
+		w.messages++
+	}
 	if w.sentBytes != nil {
 		w.sentBytes[m.From] += int64(w.bytes(m))
 	}

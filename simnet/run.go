@@ -15,11 +15,12 @@ import (
 type Batch struct {
 	Points  []scenarios.Point
 	Workers int
-	Options Options
+	// Options says what a replication does besides simulating; nil: nothing.
+	Options func(point, replication int) Options
 
-	// Have returns the replication where an earlier run has it already; nil: run it. Nil: none is there.
+	// Have returns the replication where an earlier run has it already, and nil where it is to be run.
 	Have func(point, replication int) *results.Replication
-	// Done takes a finished replication. The calls do not overlap; their order is that of completion.
+	// Done takes a finished replication, in order of completion. It is called from several goroutines.
 	Done func(point int, r *results.Replication) error
 	// Enough says, by the replications of a point with the indices 0 to n-1, whether it needs no more. Nil: each
 	// point gets the replications that its scenario says.
@@ -98,6 +99,9 @@ func (s *schedule) work(ctx context.Context) {
 			return
 		}
 		r, err := s.one(ctx, point, replication)
+		if err == nil && s.batch.Done != nil {
+			err = s.batch.Done(point, r)
+		}
 		s.finish(point, r, err)
 	}
 }
@@ -108,21 +112,22 @@ func (s *schedule) one(ctx context.Context, point, replication int) (r *results.
 	b := s.batch
 	if b.Have != nil {
 		if r = b.Have(point, replication); r != nil {
-			if b.Progress != nil {
-				b.Progress(int(r.Jobs))
-			}
 			return r, nil
 		}
 	}
 	if ctx.Err() != nil {
 		return nil, ErrInterrupted
 	}
+	var o Options
+	if b.Options != nil {
+		o = b.Options(point, replication)
+	}
 	returned := make(chan struct{})
 	var w *World
 	err = errEnded
 	go func() {
 		defer close(returned)
-		if w, err = New(b.Points[point].Scenario, replication, b.Options); err != nil {
+		if w, err = New(b.Points[point].Scenario, replication, o); err != nil {
 			return
 		}
 		w.progress = b.Progress
@@ -144,9 +149,6 @@ func (s *schedule) finish(point int, r *results.Replication, err error) {
 	defer s.mu.Unlock()
 	defer s.wake.Broadcast()
 	s.busy--
-	if err == nil && s.batch.Done != nil && s.err == nil {
-		err = s.batch.Done(point, r)
-	}
 	if err != nil {
 		if s.err == nil || errors.Is(s.err, ErrInterrupted) {
 			s.err = err

@@ -10,6 +10,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
 // ErrInterrupted says that a replication was given up on request.
@@ -18,15 +19,16 @@ var ErrInterrupted = errors.New("interrupted")
 // stats is what a world counts. What concerns requests is counted when they end, what concerns nodes when an
 // execution ends; queue lengths and utilisation follow from the stamps on the tasks.
 type stats struct {
-	tally *results.Tally
+	tally   *results.Tally
+	batches []*results.Tally // by time of arrival; none where there are several replications
 
 	jobs      uint64 // requests that left their clients
 	submitted uint64 // that reached their entry node
 	ended     uint64
 	events    uint64
 	reported  uint64 // jobs, to the progress
-	messages  uint64
-	instant   int // events of this instant
+	messages  uint64 // in the measured part
+	instant   int    // events of this instant
 	digest    uint64
 
 	node      []nodeStat
@@ -38,6 +40,7 @@ type stats struct {
 	series  results.Series
 	bin     bin
 
+	each    func(*results.Record)
 	wanted  int // records
 	seen    int
 	records []results.Record
@@ -70,6 +73,12 @@ func (w *World) newStats(o Options, nodes int) {
 		names[i] = s.Functions[i].Name
 	}
 	w.tally = results.NewTally(names...)
+	if s.Replications == 1 && s.Precision == nil {
+		// One long run: its batches take the place of replications.
+		for range results.Batches {
+			w.batches = append(w.batches, results.NewTally(names...))
+		}
+	}
 	w.digest = s.Seed
 	if nodes <= manyNodes {
 		w.node = make([]nodeStat, nodes)
@@ -82,7 +91,7 @@ func (w *World) newStats(o Options, nodes int) {
 	w.every = max(1, s.Duration/samples)
 	w.watched, w.spread = evenly(nodes, watchedNodes), evenly(nodes, spreadNodes)
 	w.series = results.Series{Every: w.every, Nodes: w.watched, PerNode: make([][]int32, len(w.watched))}
-	w.wanted = o.Records
+	w.wanted, w.each = o.Sample, o.Each
 	w.lottery = rand.New(random.Stream(s.Seed, w.replication, "records", 0))
 	w.cold = newCold(w)
 }
@@ -198,15 +207,22 @@ func (w *World) record(r *results.Record) {
 	}
 	w.statOf(r.Node).arrivals++
 	w.tally.Add(r)
-	if w.wanted != 0 {
+	if w.batches != nil {
+		at, measured := float64(r.Arrival-w.warm), float64(w.end-w.warm)
+		w.batches[min(len(w.batches)-1, int(at/measured*float64(len(w.batches))))].Add(r)
+	}
+	if w.wanted > 0 {
 		w.keep(r)
+	}
+	if w.each != nil {
+		w.each(r)
 	}
 }
 
 // keep draws a uniform sample of the requests (Vitter's algorithm R, ACM TOMS 11(1), 1985).
 func (w *World) keep(r *results.Record) {
 	w.seen++
-	if w.wanted < 0 || len(w.records) < w.wanted {
+	if len(w.records) < w.wanted {
 		w.records = append(w.records, *r)
 	} else if i := w.lottery.IntN(w.seen); i < w.wanted {
 		w.records[i] = *r
@@ -280,10 +296,15 @@ func (w *World) finish(wall time.Duration) (*results.Replication, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
+	w.tally.Pack()
+	for _, b := range w.batches {
+		b.Pack()
+	}
 	measured := w.scenario.Duration - w.scenario.Warmup
 	r := &results.Replication{Index: w.replication, Measured: measured, Tally: w.tally, Series: &w.series,
 		Digest: w.digest, Events: w.events, Jobs: w.jobs, WallTime: wall, InFlight: w.inFlight,
-		Submitted: w.jobs, Ended: w.jobs - uint64(w.inFlight)}
+		Submitted: w.jobs, Ended: w.jobs - uint64(w.inFlight),
+		Messages: w.messages, Batches: w.batches}
 	w.nodeStats(r, measured)
 	sort.Slice(w.records, func(i, j int) bool { return w.records[i].ID < w.records[j].ID })
 	r.Records = w.records
@@ -323,6 +344,10 @@ func (g *group) result(name string, nodes int, s nodeStat, sent int64, measured 
 	joules := float64(g.power.IdleWatts * measured.Seconds() * float64(nodes))
 	joules += float64(g.power.BusyWatts * busy.Seconds())
 	joules += float64(g.power.JoulesPerByte * float64(sent))
-	return results.NodeStat{Name: name, Nodes: nodes, Slots: g.slots, Arrivals: s.arrivals, Executed: s.executed,
+	slots := g.slots
+	if slots >= scenarios.Unlimited {
+		slots = 0
+	}
+	return results.NodeStat{Name: name, Nodes: nodes, Slots: slots, Arrivals: s.arrivals, Executed: s.executed,
 		Busy: busy, EnergyJ: joules}
 }

@@ -48,12 +48,10 @@ type World struct {
 
 // Options are what a replication does besides simulating.
 type Options struct {
-	Records int       // how many requests to record, drawn uniformly; All for every one
-	Trace   io.Writer // one line per event; nil: none
+	Sample int                   // how many requests to keep as Replication.Records, drawn uniformly
+	Each   func(*results.Record) // takes every measured request when it has ended; nil: nobody does
+	Trace  io.Writer             // one line per event; nil: none
 }
-
-// All records every request.
-const All = -1
 
 // New builds the world of one replication.
 func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {

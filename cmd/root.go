@@ -1,0 +1,143 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/p2pfaas/p2pfaas/simnet"
+)
+
+// Main runs the command line and ends the process.
+func Main() {
+	// Ctrl-C once ends a run in good order; twice ends the process.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Run runs the command line and returns the exit status.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, syscall.EPIPE):
+		return 0 // the reader of the pipe has had enough
+	case errors.Is(err, simnet.ErrInterrupted):
+		fmt.Fprintln(stderr, err)
+		return 130
+	}
+	fmt.Fprintln(stderr, "p2pfaas:", err)
+	var bad inputError
+	if errors.As(err, &bad) {
+		return 2
+	}
+	return 1
+}
+
+// inputError is a mistake of the user's.
+type inputError struct{ error }
+
+func (e inputError) Unwrap() error { return e.error }
+
+// input marks err as a mistake of the user's; nil stays nil.
+func input(err error) error {
+	if err == nil {
+		return nil
+	}
+	return inputError{err}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "p2pfaas",
+		Short: "a testbed for decentralised scheduling of FaaS requests among fog and edge nodes",
+		Long: `p2pfaas tries scheduling algorithms of fog and edge nodes: each node decides by itself, for every request, whether
+to run it here, to forward it to a peer, or to reject it.
+
+  p2pfaas sim scenarios/lambda-sweep.yaml     simulate a scenario; a table and a report come out
+  p2pfaas schedulers                          the algorithms that there are
+  p2pfaas scenario check my.yaml              is my scenario right?`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noSuchCommand,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return input(fmt.Errorf("%w: see %q", err, c.CommandPath()+" --help"))
+	})
+	root.AddCommand(newSim(), newScenario(), newSchedulers(), newReport(), newPlot(), newValidate())
+	return root
+}
+
+// noSuchCommand is for commands that have subcommands and no arguments.
+func noSuchCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("%s: there is no command %q", c.CommandPath(), args[0])
+	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
+		err = fmt.Errorf("%w; did you mean %q?", err, s[0])
+	}
+	return input(err)
+}
+
+// exactly is cobra.ExactArgs with an error that says what is wanted.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return input(fmt.Errorf("%s wants %s, not %d arguments: see %q", c.CommandPath(), what, len(args),
+				c.CommandPath()+" --help"))
+		}
+		return nil
+	}
+}
+
+// version is what the binary was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v, commit, dirty := info.Main.Version, "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "+dirty"
+		}
+	}
+	if commit == "" {
+		return v
+	}
+	if v == "" || v == "(devel)" {
+		v = "devel"
+	}
+	return fmt.Sprintf("%s (%s%s)", v, commit, dirty)
+}
+
+// terminal reports whether w is one: then there may be a progress bar and colours.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// colours reports whether w takes colours (https://no-color.org).
+func colours(w io.Writer) bool {
+	return terminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}

@@ -1,0 +1,436 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/simnet"
+)
+
+// simFlags are the flags of sim.
+type simFlags struct {
+	out          string
+	seed         string
+	duration     time.Duration
+	replications int
+	set          []string
+	pick         string
+	records      string
+	resume       bool
+	json         bool
+	trace        string
+	workers      int
+}
+
+func newSim() *cobra.Command {
+	var f simFlags
+	c := &cobra.Command{
+		Use:   "sim SCENARIO",
+		Short: "simulate a scenario file, or one of the library by its name",
+		Long: `sim simulates every point of a scenario's sweep, prints a table and writes a directory with the records, the
+summary, the figures and a report. Ctrl-C leaves a readable directory; --resume completes it.`,
+		Example: `  p2pfaas sim scenarios/lambda-sweep.yaml
+  p2pfaas sim lambda-sweep --set cluster.nodes=100 --replications 20
+  p2pfaas sim my.yaml --select workload.rate=8/s,scheduler=NoScheduler --records all
+  p2pfaas sim my.yaml --select 3 --duration 10s --trace -`,
+		Args: exactly(1, "one scenario"),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.out, "out", "", "directory to write to (default runs/NAME-TIME)")
+	fl.StringVar(&f.seed, "seed", "", "seed instead of the scenario's")
+	fl.DurationVar(&f.duration, "duration", 0, "duration instead of the scenario's; the warm-up is scaled with it")
+	fl.IntVar(&f.replications, "replications", 0, "replications instead of the scenario's")
+	fl.StringArrayVar(&f.set, "set", nil, "give a key another value: --set KEY=VALUE, as in --set workload.rate=5/s; may be repeated")
+	fl.StringVar(&f.pick, "select", "", "run some points alone: an index, or KEY=VALUE,... of swept keys")
+	fl.StringVar(&f.records, "records", "", "requests to record: none, sample, all (default: a sample in a sweep, else all)")
+	fl.BoolVar(&f.resume, "resume", false, "complete the interrupted run in --out")
+	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
+	fl.StringVar(&f.trace, "trace", "", "write one line per event of the first replication to this file, - for the output; needs one point")
+	fl.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "replications at a time")
+	c.MarkFlagsMutuallyExclusive("json", "trace")
+	return c
+}
+
+// keyValue splits an argument of --set.
+func keyValue(s string) (key, value string, err error) {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok || key == "" {
+		return "", "", fmt.Errorf("--set %s: write KEY=VALUE, as in --set workload.rate=5/s", s)
+	}
+	return key, value, nil
+}
+
+// scenario loads the file and applies the flags.
+func (f *simFlags) scenario(c *cobra.Command, path string) (*scenarios.File, []scenarios.Point, error) {
+	file, err := load(path, f.set)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Flags().Changed("seed") {
+		err = errors.Join(err, file.Set("seed", f.seed))
+	}
+	if c.Flags().Changed("replications") {
+		err = errors.Join(err, file.Set("replications", fmt.Sprint(f.replications)))
+	}
+	if c.Flags().Changed("duration") {
+		err = errors.Join(err, file.SetDuration(f.duration))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	points, err := file.Points()
+	if err == nil && f.pick != "" {
+		points, err = file.Select(points, f.pick)
+	}
+	return file, points, err
+}
+
+func (f *simFlags) run(c *cobra.Command, path string) error {
+	file, points, err := f.scenario(c, path)
+	if err != nil {
+		return input(err)
+	}
+	keep, err := f.keep(len(points))
+	if err != nil {
+		return input(err)
+	}
+	switch {
+	case f.trace != "" && len(points) != 1:
+		return input(fmt.Errorf("--trace wants one point, and the sweep has %d: choose one with --select", len(points)))
+	case f.resume && f.out == "":
+		return input(errors.New("--resume wants --out: the directory of the run to complete"))
+	case f.workers < 1:
+		return input(fmt.Errorf("--workers %d: at least one replication must run at a time", f.workers))
+	}
+	s := &simulation{flags: f, points: points, out: c.OutOrStdout(), notes: c.ErrOrStderr(),
+		streams: map[key]*results.Stream{}}
+	s.result = &results.Run{Name: file.Name(), Scenario: file.Resolved(), Seed: points[0].Scenario.Seed, Command: os.Args,
+		Version: version(), Host: host(), World: "sim", Started: time.Now().UTC().Truncate(time.Second), Swept: file.Swept(),
+		Keep: keep}
+	for _, p := range points {
+		s.result.Points = append(s.result.Points, &results.Point{Index: p.Index, Values: p.Values,
+			Scheduler: p.Scenario.Scheduler.Label, Wanted: p.Scenario.Replications})
+	}
+	return s.run(c.Context())
+}
+
+// samplePerReplication is how many records a sweep keeps of each replication.
+const samplePerReplication = 1000
+
+func (f *simFlags) keep(points int) (results.Keep, error) {
+	k := results.Keep{Mode: results.Mode(f.records), Format: results.Parquet}
+	switch k.Mode {
+	case results.None, results.Sample, results.All:
+	case "":
+		k.Mode = results.All
+		if points > 1 {
+			k.Mode = results.Sample
+		}
+	default:
+		return k, fmt.Errorf("--records %s: write none, sample or all", f.records)
+	}
+	return k, nil
+}
+
+// host says what machine this is, in a word that a report may show.
+func host() string {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	return fmt.Sprintf("%s (%s/%s, %d cores, %s)", name, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+}
+
+// simulation is one invocation of sim.
+type simulation struct {
+	flags  *simFlags
+	points []scenarios.Point
+	result *results.Run
+	writer *results.Writer
+	out    io.Writer // what was asked for
+	notes  io.Writer // what is said about it
+	tracer *os.File
+	bar    *progressbar.ProgressBar // nil: plain lines
+
+	mu       sync.Mutex
+	streams  map[key]*results.Stream
+	broken   error // a stream could not be opened
+	expected int64 // requests
+	done     int64
+	began    time.Time
+	spoke    time.Time // when the last plain line was written
+}
+
+type key struct{ point, replication int }
+
+func (s *simulation) run(ctx context.Context) error {
+	s.announce()
+	if err := s.open(); err != nil {
+		return input(err)
+	}
+	if err := s.openTrace(); err != nil {
+		return err
+	}
+	s.startProgress()
+	batch := simnet.Batch{Points: s.points, Workers: s.flags.workers, Options: s.options, Have: s.have, Done: s.save,
+		Enough: s.enough, Progress: s.progress}
+	err := batch.Run(ctx)
+	s.endProgress()
+	s.discardStreams()
+	if err != nil && !errors.Is(err, simnet.ErrInterrupted) {
+		return err
+	}
+	if ferr := s.writer.Finish(); ferr != nil {
+		return errors.Join(err, ferr)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s has what was finished; --resume --out %s completes it", err, s.result.Dir, s.result.Dir)
+	}
+	return s.report()
+}
+
+// announce says how much there is to do. The time is measured, not guessed: a short piece of the first point is run.
+func (s *simulation) announce() {
+	requests, replications := 0.0, 0
+	for _, p := range s.points {
+		requests += p.Scenario.ExpectedTasks() * float64(p.Scenario.Replications)
+		replications += p.Scenario.Replications
+	}
+	s.expected = int64(requests)
+	fmt.Fprintf(s.notes, "%s: %s, %s, about %s", s.result.Name, count(len(s.points), "point"),
+		count(replications, "replication"), quantity(requests)+" requests")
+	if speed := pilot(s.points[len(s.points)/2].Scenario); speed > 0 {
+		workers := float64(min(s.flags.workers, replications, runtime.NumCPU()))
+		fmt.Fprintf(s.notes, "; about %v", time.Duration(requests/speed/workers*1e9).Round(100*time.Millisecond))
+	}
+	fmt.Fprintln(s.notes)
+}
+
+// pilot measures how many requests per second of a scenario a core simulates; 0 where that cannot be said.
+func pilot(s *scenarios.Scenario) float64 {
+	const wanted = 20_000
+	short := *s
+	if tasks := s.ExpectedTasks(); tasks > wanted {
+		short.Duration = time.Duration(float64(s.Duration) * wanted / tasks)
+		short.Warmup = 0
+	}
+	w, err := simnet.New(&short, 0, simnet.Options{})
+	if err != nil {
+		return 0
+	}
+	began := time.Now()
+	r, err := w.Run(func() bool { return time.Since(began) > time.Second })
+	if err != nil || r.Jobs == 0 {
+		return 0
+	}
+	return float64(r.Jobs) / time.Since(began).Seconds()
+}
+
+func (s *simulation) open() (err error) {
+	dir := s.flags.out
+	if dir == "" {
+		dir = results.DefaultDir(s.result.Name, time.Now())
+	}
+	if s.flags.resume {
+		s.writer, err = results.Resume(dir, s.result)
+	} else {
+		s.writer, err = results.Create(dir, s.result)
+	}
+	return err
+}
+
+func (s *simulation) options(point, replication int) simnet.Options {
+	var o simnet.Options
+	switch s.result.Keep.Mode {
+	case results.Sample:
+		o.Sample = samplePerReplication
+	case results.All:
+		o.Each = s.stream(point, replication)
+	}
+	if s.flags.trace != "" && replication == 0 {
+		o.Trace = s.tracer
+	}
+	return o
+}
+
+func (s *simulation) openTrace() (err error) {
+	switch s.flags.trace {
+	case "":
+	case "-":
+		s.tracer = os.Stdout
+	default:
+		if s.tracer, err = os.Create(s.flags.trace); err != nil {
+			return fmt.Errorf("--trace: %w", err)
+		}
+	}
+	return nil
+}
+
+// stream returns what takes the records of a replication.
+func (s *simulation) stream(point, replication int) func(*results.Record) {
+	var names []string
+	for _, f := range s.points[point].Scenario.Functions {
+		names = append(names, f.Name)
+	}
+	stream, err := s.writer.Stream(s.result.Points[point], replication, names)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.broken = errors.Join(s.broken, err)
+		return nil
+	}
+	s.streams[key{point, replication}] = stream
+	return stream.Add
+}
+
+// have is the replication of an earlier run, for --resume.
+func (s *simulation) have(point, replication int) *results.Replication {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.result.Points[point].Replication(replication)
+}
+
+// save stores a finished replication.
+func (s *simulation) save(point int, r *results.Replication) error {
+	s.mu.Lock()
+	k := key{point, r.Index}
+	stream, broken, stored := s.streams[k], s.broken, s.result.Points[point].Replication(r.Index) != nil
+	delete(s.streams, k)
+	s.mu.Unlock()
+	if broken != nil || stored {
+		return broken
+	}
+	if stream != nil {
+		if err := stream.Close(); err != nil {
+			return err
+		}
+	}
+	return s.writer.Save(s.result.Points[point], r)
+}
+
+// discardStreams drops the records of replications that were not finished.
+func (s *simulation) discardStreams() {
+	for _, stream := range s.streams {
+		stream.Discard()
+	}
+}
+
+// enough is the scenario's stopping rule.
+func (s *simulation) enough(point int, done []*results.Replication) bool {
+	p := s.points[point].Scenario.Precision
+	_, ok := results.Enough(&results.Point{Replications: done}, p.Metric, p.Relative, p.Confidence)
+	if !ok && len(done) < p.Replications {
+		s.mu.Lock()
+		s.result.Points[point].Wanted = len(done) + 1
+		s.mu.Unlock()
+	}
+	return ok
+}
+
+// plainEvery is how often a line tells the progress where no bar can be drawn.
+const plainEvery = 10 * time.Second
+
+func (s *simulation) startProgress() {
+	s.began = time.Now()
+	s.spoke = s.began
+	if terminal(s.notes) && s.flags.trace != "-" {
+		s.bar = progressbar.NewOptions64(s.expected, progressbar.OptionSetWriter(s.notes),
+			progressbar.OptionSetDescription("simulating"), progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionSetPredictTime(true), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+			progressbar.OptionSetItsString("requests"), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetWidth(30), progressbar.OptionEnableColorCodes(false))
+	}
+}
+
+// progress takes note that so many requests more have been simulated.
+func (s *simulation) progress(requests int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done += int64(requests)
+	if s.bar != nil {
+		// The number expected is a mean: the bar must not end before the run does.
+		if s.done >= s.expected {
+			s.expected = s.done + 1
+			s.bar.ChangeMax64(s.expected)
+		}
+		_ = s.bar.Set64(s.done) // a bar that cannot be drawn is no reason to stop
+		return
+	}
+	if time.Since(s.spoke) >= plainEvery {
+		s.spoke = time.Now()
+		share := min(1, float64(s.done)/float64(max(1, s.expected)))
+		left := time.Duration(float64(time.Since(s.began)) * (1 - share) / max(share, 1e-9))
+		fmt.Fprintf(s.notes, "%3.0f %%, %s requests, about %v left\n", 100*share, quantity(float64(s.done)),
+			left.Round(time.Second))
+	}
+}
+
+func (s *simulation) endProgress() {
+	if s.bar != nil {
+		_ = s.bar.Finish()
+	}
+}
+
+// report prints what came out.
+func (s *simulation) report() error {
+	took := time.Since(s.began)
+	var jobs, events uint64
+	for _, p := range s.result.Points {
+		for _, r := range p.Replications {
+			jobs += r.Jobs
+			events += r.Events
+		}
+	}
+	if s.flags.json {
+		return results.WriteJSON(s.out, s.result)
+	}
+	if s.flags.trace != "-" {
+		results.Table(s.out, s.result, colours(s.out))
+	}
+	fmt.Fprintf(s.notes, "\n%s requests, %s events in %v: %s requests/s, %s events/s; peak memory %d MiB; digest %016x\n",
+		quantity(float64(jobs)), quantity(float64(events)), took.Round(time.Millisecond),
+		quantity(float64(jobs)/took.Seconds()), quantity(float64(events)/took.Seconds()), peakMiB(), s.result.Digest())
+	fmt.Fprintf(s.notes, "report: %s\n", s.result.Report())
+	return nil
+}
+
+// peakMiB is the most memory that this process has had from the system.
+func peakMiB() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Sys >> 20
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// quantity is a large number in three digits.
+func quantity(x float64) string {
+	for _, u := range []struct {
+		factor float64
+		name   string
+	}{{1e9, " G"}, {1e6, " M"}, {1e3, " k"}} {
+		if x >= u.factor {
+			return fmt.Sprintf("%.3g%s", x/u.factor, u.name)
+		}
+	}
+	return fmt.Sprintf("%.0f", x)
+}
