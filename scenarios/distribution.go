@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"math"
+	"slices"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/p2pfaas/p2pfaas/core/random"
@@ -150,7 +151,7 @@ func (doc *distributionDoc) empirical(b *builder) random.Dist {
 		weights = append(weights, float64(w))
 	}
 	if doc.File != nil {
-		values = b.column(doc.File)
+		values = slices.Clone(b.column(doc.File)) // the original serves other points too
 		for i := range values {
 			values[i] = float64(values[i] * durations.seconds(string(doc.Unit)))
 			if values[i] < 0 {

@@ -19,10 +19,10 @@ type document struct {
 }
 
 type precisionDoc struct {
-	Metric       label `key:"metric" doc:"of the summary, such as latency.mean"`
-	Relative     share `key:"relative" over:"0" doc:"half-width of the interval over the estimate"`
-	Confidence   share `key:"confidence" default:"0.95" over:"0" max:"0.999999" doc:"level of the interval"`
-	Replications count `key:"max_replications" default:"1000" min:"2" max:"1000000" doc:"never more than this many"`
+	Metric       metric `key:"metric" doc:"of the summary, such as latency.mean"`
+	Relative     share  `key:"relative" over:"0" doc:"half-width of the interval over the estimate"`
+	Confidence   share  `key:"confidence" default:"0.95" over:"0" max:"0.999999" doc:"level of the interval"`
+	Replications count  `key:"max_replications" default:"1000" min:"2" max:"1000000" doc:"never more than this many"`
 }
 
 type clientDoc struct {

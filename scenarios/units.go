@@ -458,6 +458,23 @@ func (l label) schema() *jsonschema.Schema {
 	return &jsonschema.Schema{Types: []string{"string", "integer"}, Pattern: labels.String()}
 }
 
+// metric names a column of a summary.
+type metric string
+
+var metrics = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$`)
+
+func (m *metric) parse(n *yaml.Node) error {
+	if !metrics.MatchString(n.Value) {
+		return fmt.Errorf("%q is not a metric: write a column of the summary, like latency.mean", short(n.Value))
+	}
+	*m = metric(n.Value)
+	return nil
+}
+func (m metric) String() string { return string(m) }
+func (m metric) schema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: metrics.String()}
+}
+
 // boolean is true or false.
 type boolean bool
 
