@@ -11,34 +11,38 @@ import (
 // LatencyLevelling gives the tasks that arrive at a node to the node itself and to up to Routes peers, in shares that
 // move towards the faster ones until all are equally fast. A node's latency is the mean time that tasks spend there, as
 // Little's law gives it for each Period: the mean number of tasks over the rate of completions. Every Period a node
-// asks its peers for theirs, adds the round trip, and multiplies the share of each route by 1 + Step * (mean - latency)
-// / mean, the mean being that over its own traffic. Where this comes to rest, all routes in use have the same latency
-// and no other has less: a Wardrop equilibrium.
+// asks its peers for theirs and adds the round trip. Then each route loses a share of step * latency / mean, the mean
+// being the usual one of its own traffic, and what all have lost is given back in equal parts; step is 1/2, 1/3, ... in
+// the first periods and never less than Step. Where this comes to rest, all routes in use have the same latency and no
+// other has less: a Wardrop equilibrium.
 //
 //	Period   time between two changes of the shares (default 1s); it should see many completions
-//	Step     how far the shares go towards the faster routes in one period (default 0.1)
+//	Step     how far the shares go towards the faster routes in one period (default 0.02)
 //	Routes   peers considered, at most (default 16)
 //	Explore  least share of all routes together, so that none is forgotten (default 0.01)
 //
-// A peer that does not answer loses its share; one that has measured nothing yet keeps it.
+// A peer that does not answer loses its share; one that has measured nothing yet counts as neither fast nor slow.
 //
 // Source: Proietti Mattia and Beraldi, MSWiM 2022, 10.1145/3551659.3559048; with Pietrabissa, IEEE TSC 16(5), 2023,
-// 10.1109/TSC.2023.3265883; the changes of the shares are the replicator equation (Taylor and Jonker, Math. Biosci. 40,
-// 1978); Wardrop, Proc. ICE 1(3), 1952.
+// 10.1109/TSC.2023.3265883. The changes of the shares are those of Nagurney and Zhang, Projected dynamical systems and
+// variational inequalities with applications, 1996.
 type LatencyLevelling struct {
 	Period  time.Duration `param:"period" min:"1us" doc:"time between two changes of the shares"`
 	Step    float64       `param:"step" min:"0" max:"1" doc:"how far they go towards the faster routes at once"`
-	Routes  int           `param:"routes" unit:"peers" min:"1" max:"65535" doc:"peers considered, at most"`
+	Routes  int           `param:"routes" unit:"peers" min:"1" max:"255" doc:"peers considered, at most"`
 	Explore float64       `param:"explore" min:"0.0001" max:"1" doc:"least share of all routes together"`
 
 	meter   meter
 	routes  []route // the first is the node itself
+	periods int     // so far
+	usual   float64 // mean latency of the own traffic, smoothed over periods: seconds
 	scratch scratch
 }
 
 // route is where a share of the traffic goes.
 type route struct {
 	peer    core.NodeID
+	fixed   bool // by the projection that is being computed
 	share   float64
 	latency float64 // seconds; 0 = not measured yet, infinite = the peer does not answer
 }
@@ -91,11 +95,12 @@ func (s *LatencyLevelling) connect(env core.Env) {
 			}
 		}
 	}
-	s.normalize()
+	s.project()
 }
 
-// level moves the shares.
+// level moves the shares against the latencies.
 func (s *LatencyLevelling) level() {
+	s.periods++
 	weighted, weight := 0.0, 0.0
 	for _, r := range s.routes {
 		if r.measured() {
@@ -103,35 +108,59 @@ func (s *LatencyLevelling) level() {
 			weight += r.share
 		}
 	}
-	mean := weighted / weight
-	for i := range s.routes {
-		switch r := &s.routes[i]; {
-		case math.IsInf(r.latency, 1):
-			r.share = 0
-		case r.measured() && weight > 0:
-			r.share = float64(r.share * max(0, 1+float64(s.Step*(mean-r.latency))/mean))
+	if weight > 0 {
+		mean := weighted / weight
+		if s.usual == 0 {
+			s.usual = mean
 		}
+		// The denominator is not the mean of this period: it has the noise of the routes with the largest shares,
+		// which would look faster than they are.
+		step := max(s.Step, 1/float64(s.periods+1)) / s.usual
+		for i := range s.routes {
+			if r := &s.routes[i]; r.measured() {
+				r.share -= float64(step * r.latency)
+			} else {
+				r.share -= float64(step * mean)
+			}
+		}
+		s.usual += float64(0.1 * (mean - s.usual))
 	}
-	s.normalize()
+	s.project()
 }
 
 func (r *route) measured() bool { return r.latency > 0 && !math.IsInf(r.latency, 1) }
 
-// normalize lifts the shares of reachable routes to the least one, and makes all add up to 1.
-func (s *LatencyLevelling) normalize() {
-	least, sum := s.Explore/float64(len(s.routes)), 0.0
+// project makes the shares add up to 1 with the smallest change: all get the same more, but for unreachable peers,
+// which get nothing, and those that would fall below the least share, which get that.
+func (s *LatencyLevelling) project() {
+	least := s.Explore / float64(len(s.routes))
 	for i := range s.routes {
 		r := &s.routes[i]
-		if !math.IsInf(r.latency, 1) {
-			r.share = max(r.share, least)
+		r.fixed = math.IsInf(r.latency, 1)
+		if r.fixed {
+			r.share = 0
 		}
-		sum += r.share
 	}
-	if sum == 0 {
-		s.routes[0].share, sum = 1, 1
-	}
-	for i := range s.routes {
-		s.routes[i].share /= sum
+	for fixed := true; fixed; {
+		fixed = false
+		rest, open := 1.0, 0
+		for _, r := range s.routes {
+			rest -= r.share
+			if !r.fixed {
+				open++
+			}
+		}
+		more := rest / float64(open)
+		for i := range s.routes {
+			if r := &s.routes[i]; !r.fixed && r.share+more < least {
+				r.share, r.fixed, fixed = least, true, true
+			}
+		}
+		for i := range s.routes {
+			if r := &s.routes[i]; !r.fixed && !fixed {
+				r.share += more
+			}
+		}
 	}
 }
 
@@ -196,11 +225,12 @@ func init() {
 		Doc: "Each node moves shares of its own traffic from slower to faster routes, itself included, until no route that " +
 			"is used could be left for a faster one: the Wardrop equilibrium, close to the optimal split and without any " +
 			"decision that asks. It suits steady traffic and unequal nodes; it follows changes within tens of periods, not " +
-			"single bursts. It costs two messages per route and period.",
+			"single bursts. Latencies measured in short periods are noisy, and so are the shares: a smaller step or a " +
+			"longer period makes them steadier and slower. It costs two messages per route and period.",
 		Source: "Proietti Mattia and Beraldi, MSWiM 2022, 10.1145/3551659.3559048, and with Pietrabissa, IEEE TSC 16(5), " +
-			"2023, 10.1109/TSC.2023.3265883; Wardrop, Proc. ICE 1(3), 1952",
+			"2023, 10.1109/TSC.2023.3265883; Nagurney and Zhang, Projected dynamical systems, 1996",
 		New: func() core.Scheduler {
-			return &LatencyLevelling{Period: time.Second, Step: 0.1, Routes: 16, Explore: 0.01}
+			return &LatencyLevelling{Period: time.Second, Step: 0.02, Routes: 16, Explore: 0.01}
 		},
 	})
 }
