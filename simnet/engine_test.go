@@ -28,8 +28,7 @@ func powerOfTwo(tb testing.TB, nodes int, duration time.Duration) *scenarios.Sce
 		},
 		Functions: []scenarios.Function{{Name: "f", Service: random.NewExponential(1), Share: 1}},
 		Workload:  scenarios.Workload{Rate: 0.9},
-		Scheduler: scenarios.Scheduler{Spec: spec, Forwarding: core.Forwarding{MaxHops: 1,
-			ProbeTimeout: time.Second, AnswerTimeout: time.Minute}},
+		Scheduler: scenarios.Scheduler{Spec: spec, Forwarding: core.Forwarding{MaxHops: 1}},
 	}
 }
 

@@ -41,7 +41,8 @@ type stats struct {
 	bin     bin
 
 	each    func(*results.Record)
-	wanted  int // records
+	one     results.Record // the one that is being counted
+	wanted  int            // records
 	seen    int
 	records []results.Record
 	lottery *rand.Rand
@@ -149,7 +150,8 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 	if w.trace != nil {
 		w.trace.done(n, t, o)
 	}
-	r := results.Record{Replication: w.replication, ID: t.ID, Node: n, Function: t.Type, Arrival: t.Arrived, Outcome: o,
+	r := &w.one
+	*r = results.Record{Replication: w.replication, ID: t.ID, Node: n, Function: t.Type, Arrival: t.Arrived, Outcome: o,
 		Executor: t.Executor(), Hops: int(t.Hops), Probes: int(t.Probes), Retries: int(t.Retries), Cold: t.Cold(),
 		Demand: t.Demand, Timing: t.Timing, Latency: w.now.Sub(t.Arrived), Deadline: w.deadline(t)}
 	if !w.access.none {
@@ -157,15 +159,15 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 		r.Arrival, r.Client = q.At, q.up+q.down
 		r.Latency += r.Client
 	}
-	r.EnergyJ = w.energy(&r)
-	w.record(&r)
+	r.EnergyJ = w.energy(r)
+	w.record(r)
 }
 
 // lostOnAccess ends a request that never reached its entry node, or whose answer got lost.
 func (w *World) lostOnAccess(q *request) {
-	r := results.Record{Replication: w.replication, ID: q.id, Node: q.Node, Function: q.Type, Arrival: q.At,
+	w.one = results.Record{Replication: w.replication, ID: q.id, Node: q.Node, Function: q.Type, Arrival: q.At,
 		Outcome: core.LostNoAnswer, Executor: core.NoNode, Demand: q.Demand, Deadline: q.Deadline}
-	w.record(&r)
+	w.record(&w.one)
 }
 
 func (w *World) deadline(t *core.Task) time.Duration {

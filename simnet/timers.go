@@ -61,8 +61,10 @@ func (q *timeouts) take() timeout {
 // newTimeouts makes a ring for each of the scenario's timeouts.
 func (w *World) newTimeouts() {
 	f := w.scenario.Scheduler.Forwarding
-	w.timeouts = append(w.timeouts, timeouts{after: f.ProbeTimeout, due: core.Never})
-	if f.AnswerTimeout != f.ProbeTimeout {
+	if f.ProbeTimeout > 0 {
+		w.timeouts = append(w.timeouts, timeouts{after: f.ProbeTimeout, due: core.Never})
+	}
+	if f.AnswerTimeout > 0 && f.AnswerTimeout != f.ProbeTimeout {
 		w.timeouts = append(w.timeouts, timeouts{after: f.AnswerTimeout, due: core.Never})
 	}
 }
