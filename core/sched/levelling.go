@@ -11,13 +11,12 @@ import (
 // LatencyLevelling gives the tasks that arrive at a node to the node itself and to up to Routes peers, in shares that
 // move towards the faster ones until all are equally fast. A node's latency is the mean time that tasks spend there, as
 // Little's law gives it for each Period: the mean number of tasks over the rate of completions. Every Period a node
-// asks its peers for theirs and adds the round trip. Then each route loses a share of step * latency / mean, the mean
-// being the usual one of its own traffic, and what all have lost is given back in equal parts; step is 1/2, 1/3, ... in
-// the first periods and never less than Step. Where this comes to rest, all routes in use have the same latency and no
-// other has less: a Wardrop equilibrium.
+// asks its peers for theirs and adds the round trip. Then each route loses a share of Step * latency / mean, the mean
+// being the usual one of its own traffic, and what all have lost is given back in equal parts. Where this comes to
+// rest, all routes in use have the same latency and no other has less: a Wardrop equilibrium.
 //
 //	Period   time between two changes of the shares (default 1s); it should see many completions
-//	Step     how far the shares go towards the faster routes in one period (default 0.02)
+//	Step     how far the shares go towards the faster routes in one period (default 0.01)
 //	Routes   peers considered, at most (default 16)
 //	Explore  least share of all routes together, so that none is forgotten (default 0.01)
 //
@@ -34,7 +33,6 @@ type LatencyLevelling struct {
 
 	meter   meter
 	routes  []route // the first is the node itself
-	periods int     // so far
 	usual   float64 // mean latency of the own traffic, smoothed over periods: seconds
 	scratch scratch
 }
@@ -100,7 +98,6 @@ func (s *LatencyLevelling) connect(env core.Env) {
 
 // level moves the shares against the latencies.
 func (s *LatencyLevelling) level() {
-	s.periods++
 	weighted, weight := 0.0, 0.0
 	for _, r := range s.routes {
 		if r.measured() {
@@ -115,7 +112,7 @@ func (s *LatencyLevelling) level() {
 		}
 		// The denominator is not the mean of this period: it has the noise of the routes with the largest shares,
 		// which would look faster than they are.
-		step := max(s.Step, 1/float64(s.periods+1)) / s.usual
+		step := s.Step / s.usual
 		for i := range s.routes {
 			if r := &s.routes[i]; r.measured() {
 				r.share -= float64(step * r.latency)
@@ -224,13 +221,13 @@ func init() {
 		Summary: "divide the traffic among the node and its peers so that all become equally fast",
 		Doc: "Each node moves shares of its own traffic from slower to faster routes, itself included, until no route that " +
 			"is used could be left for a faster one: the Wardrop equilibrium, close to the optimal split and without any " +
-			"decision that asks. It suits steady traffic and unequal nodes; it follows changes within tens of periods, not " +
-			"single bursts. Latencies measured in short periods are noisy, and so are the shares: a smaller step or a " +
-			"longer period makes them steadier and slower. It costs two messages per route and period.",
+			"decision that asks. It suits steady traffic and unequal nodes, and follows changes within a hundred periods. " +
+			"Where many nodes move much at once they all run after the same fast one, and it gets slow: at high load, or " +
+			"with long periods, take a smaller step. It costs two messages per route and period.",
 		Source: "Proietti Mattia and Beraldi, MSWiM 2022, 10.1145/3551659.3559048, and with Pietrabissa, IEEE TSC 16(5), " +
 			"2023, 10.1109/TSC.2023.3265883; Nagurney and Zhang, Projected dynamical systems, 1996",
 		New: func() core.Scheduler {
-			return &LatencyLevelling{Period: time.Second, Step: 0.02, Routes: 16, Explore: 0.01}
+			return &LatencyLevelling{Period: time.Second, Step: 0.01, Routes: 16, Explore: 0.01}
 		},
 	})
 }
