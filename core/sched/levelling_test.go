@@ -73,7 +73,7 @@ func TestLevellingAndPeersThatDoNotAnswer(t *testing.T) {
 	}
 	w := coretest.NewScript(0, 0, 0, 0)
 	w.Peer(1).Answer, w.Peer(2).Answer = answer(1), answer(0) // 2 has measured nothing
-	s := with(t, "LatencyLevelling", params{"explore": 0.03}).(*LatencyLevelling)
+	s := with(t, "LatencyLevelling", params{"explore": 0.03, "step": 0.1}).(*LatencyLevelling)
 	s.meter.latency = 2
 	w.Naps = 200
 	w.Run(s.Start)
