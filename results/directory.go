@@ -263,6 +263,11 @@ func (s *Stream) Add(r *Record) {
 // Close ends the stream. Where something went wrong, no records are stored.
 func (s *Stream) Close() error { return s.rows.finish(s.err) }
 
+// Discard ends the stream of a replication that was not finished: no records are stored.
+func (s *Stream) Discard() { _ = s.rows.finish(errDiscarded) }
+
+var errDiscarded = errors.New("the replication was not finished")
+
 // Finish writes what is made of the replications: the records in one file, the summary, the figures, the report. The
 // run is complete if no wanted replication is missing; otherwise the directory says which are, and Resume goes on.
 func (w *Writer) Finish() error {

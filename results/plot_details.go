@@ -1,0 +1,521 @@
+package results
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/palette/brewer"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// maxCases is how many cases one detailed figure shows: with more, nobody tells the lines apart.
+const maxCases = 8
+
+// detail picks the points that the detailed figures show: the schedulers of one setting, that three quarters through
+// the sweep, where the load usually tells them apart; or, with one scheduler, some points of the whole sweep.
+func (r *Run) detail() (cases []*Point, labels []string, where string) {
+	groups := r.settings()
+	keys := []string{schedulerKey}
+	switch {
+	case len(groups) == 0:
+		return nil, nil, ""
+	case len(groups[0]) > 1:
+		cases = groups[(len(groups)-1)*3/4]
+		where = strings.Join(r.where(cases[0]), ", ")
+	default:
+		keys = r.sweepable()
+		cases = r.Points
+		if n := len(cases); n > maxCases {
+			cases = nil
+			for i := range maxCases {
+				cases = append(cases, r.Points[i*(n-1)/(maxCases-1)])
+			}
+		}
+	}
+	if left := len(cases) - maxCases; left > 0 {
+		cases = cases[:maxCases]
+		where += fmt.Sprintf(" (%d more schedulers are in the table)", left)
+	}
+	cases = slices.DeleteFunc(slices.Clone(cases), func(p *Point) bool { return len(p.Replications) == 0 })
+	if len(keys) == 0 {
+		keys = []string{schedulerKey}
+	}
+	for _, p := range cases {
+		labels = append(labels, r.caseLabel(p, keys))
+	}
+	return cases, labels, where
+}
+
+// at is the end of a caption that says where a figure was taken.
+func at(where string) string {
+	if where == "" {
+		return "."
+	}
+	return " at " + where + "."
+}
+
+// path draws a line of many points, with a few markers that tell it apart in grey.
+type path struct {
+	xs, ys []float64
+	style  int
+	marks  int // 0 = none
+}
+
+// Plot implements plot.Plotter.
+func (l *path) Plot(c draw.Canvas, p *plot.Plot) {
+	trX, trY := p.Transforms(&c)
+	var pts []vg.Point
+	sty := lineStyle(l.style)
+	sty.Width = 0.8
+	flush := func() {
+		c.StrokeLines(sty, c.ClipLinesX(pts)...)
+		pts = nil
+	}
+	for i, x := range l.xs {
+		if math.IsNaN(l.ys[i]) {
+			flush()
+			continue
+		}
+		pts = append(pts, vg.Point{X: trX(max(x, p.X.Min)), Y: trY(l.ys[i])})
+	}
+	flush()
+	if l.marks == 0 {
+		return
+	}
+	// Markers at equal distances of y, shifted from line to line, so that they do not hide each other.
+	for k := range l.marks {
+		y := p.Y.Min + (p.Y.Max-p.Y.Min)*(float64(k)+0.25+0.5*float64(l.style%5)/5)/float64(l.marks)
+		if i, _ := slices.BinarySearch(l.ys, y); i > 0 && i < len(l.ys) && l.xs[i] <= p.X.Max {
+			c.DrawGlyph(glyphStyle(l.style), vg.Point{X: trX(l.xs[i]), Y: trY(l.ys[i])})
+		}
+	}
+}
+
+// DataRange implements plot.DataRanger.
+func (l *path) DataRange() (xmin, xmax, ymin, ymax float64) {
+	xmin, xmax, ymin, ymax = math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
+	for i, y := range l.ys {
+		if !math.IsNaN(y) {
+			xmin, xmax = min(xmin, l.xs[i]), max(xmax, l.xs[i])
+			ymin, ymax = min(ymin, y), max(ymax, y)
+		}
+	}
+	return xmin, xmax, ymin, ymax
+}
+
+// Thumbnail implements plot.Thumbnailer.
+func (l *path) Thumbnail(c *draw.Canvas) {
+	c.StrokeLine2(lineStyle(l.style), c.Min.X, c.Center().Y, c.Max.X, c.Center().Y)
+	if l.marks > 0 {
+		c.DrawGlyph(glyphStyle(l.style), c.Center())
+	}
+}
+
+// cdfFigure draws the distribution of the latency.
+func (r *Run) cdfFigure() *Figure {
+	cases, labels, where := r.detail()
+	var lines []*path
+	f := &Figure{Name: "latency-cdf", height: plotHeight}
+	top, low := 0.0, math.Inf(1)
+	for i, p := range cases {
+		var tallies []*Tally
+		for _, rep := range p.Replications {
+			tallies = append(tallies, rep.Tally)
+		}
+		l := &path{style: i, marks: 6}
+		for _, s := range LatencyCDF(tallies...) {
+			l.xs, l.ys = append(l.xs, s.Value.Seconds()), append(l.ys, 100*s.Share)
+		}
+		if len(l.xs) == 0 {
+			continue
+		}
+		quantile := func(share float64) float64 {
+			k, _ := slices.BinarySearch(l.ys, share)
+			return l.xs[min(k, len(l.xs)-1)]
+		}
+		top, low = max(top, quantile(99.5)), min(low, quantile(5))
+		lines = append(lines, l)
+		f.legend = append(f.legend, entry{labels[i], l})
+	}
+	if len(lines) == 0 || top == 0 {
+		return nil
+	}
+	sc := scaleOf("s", top)
+	p := newPlot(sc.label("latency"), "completed requests (%)")
+	p.Add(grid{y: true})
+	for _, l := range lines {
+		l.scaleAndThin(sc.factor)
+		p.Add(l)
+	}
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, top*sc.factor, 0, 100
+	if low > 0 && top > 100*low {
+		p.X.Min, p.X.Scale, p.X.Tick.Marker = low*sc.factor, plot.LogScale{}, ticks{log: true}
+	}
+	f.draw = p.Draw
+	f.Caption = "Distribution of the latency of completed requests" + at(where) +
+		" The axis ends at the longest 99.5th percentile."
+	return f
+}
+
+// scaleAndThin puts xs into another unit, and leaves out points that no print resolves.
+func (l *path) scaleAndThin(factor float64) {
+	var xs, ys []float64
+	for i, x := range l.xs {
+		if n := len(ys); n > 1 && i < len(l.xs)-1 && l.ys[i]-ys[n-1] < 0.1 && x < xs[n-1]/factor*1.02 {
+			continue
+		}
+		xs, ys = append(xs, x*factor), append(ys, l.ys[i])
+	}
+	l.xs, l.ys = xs, ys
+}
+
+// parts are those of a latency, in the order in which they pass. Their greys differ too.
+var parts = []struct {
+	name, metric string
+	color        color.Color
+}{
+	{"client's link", "client.mean", white},
+	{"scheduling", "scheduling.mean", black},
+	{"probing", "probing.mean", palette[6]},
+	{"forwarding", "forwarding.mean", palette[1]},
+	{"waiting", "waiting.mean", yellow},
+	{"executing", "executing.mean", palette[0]},
+	{"returning", "returning.mean", palette[5]},
+}
+
+// yellow is the one of the palette that serves for areas alone.
+var yellow = color.RGBA{0xf0, 0xe4, 0x42, 0xff}
+
+// swatch is a legend's sample of a filled area.
+type swatch struct{ color.Color }
+
+// Thumbnail implements plot.Thumbnailer.
+func (s swatch) Thumbnail(c *draw.Canvas) { fillBox(*c, s.Color, c.Min.X+8, c.Min.Y, c.Max.X, c.Max.Y) }
+
+func fillBox(c draw.Canvas, clr color.Color, x0, y0, x1, y1 vg.Length) {
+	box := []vg.Point{{X: x0, Y: y0}, {X: x1, Y: y0}, {X: x1, Y: y1}, {X: x0, Y: y1}}
+	c.FillPolygon(clr, box)
+	if x1-x0 > 1.5 { // of a narrow one, the line would be all that is seen
+		c.StrokeLines(draw.LineStyle{Color: black, Width: hairline}, append(box, box[0]))
+	}
+}
+
+// breakdownFigure draws where the time went.
+func (r *Run) breakdownFigure() *Figure {
+	cases, labels, where := r.detail()
+	bars := make([][]float64, len(cases))
+	top := 0.0
+	for i, c := range cases {
+		total := 0.0
+		for _, part := range parts {
+			v := max(0, c.Interval(part.metric, Confidence).Mean)
+			bars[i] = append(bars[i], v)
+			total += v
+		}
+		top = max(top, total) // NaN, where nothing completed, is not
+	}
+	if !(top > 0) {
+		return nil
+	}
+	sc := scaleOf("s", top)
+	p := newPlot(sc.label("mean latency of completed requests"), "")
+	p.Add(grid{x: true})
+	f := &Figure{Name: "latency-breakdown", height: 44 + 18*vg.Length(len(cases))}
+	for k, part := range parts {
+		if slices.ContainsFunc(bars, func(b []float64) bool { return b[k] > top/1000 }) {
+			f.legend = append(f.legend, entry{part.name, swatch{part.color}})
+		}
+	}
+	for i, b := range bars {
+		for k := range b {
+			bars[i][k] *= sc.factor
+		}
+	}
+	p.Add(stacks(bars))
+	p.X.Min, p.X.Max = 0, top*sc.factor
+	roundUp(&p.X)
+	categoryAxis(p, labels)
+	f.draw = p.Draw
+	f.Caption = "Where the time of completed requests went, mean over them" + at(where)
+	return f
+}
+
+// stacks are horizontal bars, each of parts, the first on top.
+type stacks [][]float64
+
+// Plot implements plot.Plotter.
+func (s stacks) Plot(c draw.Canvas, p *plot.Plot) {
+	trX, trY := p.Transforms(&c)
+	for i, bar := range s {
+		from := 0.0
+		for k, v := range bar {
+			if v > 0 {
+				y := -float64(i)
+				fillBox(c, parts[k].color, trX(from), trY(y-0.32), trX(from+v), trY(y+0.32))
+				from += v
+			}
+		}
+	}
+}
+
+// overTime draws what the samples of the runs' series say, mean over the replications.
+func (r *Run) overTime(name, what, unit string, pick func(*Series) []float64) *Figure {
+	cases, labels, where := r.detail()
+	f := &Figure{Name: name, height: plotHeight * 0.85}
+	var lines []*path
+	var end, warm time.Duration
+	top := 0.0
+	for i, c := range cases {
+		l := &path{style: i}
+		every := time.Duration(0)
+		l.ys, every = meanSeries(c, pick)
+		for k, y := range l.ys {
+			l.xs = append(l.xs, (time.Duration(k+1) * every).Seconds())
+			top = max(top, y)
+		}
+		if len(l.ys) == 0 {
+			continue
+		}
+		whole := every * time.Duration(len(l.ys))
+		end, warm = max(end, whole), max(warm, whole-c.Replications[0].Measured)
+		lines = append(lines, l)
+		f.legend = append(f.legend, entry{labels[i], l})
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	t, v := scaleOf("s", end.Seconds()), scaleOf(unit, top)
+	p := newPlot(t.label("time"), v.label(what))
+	p.Add(band{0, warm.Seconds() * t.factor}, grid{y: true})
+	for _, l := range lines {
+		for i := range l.xs {
+			l.xs[i] *= t.factor
+			l.ys[i] *= v.factor
+		}
+		p.Add(l)
+	}
+	p.X.Min, p.X.Max = 0, end.Seconds()*t.factor
+	fitY(p, unit, false)
+	f.draw = p.Draw
+	f.Caption = capital(what) + " over time" + at(where)
+	if len(cases[0].Replications) > 1 {
+		f.Caption += " Mean over the replications."
+	}
+	if warm > 0 {
+		f.Caption += " The shaded part is the warm-up, which is not measured."
+	}
+	return f
+}
+
+// meanSeries is the mean over the replications of one of their series, and the distance of its samples.
+func meanSeries(p *Point, pick func(*Series) []float64) (mean []float64, every time.Duration) {
+	var count []int
+	for _, r := range p.Replications {
+		if r.Series == nil {
+			continue
+		}
+		every = r.Series.Every
+		for k, v := range pick(r.Series) {
+			if k == len(mean) {
+				mean, count = append(mean, 0), append(count, 0)
+			}
+			if !math.IsNaN(v) {
+				mean[k] += v
+				count[k]++
+			}
+		}
+	}
+	for k := range mean {
+		mean[k] /= float64(count[k])
+	}
+	return mean, every
+}
+
+// band shades a part of the x axis.
+type band struct{ from, to float64 }
+
+// Plot implements plot.Plotter.
+func (b band) Plot(c draw.Canvas, p *plot.Plot) {
+	trX, _ := p.Transforms(&c)
+	x0, x1 := trX(b.from), trX(b.to)
+	if x1 > x0 {
+		c.FillPolygon(pale, []vg.Point{{X: x0, Y: c.Min.Y}, {X: x1, Y: c.Min.Y}, {X: x1, Y: c.Max.Y}, {X: x0, Y: c.Max.Y}})
+	}
+}
+
+// The measures of a heat map.
+const (
+	maxPanels   = 6
+	panelTitle  = 11 * vg.Length(1)
+	panelAxis   = 26 * vg.Length(1) // beneath the last panel
+	panelLeft   = 30 * vg.Length(1)
+	barWidth    = 8 * vg.Length(1)
+	barLabels   = 22 * vg.Length(1)
+	panelHeight = 44 * vg.Length(1)
+)
+
+// heatFigure draws the load of the nodes over time, a panel per case.
+func (r *Run) heatFigure() *Figure {
+	cases, labels, where := r.detail()
+	var panels []heat
+	top := int32(1)
+	for i, c := range cases {
+		s := c.Replications[0].Series
+		if s == nil || len(s.PerNode) < 2 || len(panels) == maxPanels {
+			continue
+		}
+		for _, row := range s.PerNode {
+			top = max(top, slices.Max(append(row, 0)))
+		}
+		panels = append(panels, heat{labels[i], s})
+	}
+	if len(panels) == 0 {
+		return nil
+	}
+	// A single node far above the others, such as the cloud, must not make all others look idle.
+	top = min(top, clipAt(panels))
+	f := &Figure{Name: "load-per-node", height: panelAxis + (panelTitle+panelHeight)*vg.Length(len(panels))}
+	f.draw = func(c draw.Canvas) {
+		drawColorBar(c, top)
+		c = draw.Crop(c, panelLeft, -barWidth-barLabels, 0, 0)
+		for i, h := range panels {
+			y := c.Max.Y - (panelTitle+panelHeight)*vg.Length(i)
+			h.draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{Min: vg.Point{X: c.Min.X, Y: y - panelTitle - panelHeight},
+				Max: vg.Point{X: c.Max.X, Y: y}}}, top, i == len(panels)-1)
+		}
+	}
+	f.Caption = "Load (tasks running and queued) of single nodes over time, first replication" + at(where)
+	return f
+}
+
+// clipAt is the load that no more than one sample in a thousand exceeds.
+func clipAt(panels []heat) int32 {
+	var all []int32
+	for _, h := range panels {
+		for _, row := range h.PerNode {
+			all = append(all, row...)
+		}
+	}
+	slices.Sort(all)
+	return max(1, all[(len(all)-1)*999/1000])
+}
+
+// heat is a panel of a heat map.
+type heat struct {
+	label string
+	*Series
+}
+
+// heatColors go from light (idle) to dark, so that they print in grey: ColorBrewer's YlGnBu, smoothed.
+var heatColors = func() (colors [256]color.RGBA) {
+	p, err := brewer.GetPalette(brewer.TypeSequential, "YlGnBu", 9)
+	if err != nil {
+		panic(err) // it is one of the library's
+	}
+	stops := p.Colors()
+	for i := range colors {
+		x := float64(i) / 255 * float64(len(stops)-1)
+		k := min(int(x), len(stops)-2)
+		r0, g0, b0, _ := stops[k].RGBA()
+		r1, g1, b1, _ := stops[k+1].RGBA()
+		mix := func(a, b uint32) uint8 { return uint8((float64(a) + (float64(b)-float64(a))*(x-float64(k))) / 257) }
+		colors[i] = color.RGBA{mix(r0, r1), mix(g0, g1), mix(b0, b1), 0xff}
+	}
+	return colors
+}()
+
+func heatColor(load, top int32) color.RGBA { return heatColors[min(max(0, load), top)*255/top] }
+
+// drawColorBar draws the scale of colours at the right.
+func drawColorBar(c draw.Canvas, top int32) {
+	x0, x1 := c.Max.X-barLabels, c.Max.X-barLabels+barWidth
+	y0, y1 := c.Min.Y+panelAxis, c.Max.Y-panelTitle
+	img := image.NewRGBA(image.Rect(0, 0, 1, len(heatColors)))
+	for i, clr := range heatColors {
+		img.SetRGBA(0, len(heatColors)-1-i, clr)
+	}
+	c.DrawImage(vg.Rectangle{Min: vg.Point{X: x0, Y: y0}, Max: vg.Point{X: x1, Y: y1}}, img)
+	sty := textStyle(tickSize)
+	sty.YAlign = text.YCenter
+	for _, t := range (ticks{}).Ticks(0, float64(top)) {
+		if t.Value == math.Trunc(t.Value) {
+			y := y0 + (y1-y0)*vg.Length(t.Value/float64(top))
+			c.StrokeLine2(draw.LineStyle{Color: black, Width: hairline}, x1, y, x1+2, y)
+			c.FillText(sty, vg.Point{X: x1 + 4, Y: y}, t.Label)
+		}
+	}
+	sty.XAlign = text.XCenter
+	c.FillText(sty, vg.Point{X: (x0 + x1) / 2, Y: c.Max.Y - panelTitle/2}, "load")
+}
+
+// draw draws one panel; the last has the axis of time.
+func (h *heat) draw(c draw.Canvas, top int32, last bool) {
+	sty := textStyle(tickSize)
+	sty.YAlign = text.YTop
+	c.FillText(sty, vg.Point{X: c.Min.X, Y: c.Max.Y - 1}, h.label)
+	c.Max.Y -= panelTitle
+	if !last {
+		c.Min.Y += 3
+	}
+	c.DrawImage(c.Rectangle, h.image(top))
+	frame := []vg.Point{c.Min, {X: c.Max.X, Y: c.Min.Y}, c.Max, {X: c.Min.X, Y: c.Max.Y}, c.Min}
+	hair := draw.LineStyle{Color: black, Width: hairline}
+	c.StrokeLines(hair, frame)
+	sty.YAlign, sty.XAlign = text.YCenter, text.XRight
+	n := len(h.PerNode)
+	for _, k := range []int{0, n - 1} {
+		y := c.Max.Y - (c.Max.Y-c.Min.Y)*vg.Length((float64(k)+0.5)/float64(n))
+		c.FillText(sty, vg.Point{X: c.Min.X - 3, Y: y}, fmt.Sprint(h.node(k)))
+	}
+	label := textStyle(labelSize)
+	label.Rotation, label.XAlign, label.YAlign = math.Pi/2, text.XCenter, text.YBottom
+	c.FillText(label, vg.Point{X: c.Min.X - 16, Y: c.Center().Y}, "node")
+	if !last {
+		return
+	}
+	whole := h.Every * time.Duration(len(h.PerNode[0]))
+	sc := scaleOf("s", whole.Seconds())
+	sty.XAlign, sty.YAlign = text.XCenter, text.YTop
+	for _, t := range (ticks{}).Ticks(0, whole.Seconds()*sc.factor) {
+		x := c.Min.X + (c.Max.X-c.Min.X)*vg.Length(t.Value/(whole.Seconds()*sc.factor))
+		c.StrokeLine2(hair, x, c.Min.Y, x, c.Min.Y-2)
+		c.FillText(sty, vg.Point{X: x, Y: c.Min.Y - 4}, t.Label)
+	}
+	label.Rotation, label.YAlign = 0, text.YTop
+	c.FillText(label, vg.Point{X: c.Center().X, Y: c.Min.Y - 13}, sc.label("time"))
+}
+
+func (h *heat) node(k int) core.NodeID {
+	if k < len(h.Nodes) {
+		return h.Nodes[k]
+	}
+	return core.NodeID(k)
+}
+
+// image is the panel's picture, each sample some pixels wide and high, so that viewers do not blur it.
+func (h *heat) image(top int32) image.Image {
+	const wide = 3
+	high := max(1, 120/len(h.PerNode))
+	img := image.NewRGBA(image.Rect(0, 0, wide*len(h.PerNode[0]), high*len(h.PerNode)))
+	for n, row := range h.PerNode {
+		for k, load := range row {
+			clr := heatColor(load, top)
+			for x := range wide {
+				for y := range high {
+					img.SetRGBA(k*wide+x, n*high+y, clr)
+				}
+			}
+		}
+	}
+	return img
+}
