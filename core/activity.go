@@ -33,7 +33,6 @@ type activity struct {
 	action  Action
 	err     error
 	count   int
-	one     [1]NodeID
 
 	next  func() (struct{}, bool)
 	stop  func()
