@@ -209,8 +209,10 @@ func writeReplication(path string, r *Replication) error {
 	if err != nil {
 		return err
 	}
-	z := gzip.NewWriter(f)
-	err = json.NewEncoder(z).Encode(r)
+	z, err := gzip.NewWriterLevel(f, gzip.BestSpeed)
+	if err == nil {
+		err = json.NewEncoder(z).Encode(r)
+	}
 	return f.finish(errors.Join(err, z.Close()))
 }
 
@@ -285,19 +287,10 @@ func (w *Writer) Finish() error {
 			return err
 		}
 	}
-	if err := r.writeDerived(); err != nil {
+	if err := r.Render(); err != nil {
 		return err
 	}
 	return w.writeManifest()
-}
-
-// writeDerived writes the files that follow from the others.
-func (r *Run) writeDerived() error {
-	f, err := createAtomic(filepath.Join(r.Dir, summaryFile))
-	if err != nil {
-		return err
-	}
-	return f.finish(WriteSummary(f, r))
 }
 
 // joinRecords makes one file of the replications' records, in order of point and replication; when the run is

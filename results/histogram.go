@@ -1,7 +1,9 @@
 package results
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -13,7 +15,7 @@ import (
 // cannot be (negative, or above 146 years) is counted as the nearest that can, and clamped says how often.
 type histogram struct {
 	counts   *hdrhistogram.Histogram // nil: empty, or packed
-	packed   []byte                  // counts in HdrHistogram's V2 compressed encoding; nil where counts is live
+	packed   []byte                  // the counts, see pack; nil where they are live
 	standard [len(standardPercentiles)]int64
 	digits   int // significant decimal digits
 	min, max int64
@@ -42,7 +44,7 @@ func (h *histogram) addHard(v int64) int64 {
 		h.clamped++
 		v = min(max(0, v), lastRange)
 	}
-	if h.total() == 0 {
+	if h.empty() {
 		h.min = v
 	}
 	h.unpack()
@@ -64,21 +66,31 @@ func (h *histogram) grow(v int64) {
 	}
 	old := h.counts
 	h.counts = hdrhistogram.New(1, top, h.digits)
-	h.counts.Merge(old)
+	h.addCounts(old)
+}
+
+// addCounts adds the counts of a histogram whose range is not wider. Where ranges differ by powers of two, the places
+// of the narrower one are the first of the wider; the library's Merge looks every value up.
+func (h *histogram) addCounts(from *hdrhistogram.Histogram) {
+	sum := h.counts.Export()
+	for i, n := range from.Export().Counts {
+		sum.Counts[i] += n
+	}
+	h.counts = hdrhistogram.Import(sum)
 }
 
 // merge adds what o has counted.
 func (h *histogram) merge(o *histogram) {
-	if o.total() == 0 {
+	if o.empty() {
 		return
 	}
-	if h.total() == 0 {
+	if h.empty() {
 		h.min = o.min
 	}
 	from := o.live()
 	h.unpack()
 	h.grow(from.HighestTrackableValue())
-	h.counts.Merge(from)
+	h.addCounts(from)
 	h.min, h.max = min(h.min, o.min), max(h.max, o.max)
 	h.clamped += o.clamped
 }
@@ -99,11 +111,9 @@ func (h *histogram) percentile(p float64) int64 {
 	return min(max(h.min, counts.ValueAtPercentile(100*rank/n)), h.max)
 }
 
-func (h *histogram) total() int64 {
-	if h.counts == nil && h.packed == nil {
-		return 0
-	}
-	return h.live().TotalCount()
+// empty reports whether nothing was counted.
+func (h *histogram) empty() bool {
+	return h.packed == nil && (h.counts == nil || h.counts.TotalCount() == 0)
 }
 
 // live returns the counts, without keeping them where they are packed.
@@ -114,7 +124,7 @@ func (h *histogram) live() *hdrhistogram.Histogram {
 	case h.packed == nil:
 		return hdrhistogram.New(1, firstRange, h.digits)
 	}
-	counts, err := hdrhistogram.Decode(h.packed)
+	counts, err := unpackCounts(h.packed, h.digits)
 	if err != nil {
 		panic(fmt.Sprintf("results: %v", err)) // pack wrote it, or UnmarshalJSON tried it
 	}
@@ -124,19 +134,62 @@ func (h *histogram) live() *hdrhistogram.Histogram {
 // unpack makes the counts live.
 func (h *histogram) unpack() { h.counts, h.packed = h.live(), nil }
 
-// pack keeps the counts in a few kilobytes.
+// pack keeps the counts in a few kilobytes: as varints, the highest trackable value, and then for every count that is
+// not 0 the number of zeros before it and the count.
 func (h *histogram) pack() {
 	if h.counts == nil {
 		return
 	}
+	snapshot := h.counts.Export()
+	packed := binary.AppendUvarint(nil, uint64(snapshot.HighestTrackableValue))
+	zeros := uint64(0)
+	for _, n := range snapshot.Counts {
+		if n == 0 {
+			zeros++
+			continue
+		}
+		packed = binary.AppendUvarint(binary.AppendUvarint(packed, zeros), uint64(n))
+		zeros = 0
+	}
+	h.packAs(packed)
+}
+
+// packAs drops the counts for their packed form.
+func (h *histogram) packAs(packed []byte) {
 	for i, p := range standardPercentiles {
 		h.standard[i] = h.percentile(p)
 	}
-	packed, err := h.counts.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-	if err != nil {
-		panic(fmt.Sprintf("results: %v", err)) // a buffer in memory does not fail
-	}
 	h.counts, h.packed = nil, packed
+}
+
+var errPacked = errors.New("histogram: the packed counts are damaged")
+
+// unpackCounts reads what pack wrote.
+func unpackCounts(packed []byte, digits int) (*hdrhistogram.Histogram, error) {
+	next := func() uint64 {
+		v, n := binary.Uvarint(packed)
+		packed = packed[max(0, n):]
+		if n <= 0 {
+			packed = nil
+			return math.MaxUint64
+		}
+		return v
+	}
+	highest := next()
+	if highest < 2 || highest > 2*lastRange || digits < 1 || digits > 5 {
+		return nil, errPacked
+	}
+	snapshot := hdrhistogram.New(1, int64(highest), digits).Export()
+	i := uint64(0)
+	for len(packed) > 0 {
+		zeros, n := next(), next()
+		if zeros >= uint64(len(snapshot.Counts))-i || n > math.MaxInt64 {
+			return nil, errPacked
+		}
+		snapshot.Counts[i+zeros] = int64(n)
+		i += zeros + 1
+	}
+	return hdrhistogram.Import(snapshot), nil
 }
 
 // histogramState is a histogram as it is kept in a file.
@@ -145,14 +198,14 @@ type histogramState struct {
 	Min     int64  `json:"min_ns"`
 	Max     int64  `json:"max_ns"`
 	Clamped uint64 `json:"clamped,omitempty"`
-	HDR     string `json:"hdr,omitempty"` // V2 compressed encoding, base64
+	Counts  []byte `json:"counts,omitempty"` // packed
 }
 
 // MarshalJSON implements json.Marshaler.
 func (h *histogram) MarshalJSON() ([]byte, error) {
 	c := *h
 	c.pack()
-	return json.Marshal(histogramState{c.digits, c.min, c.max, c.clamped, string(c.packed)})
+	return json.Marshal(histogramState{c.digits, c.min, c.max, c.clamped, c.packed})
 }
 
 // UnmarshalJSON implements json.Unmarshaler; the histogram comes packed.
@@ -162,14 +215,14 @@ func (h *histogram) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*h = histogram{digits: s.Digits, min: s.Min, max: s.Max, clamped: s.Clamped}
-	if s.HDR == "" {
+	if s.Counts == nil {
 		return nil
 	}
-	counts, err := hdrhistogram.Decode([]byte(s.HDR))
+	counts, err := unpackCounts(s.Counts, s.Digits)
 	if err != nil {
-		return fmt.Errorf("histogram: %w", err)
+		return err
 	}
 	h.counts = counts
-	h.pack()
+	h.packAs(s.Counts)
 	return nil
 }

@@ -92,13 +92,19 @@ func newRowWriter(path string, format Format) (*rowWriter, error) {
 		return w, nil
 	}
 	pw := parquet.NewGenericWriter[Row](f, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowGroup))
-	row := make([]Row, 1)
-	w.write = func(r *Row) error {
-		row[0] = *r
-		_, err := pw.Write(row)
+	rows := make([]Row, 0, 1024)
+	flush := func() error {
+		_, err := pw.Write(rows)
+		rows = rows[:0]
 		return err
 	}
-	w.close = pw.Close
+	w.write = func(r *Row) error {
+		if rows = append(rows, *r); len(rows) < cap(rows) {
+			return nil
+		}
+		return flush()
+	}
+	w.close = func() error { return errors.Join(flush(), pw.Close()) }
 	return w, nil
 }
 

@@ -319,10 +319,10 @@ func LatencyCDF(tallies ...*Tally) []Step {
 	for _, t := range tallies {
 		h.merge(&t.total().Latencies)
 	}
-	total := h.total()
-	if total == 0 {
+	if h.empty() {
 		return nil
 	}
+	total := h.live().TotalCount()
 	steps := []Step{{time.Duration(h.min), 0}}
 	count := int64(0)
 	for _, bar := range h.live().Distribution() {

@@ -196,6 +196,48 @@ func TestTallyAddAfterPack(t *testing.T) {
 	}
 }
 
+// Merging is as if all had been added to one, whatever the ranges.
+func TestHistogramMerge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOf(rapid.Int64Range(0, 1<<60))
+		var parts, whole histogram
+		parts.digits, whole.digits = 3, 3
+		for _, some := range rapid.SliceOfN(values, 1, 4).Draw(t, "parts") {
+			part := histogram{digits: 3}
+			for _, v := range some {
+				part.add(v)
+				whole.add(v)
+			}
+			if rapid.Bool().Draw(t, "packed") {
+				part.pack()
+			}
+			parts.merge(&part)
+		}
+		if parts.empty() != whole.empty() || parts.min != whole.min || parts.max != whole.max {
+			t.Fatalf("merged %v to %v, added %v to %v", parts.min, parts.max, whole.min, whole.max)
+		}
+		if !whole.empty() && !slices.Equal(parts.live().Distribution(), whole.live().Distribution()) {
+			t.Fatal("the merged distribution differs")
+		}
+	})
+}
+
+func TestUnpackRefusesDamage(t *testing.T) {
+	h := histogram{digits: 3}
+	h.add(5)
+	h.pack()
+	for _, bad := range [][]byte{nil, {1}, {0x80}, append(slices.Clone(h.packed), 1), append(slices.Clone(h.packed), 0xff, 0xff,
+		0xff, 0xff, 7, 1)} {
+		if _, err := unpackCounts(bad, 3); err == nil {
+			t.Errorf("%v is unpacked", bad)
+		}
+	}
+	var read histogram
+	if err := json.Unmarshal([]byte(`{"digits":99,"counts":"AAAA"}`), &read); err == nil {
+		t.Error("99 digits are read")
+	}
+}
+
 func TestLatencyCDF(t *testing.T) {
 	a, b := NewTally("f"), NewTally("f")
 	a.Add(completed(0, 1))

@@ -1,0 +1,309 @@
+package results
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+//go:embed report.html
+var reportText string
+
+var reportTemplate = template.Must(template.New("report").Parse(reportText))
+
+// Report is the path of the run's report.
+func (r *Run) Report() string { return filepath.Join(r.Dir, reportFile) }
+
+// Render writes what follows from the stored replications and records: summary.csv, the figures, report.html.
+func (r *Run) Render() error {
+	f, err := createAtomic(filepath.Join(r.Dir, summaryFile))
+	if err != nil {
+		return err
+	}
+	if err := f.finish(WriteSummary(f, r)); err != nil {
+		return err
+	}
+	figures := Figures(r)
+	if err := os.MkdirAll(filepath.Join(r.Dir, plotsDir), 0o755); err != nil {
+		return err
+	}
+	for _, fig := range figures {
+		if err := fig.Save(filepath.Join(r.Dir, plotsDir, fig.Name+".svg")); err != nil {
+			return err
+		}
+	}
+	if f, err = createAtomic(r.Report()); err != nil {
+		return err
+	}
+	return f.finish(WriteReport(f, r, figures))
+}
+
+// WriteReport writes a page that holds the run's figures and tables and needs nothing else.
+func WriteReport(w io.Writer, r *Run, figures []*Figure) error {
+	p := page{Run: r, Warnings: r.Warnings(), Digest: formatDigest(r.Digest()), Command: commandLine(r.Command),
+		Started: r.Started.Format("2 January 2006, 15:04:05 MST"), Confidence: fmt.Sprintf("%.0f %%", 100*Confidence),
+		Note: capital(r.tableNote()), Metrics: Definitions}
+	p.Replications, p.Jobs, p.Wall = r.work()
+	p.Summary = toTable(Summarise(r, reportMetrics...).print())
+	var err error
+	if p.Figures, err = inline(figures); err != nil {
+		return err
+	}
+	if p.Differences, err = r.differences(); err != nil {
+		return err
+	}
+	cases, labels, where := r.detail()
+	p.Where = where
+	if len(r.Functions()) > 1 {
+		p.Functions = functionTable(cases, labels, r.Functions())
+	}
+	if p.Records, p.Kept, err = r.describeRecords(cases, labels); err != nil {
+		return err
+	}
+	return reportTemplate.Execute(w, p)
+}
+
+// page is what the template shows.
+type page struct {
+	*Run
+	Warnings     []string
+	Digest       string
+	Command      string
+	Started      string
+	Confidence   string
+	Note         string
+	Replications int
+	Jobs         string
+	Wall         string
+	Figures      []inlineFigure
+	Summary      htmlTable
+	Differences  htmlTable
+	Functions    htmlTable
+	Records      htmlTable
+	Kept         string
+	Where        string // setting of the detailed tables
+	Metrics      []Definition
+}
+
+// ScenarioText is the scenario file.
+func (p page) ScenarioText() string { return string(p.Run.Scenario) }
+
+// htmlTable is a table of the report.
+type htmlTable struct {
+	Header []string
+	Keys   int // leading columns that name the row
+	Rows   [][]string
+}
+
+// Head reports whether column i names the row.
+func (t htmlTable) Head(i int) bool { return i < t.Keys }
+
+func toTable(p printed) htmlTable {
+	t := htmlTable{Keys: p.keys, Rows: p.rows}
+	for i, name := range p.header {
+		if p.units[i] != "" {
+			name += " (" + p.units[i] + ")"
+		}
+		t.Header = append(t.Header, name)
+	}
+	return t
+}
+
+// reportMetrics are those of the report's table; summary.csv has all.
+var reportMetrics = []string{"latency.mean", "latency.p50", "latency.p95", "latency.p99", "drop_rate", "deadline_share",
+	"forwarded_share", "utilisation", "fairness", "messages_per_request", "energy_per_completed"}
+
+func commandLine(args []string) string {
+	var words []string
+	for _, a := range args {
+		if a == "" || strings.ContainsAny(a, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
+}
+
+// work is what the run consists of, in words.
+func (r *Run) work() (replications int, jobs, wall string) {
+	n, seconds := uint64(0), 0.0
+	for _, p := range r.Points {
+		for _, rep := range p.Replications {
+			replications++
+			n += rep.Jobs
+			seconds += rep.WallTime.Seconds()
+		}
+	}
+	sc := scaleOf("s", seconds)
+	return replications, grouped(n), significant(seconds*sc.factor, 3) + " " + sc.unit
+}
+
+// grouped writes 1234567 as 1 234 567, with thin spaces.
+func grouped(n uint64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u202f" + s[i:]
+	}
+	return s
+}
+
+// inlineFigure is a figure within the page.
+type inlineFigure struct {
+	Name, Caption string
+	SVG           template.HTML
+}
+
+func inline(figures []*Figure) (all []inlineFigure, err error) {
+	for _, f := range figures {
+		var b bytes.Buffer
+		if err := f.WriteTo(&b, "svg"); err != nil {
+			return nil, err
+		}
+		_, svg, _ := bytes.Cut(b.Bytes(), []byte("<svg "))
+		open := fmt.Sprintf(`<svg role="img" aria-label="%s" `, template.HTMLEscapeString(f.Caption))
+		// The drawing library escapes the texts in it.
+		all = append(all, inlineFigure{f.Name, f.Caption, template.HTML(open + string(svg))}) //nolint:gosec // see above
+	}
+	return all, nil
+}
+
+// comparedMetrics are those in which the report compares schedulers.
+var comparedMetrics = []string{"latency.mean", "latency.p95", "drop_rate", "messages_per_request"}
+
+// differences compares the schedulers with the first one.
+func (r *Run) differences() (t htmlTable, err error) {
+	all, err := CompareSchedulers(r, comparedMetrics...)
+	if err != nil || len(all) == 0 {
+		return t, err
+	}
+	if len(r.settings()) > 1 {
+		t.Header, t.Keys = []string{"setting"}, 1
+	}
+	t.Header = append(t.Header, "scheduler", "against")
+	t.Keys += 2
+	scales := map[string]scale{}
+	for _, m := range comparedMetrics {
+		top := 0.0
+		for _, d := range all {
+			if d.Metric == m {
+				top = max(top, positive(math.Abs(d.Mean)))
+			}
+		}
+		scales[m] = scaleOf(Unit(m), top)
+		name := title(m)
+		if u := scales[m].unit; u != "" {
+			name += " (" + u + ")"
+		}
+		t.Header = append(t.Header, name)
+	}
+	for i := 0; i < len(all); i += len(comparedMetrics) {
+		d := all[i]
+		var row []string
+		if t.Keys == 3 {
+			row = append(row, strings.Join(d.Where, ", "))
+		}
+		row = append(row, d.B, d.A)
+		for _, d := range all[i : i+len(comparedMetrics)] {
+			row = append(row, d.format(scales[d.Metric]))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, nil
+}
+
+// format writes a difference: "-31 ± 4 (-8 %)", and "≈" before one whose interval contains 0.
+func (d *Difference) format(sc scale) string {
+	s := sc.format(d.Interval)
+	if d.Mean > 0 {
+		s = "+" + s
+	}
+	s = strings.Replace(s, "-", "\u2212", 1)
+	if r := d.Relative(); !math.IsNaN(r) && !math.IsInf(r, 0) {
+		s += strings.Replace(fmt.Sprintf(" (%+.0f %%)", 100*r), "-", "\u2212", 1)
+	}
+	if !math.IsNaN(d.Half) && !d.Clear() {
+		s = "≈ " + s
+	}
+	return s
+}
+
+// functionTable is a row per case and function.
+func functionTable(cases []*Point, labels, functions []string) htmlTable {
+	metrics := []string{"requests", "latency.mean", "latency.p95", "waiting.mean", "drop_rate", "deadline_share",
+		"forwarded_share"}
+	s := &Summary{Keys: []string{"case", "function"}, Metrics: metrics}
+	for i, p := range cases {
+		for _, f := range functions {
+			row := SummaryRow{Values: []string{labels[i], f}}
+			for _, m := range metrics {
+				row.Intervals = append(row.Intervals, p.Interval(m+"["+f+"]", Confidence))
+			}
+			s.Rows = append(s.Rows, row)
+		}
+	}
+	return toTable(s.print())
+}
+
+// describeRecords describes the latencies of the stored records of the cases; kept says in words which are stored.
+func (r *Run) describeRecords(cases []*Point, labels []string) (t htmlTable, kept string, err error) {
+	switch r.Keep.Mode {
+	case Sample:
+		kept = "a uniform sample of each replication's requests"
+	case All:
+		kept = "all requests of the measured part"
+	}
+	if kept == "" || !exists(r.Requests()) {
+		return t, "", nil
+	}
+	values := map[int]*reservoir{}
+	for _, p := range cases {
+		values[p.Index] = &reservoir{}
+	}
+	for row, err := range ReadRows(r.Requests()) {
+		if err != nil {
+			return t, "", err
+		}
+		if v := values[int(row.Point)]; v != nil && row.Outcome == core.Completed.String() {
+			v.add(float64(row.LatencyNS) / 1e9)
+		}
+	}
+	top := 0.0
+	descriptions := make([]Description, len(cases))
+	for i, p := range cases {
+		descriptions[i], _ = Describe(values[p.Index].kept)
+		top = max(top, descriptions[i].Q3)
+	}
+	sc := scaleOf("s", top)
+	t.Keys = 1
+	t.Header = []string{"case", "records"}
+	for _, name := range []string{"mean", "standard deviation", "least", "first quartile", "median", "third quartile",
+		"95th percentile", "99th percentile", "longest"} {
+		t.Header = append(t.Header, sc.label(name))
+	}
+	for i, d := range descriptions {
+		row := []string{labels[i], grouped(uint64(values[cases[i].Index].seen))}
+		for _, v := range []float64{d.Mean, d.Std, d.Min, d.Q1, d.Median, d.Q3, d.P95, d.P99, d.Max} {
+			row = append(row, significant(v*sc.factor, 4))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, kept, nil
+}
+
+// SchedulerList is the run's schedulers in one line.
+func (p page) SchedulerList() string {
+	labels := p.Run.Schedulers()
+	if len(labels) > maxLines {
+		labels = append(slices.Clone(labels[:maxLines]), fmt.Sprintf("and %d more", len(labels)-maxLines))
+	}
+	return strings.Join(labels, " · ")
+}
