@@ -16,7 +16,7 @@ func newPlot() *cobra.Command {
 		Short: "draw a metric of a run against a swept key, one line per value of another",
 		Example: `  p2pfaas plot runs/lambda-sweep-20260101-120000 --x workload.rate --y latency.p95 --by scheduler
   p2pfaas plot runs/lambda-sweep-20260101-120000 --x workload.rate --y drop_rate --out figure.pdf`,
-		Args: exactly(1, "the directory of a run"),
+		Args: wants(1, 1, "the directory of a run"),
 		RunE: func(c *cobra.Command, args []string) error {
 			r, err := results.Open(args[0])
 			if err != nil {

@@ -23,7 +23,7 @@ func newReport() *cobra.Command {
 
 With two directories it compares them, setting by setting: B minus A with a confidence interval, paired by replication
 where both ran with the same seed and so faced the same tasks.`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: wants(1, 2, "the directory of a run, or of two"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var runs []*results.Run
 			for _, dir := range args {

@@ -89,18 +89,19 @@ func noSuchCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("%s: there is no command %q", c.CommandPath(), args[0])
+	err := fmt.Errorf("there is no command %q: see %q", c.CommandPath()+" "+args[0], c.CommandPath()+" --help")
+	c.SuggestionsMinimumDistance = 2
 	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
-		err = fmt.Errorf("%w; did you mean %q?", err, s[0])
+		err = fmt.Errorf("%w; did you mean %q?", err, c.CommandPath()+" "+s[0])
 	}
 	return input(err)
 }
 
-// exactly is cobra.ExactArgs with an error that says what is wanted.
-func exactly(n int, what string) cobra.PositionalArgs {
+// wants checks the number of arguments, and says what they should be.
+func wants(least, most int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if len(args) != n {
-			return input(fmt.Errorf("%s wants %s, not %d arguments: see %q", c.CommandPath(), what, len(args),
+		if len(args) < least || len(args) > most {
+			return input(fmt.Errorf("%s wants %s, not %s: see %q", c.CommandPath(), what, count(len(args), "argument"),
 				c.CommandPath()+" --help"))
 		}
 		return nil

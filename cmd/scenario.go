@@ -14,7 +14,7 @@ func newScenario() *cobra.Command {
 	check := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "say whether scenario files are right, and what to write instead where they are not",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  wants(1, 1<<20, "scenario files"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var bad error
 			for _, path := range args {
@@ -33,7 +33,7 @@ func newScenario() *cobra.Command {
 	show := &cobra.Command{
 		Use:   "show FILE",
 		Short: "print a scenario as resolved: every default filled in, every unit written out",
-		Args:  exactly(1, "one scenario file"),
+		Args:  wants(1, 1, "one scenario file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			f, err := load(args[0], set)
 			if err != nil {
@@ -47,7 +47,7 @@ func newScenario() *cobra.Command {
 	schema := &cobra.Command{
 		Use:   "schema",
 		Short: "print the JSON Schema of scenario files, for editors",
-		Args:  exactly(0, "no arguments"),
+		Args:  wants(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := c.OutOrStdout().Write(scenarios.Schema())
 			return err
@@ -56,7 +56,7 @@ func newScenario() *cobra.Command {
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "list the scenarios of the library, which every command takes by name",
-		Args:  exactly(0, "no arguments"),
+		Args:  wants(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, name := range scenarios.Library() {
 				fmt.Fprintln(c.OutOrStdout(), name)

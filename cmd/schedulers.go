@@ -18,7 +18,7 @@ func newSchedulers() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "schedulers [NAME]",
 		Short: "list the scheduling algorithms, or describe one",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  wants(0, 1, "one name at most"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return sched.Names(), cobra.ShellCompDirectiveNoFileComp
 		},

@@ -45,7 +45,7 @@ summary, the figures and a report. Ctrl-C leaves a readable directory; --resume 
   p2pfaas sim lambda-sweep --set cluster.nodes=100 --replications 20
   p2pfaas sim my.yaml --select workload.rate=8/s,scheduler=NoScheduler --records all
   p2pfaas sim my.yaml --select 3 --duration 10s --trace -`,
-		Args: exactly(1, "one scenario"),
+		Args: wants(1, 1, "one scenario"),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
 	}
 	fl := c.Flags()
@@ -170,6 +170,8 @@ type simulation struct {
 	broken   error // a stream could not be opened
 	expected int64 // requests
 	done     int64
+	jobs     uint64 // of the replications that this process ran
+	events   uint64
 	began    time.Time
 	spoke    time.Time // when the last plain line was written
 }
@@ -309,6 +311,10 @@ func (s *simulation) save(point int, r *results.Replication) error {
 	k := key{point, r.Index}
 	stream, broken, stored := s.streams[k], s.broken, s.result.Points[point].Replication(r.Index) != nil
 	delete(s.streams, k)
+	if !stored {
+		s.jobs += r.Jobs
+		s.events += r.Events
+	}
 	s.mu.Unlock()
 	if broken != nil || stored {
 		return broken
@@ -387,23 +393,16 @@ func (s *simulation) endProgress() {
 // report prints what came out.
 func (s *simulation) report() error {
 	took := time.Since(s.began)
-	var jobs, events uint64
-	for _, p := range s.result.Points {
-		for _, r := range p.Replications {
-			jobs += r.Jobs
-			events += r.Events
-		}
-	}
 	if s.flags.json {
 		return results.WriteJSON(s.out, s.result)
 	}
 	if s.flags.trace != "-" {
 		results.Table(s.out, s.result, colours(s.out))
 	}
-	fmt.Fprintf(s.notes, "\n%s requests, %s events in %v: %s requests/s, %s events/s; peak memory %d MiB; digest %016x\n",
-		quantity(float64(jobs)), quantity(float64(events)), took.Round(time.Millisecond),
-		quantity(float64(jobs)/took.Seconds()), quantity(float64(events)/took.Seconds()), peakMiB(), s.result.Digest())
-	fmt.Fprintf(s.notes, "report: %s\n", s.result.Report())
+	fmt.Fprintf(s.notes, "\n%s requests, %s events in %v: %s requests/s, %s events/s; peak memory %d MiB\n",
+		quantity(float64(s.jobs)), quantity(float64(s.events)), took.Round(time.Millisecond),
+		quantity(float64(s.jobs)/took.Seconds()), quantity(float64(s.events)/took.Seconds()), peakMiB())
+	fmt.Fprintf(s.notes, "digest %016x\nreport: %s\n", s.result.Digest(), s.result.Report())
 	return nil
 }
 

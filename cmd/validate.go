@@ -27,7 +27,7 @@ passes if it is within three standard errors, corrected for the number of compar
 status is 1 if one fails.`,
 		Example: `  p2pfaas validate --fast
   p2pfaas validate --select 'MM1,LLS-P0*'`,
-		Args: exactly(0, "no arguments"),
+		Args: wants(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			began := time.Now()
 			finish := validateProgress(c.ErrOrStderr(), &o)

@@ -1,0 +1,226 @@
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/p2pfaas/p2pfaas/cmd"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// p2pfaas runs the command in a directory of its own.
+func p2pfaas(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status = cmd.Run(t.Context(), args, &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+const small = `
+name: small
+seed: 7
+duration: 20s
+warmup: 2s
+replications: 3
+cluster: {nodes: 4, slots: 2, queue: 2, links: {latency: 2ms}}
+functions:
+  - {name: f, service: {distribution: exponential, mean: 200ms}}
+workload: {rate: 8/s}
+scheduler: {name: NoScheduler}
+sweep:
+  scheduler:
+    - {name: NoScheduler}
+    - {name: PowerOfNScheduler, fanout: 1, threshold: 2}
+`
+
+// workspace makes a directory with the small scenario and goes there.
+func workspace(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("small.yaml", []byte(small), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var digest = regexp.MustCompile(`digest ([0-9a-f]{16})`)
+
+func digestOf(t *testing.T, stderr string) string {
+	t.Helper()
+	m := digest.FindStringSubmatch(stderr)
+	if m == nil {
+		t.Fatalf("no digest in %q", stderr)
+	}
+	return m[1]
+}
+
+func TestSim(t *testing.T) {
+	workspace(t)
+	status, out, errs := p2pfaas(t, "sim", "small.yaml", "--out", "run")
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, errs)
+	}
+	for _, want := range []string{"PowerOfNScheduler", "latency.mean", "drop_rate", "±"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the table has no %q:\n%s", want, out)
+		}
+	}
+	if strings.ContainsAny(out+errs, "\x1b\r") {
+		t.Errorf("colours or a progress bar in what is no terminal:\n%q\n%q", out, errs)
+	}
+	for _, file := range []string{"report.html", "run.json", "summary.csv", "requests.parquet", "scenario.yaml", "plots"} {
+		if _, err := os.Stat(filepath.Join("run", file)); err != nil {
+			t.Error(err)
+		}
+	}
+	first := digestOf(t, errs)
+	if _, _, errs = p2pfaas(t, "sim", "small.yaml", "--out", "again", "--workers", "1", "--records", "none"); digestOf(t, errs) != first {
+		t.Errorf("another digest on one core: %s", errs)
+	}
+	if _, _, errs = p2pfaas(t, "sim", "small.yaml", "--out", "other", "--seed", "8"); digestOf(t, errs) == first {
+		t.Error("the same digest with another seed")
+	}
+	if status, _, errs = p2pfaas(t, "sim", "small.yaml", "--out", "run"); status != 2 {
+		t.Errorf("a second run into the same directory: status %d, %s", status, errs)
+	}
+	status, out, errs = p2pfaas(t, "report", "run", "other")
+	if status != 0 || !strings.Contains(out, "latency.mean") {
+		t.Errorf("comparison: status %d, %s\n%s", status, errs, out)
+	}
+	status, out, errs = p2pfaas(t, "plot", "run", "--x", "scheduler", "--y", "latency.mean", "--out", "f.svg")
+	if status == 0 && !strings.Contains(out, "f.svg") {
+		t.Errorf("plot: status %d, %s\n%s", status, errs, out)
+	}
+}
+
+func TestSimJSON(t *testing.T) {
+	workspace(t)
+	status, out, errs := p2pfaas(t, "sim", "small.yaml", "--json", "--select", "1", "--duration", "10s")
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, errs)
+	}
+	var v struct {
+		Name   string
+		Points []struct{ Scheduler string }
+	}
+	if err := json.Unmarshal([]byte(out), &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.Name != "small" || len(v.Points) != 1 || v.Points[0].Scheduler != "PowerOfNScheduler" {
+		t.Errorf("got %+v", v)
+	}
+	if runs, _ := filepath.Glob("runs/small-*/report.html"); len(runs) != 1 {
+		t.Errorf("the default directory: %v", runs)
+	}
+}
+
+func TestSimTrace(t *testing.T) {
+	workspace(t)
+	args := []string{"sim", "small.yaml", "--select", "1", "--duration", "5s", "--trace", "trace.txt", "--out"}
+	if status, _, errs := p2pfaas(t, append(args, "a")...); status != 0 {
+		t.Fatal(errs)
+	}
+	first, err := os.ReadFile("trace.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errs := p2pfaas(t, append(args, "b")...); status != 0 {
+		t.Fatal(errs)
+	}
+	second, _ := os.ReadFile("trace.txt")
+	if len(first) == 0 || !bytes.Equal(first, second) {
+		t.Error("the same seed gives another trace, or none")
+	}
+	for _, want := range []string{"arrive", "decide", "probe to", "forward to", "execute", "done"} {
+		if !bytes.Contains(first, []byte(want)) {
+			t.Errorf("no %q in the trace", want)
+		}
+	}
+}
+
+// An interrupted run leaves a readable directory; --resume completes it to what it would have been.
+func TestInterruptAndResume(t *testing.T) {
+	workspace(t)
+	_, _, errs := p2pfaas(t, "sim", "small.yaml", "--out", "whole")
+	want := digestOf(t, errs)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, notes bytes.Buffer
+	if status := cmd.Run(ctx, []string{"sim", "small.yaml", "--out", "part"}, &out, &notes); status != 130 {
+		t.Fatalf("status %d: %s", status, notes.String())
+	}
+	if !strings.Contains(notes.String(), "--resume") {
+		t.Errorf("no word of --resume: %s", notes.String())
+	}
+	if status, table, errs := p2pfaas(t, "report", "part"); status != 0 || !strings.Contains(table, "missing") {
+		t.Errorf("report of an interrupted run: %d, %s\n%s", status, errs, table)
+	}
+	status, _, errs := p2pfaas(t, "sim", "small.yaml", "--out", "part", "--resume")
+	if status != 0 || digestOf(t, errs) != want {
+		t.Errorf("resumed: status %d, want digest %s: %s", status, want, errs)
+	}
+	a, _ := os.ReadFile("whole/summary.csv")
+	b, _ := os.ReadFile("part/summary.csv")
+	if len(a) == 0 || !bytes.Equal(a, b) {
+		t.Error("the resumed run has another summary")
+	}
+}
+
+// What is wrong with a command line is said in one line, with status 2, and nothing is written.
+func TestBadInput(t *testing.T) {
+	workspace(t)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"simm"}, "did you mean"},
+		{[]string{"sim"}, "one scenario"},
+		{[]string{"sim", "small.yaml", "--fo"}, "--help"},
+		{[]string{"sim", "nowhere.yaml"}, "lambda-sweep"},
+		{[]string{"sim", "small.yaml", "--set", "workload.rat=5/s"}, "did you mean"},
+		{[]string{"sim", "small.yaml", "--set", "nothing"}, "KEY=VALUE"},
+		{[]string{"sim", "small.yaml", "--select", "7"}, "from 0 to 1"},
+		{[]string{"sim", "small.yaml", "--records", "some"}, "none, sample or all"},
+		{[]string{"sim", "small.yaml", "--trace", "-"}, "--select"},
+		{[]string{"sim", "small.yaml", "--resume"}, "--out"},
+		{[]string{"sim", "small.yaml", "--workers", "0"}, "at least one"},
+		{[]string{"sim", "small.yaml", "--seed", "x"}, "seed"},
+		{[]string{"sim", "small.yaml", "--duration", "-5s"}, "duration"},
+		{[]string{"schedulers", "PowerOfN"}, "PowerOfNScheduler"},
+		{[]string{"scenario", "check", "nowhere.yaml"}, "nowhere.yaml"},
+		{[]string{"report", "."}, "run.json"},
+		{[]string{"plot", "."}, "run.json"},
+	} {
+		status, _, errs := p2pfaas(t, c.args...)
+		if status != 2 || !strings.Contains(errs, c.want) {
+			t.Errorf("%v: status %d, want 2 and %q in:\n%s", c.args, status, c.want, errs)
+		}
+	}
+	if entries, _ := os.ReadDir("."); len(entries) != 1 {
+		t.Errorf("bad input left files behind: %v", entries)
+	}
+}
+
+func TestScenarioCommands(t *testing.T) {
+	workspace(t)
+	for _, name := range scenarios.Library() {
+		if status, _, errs := p2pfaas(t, "scenario", "check", name); status != 0 {
+			t.Errorf("%s: %s", name, errs)
+		}
+	}
+	_, shown, _ := p2pfaas(t, "scenario", "show", "small.yaml")
+	if err := os.WriteFile("shown.yaml", []byte(shown), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if status, out, errs := p2pfaas(t, "scenario", "check", "shown.yaml"); status != 0 {
+		t.Errorf("what show prints is no scenario: %s%s", out, errs)
+	}
+	if _, out, _ := p2pfaas(t, "scenario", "schema"); !json.Valid([]byte(out)) {
+		t.Error("the schema is no JSON")
+	}
+}
