@@ -201,7 +201,7 @@ func TestSuspendedDecisionsAreIndependent(t *testing.T) {
 			w := coretest.NewScript(0, 5, 3, 1, 4, 1, 0)
 			w.Meanwhile, w.Naps = func(w *coretest.Script) { meanwhile(w, a) }, 100
 			for range 30 {
-				vs = append(vs, fmt.Sprintf("%+v", a.Schedule(w, &core.Task{Deadline: 1})))
+				vs = append(vs, fmt.Sprintf("%#v", a.Schedule(w, &core.Task{Deadline: 1})))
 			}
 			return vs
 		}

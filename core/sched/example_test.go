@@ -8,7 +8,8 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/sched"
 )
 
-// MostFree keeps a task while a slot is free here; otherwise that one of Fanout random peers gets it which has most free.
+// MostFree keeps a task while a slot is free here; otherwise the task goes to that one of Fanout random peers which has
+// most free slots, if any has.
 type MostFree struct {
 	Fanout int `param:"fanout" unit:"peers" min:"1" doc:"peers that are probed"`
 }

@@ -1,7 +1,7 @@
 package sched
 
 import (
-	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/p2pfaas/p2pfaas/core"
@@ -27,8 +27,7 @@ func TestForwardSchedulerNamesAlternatives(t *testing.T) {
 	s := with(t, "ForwardScheduler", params{"alternatives": 2})
 	// Two peers: one is chosen, the other is all there is to try next.
 	got := s.Schedule(coretest.NewScript(0, 0, 0, 0), task())
-	if a, b := core.Forward(1, 2), core.Forward(2, 1); fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", a) &&
-		fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", b) {
-		t.Errorf("got %+v", got)
+	if a, b := core.Forward(1, 2), core.Forward(2, 1); !reflect.DeepEqual(got, a) && !reflect.DeepEqual(got, b) {
+		t.Errorf("got %#v", got)
 	}
 }

@@ -58,6 +58,31 @@ func TestJBTServer(t *testing.T) {
 	}
 }
 
+// A node that calls itself off its own list may enlist again, too.
+func TestJBTCallsItself(t *testing.T) {
+	w := coretest.NewScript(0, 0)
+	s := with(t, "JBT", nil).(*JBT)
+	s.threshold = 2
+	for tasks := range 2 {
+		w.Own = coretest.Loaded(tasks)
+		s.Changed(w)
+		if len(s.bench.nodes) != 1 {
+			t.Fatalf("with %d tasks %v are on the list, want the node itself", tasks, s.bench.nodes)
+		}
+		wantVerdict(t, s.Schedule(w, task()), core.Execute())
+	}
+}
+
+func TestJBTSeesItsOwnLoadAfterProbing(t *testing.T) {
+	w := coretest.NewScript(0, 1, 5)
+	w.Meanwhile = func(w *coretest.Script) { w.Own = coretest.Loaded(3) }
+	s := with(t, "JBT", nil).(*JBT)
+	w.Run(s.Start)
+	if s.threshold != 3 {
+		t.Errorf("the threshold is %d, want 3", s.threshold)
+	}
+}
+
 func TestJBTDispatcher(t *testing.T) {
 	w := coretest.NewScript(0, 9, 9, 9, 9)
 	s := with(t, "JBT", nil).(*JBT)

@@ -76,6 +76,7 @@ func TestJIQJoinsTheShorterQueue(t *testing.T) {
 	}
 	// A task comes while it asks: it is idle no longer, and must not say so.
 	w = coretest.NewScript(0, 0, 0, 0, 0)
+	w.Answer = length(9)
 	w.Meanwhile = func(w *coretest.Script) { w.Own = coretest.Loaded(1) }
 	s = with(t, "JIQ", params{"choices": 2}).(*JIQ)
 	s.Changed(w)

@@ -77,12 +77,16 @@ func TestLevellingAndPeersThatDoNotAnswer(t *testing.T) {
 	s.meter.latency = 2
 	w.Naps = 200
 	w.Run(s.Start)
-	if a, b := share(s, 1), share(s, 2); a < .5 || b < .01 || share(s, 0) > .011 {
+	if a, b := share(s, 1), share(s, 2); a < .5 || b < .01 || math.Abs(share(s, 0)-.01) > 1e-9 {
 		t.Errorf("shares %v; want most for the faster peer, the least for the slower node itself", s.routes)
 	}
 	w.Peer(1).Err = core.ErrNoAnswer
+	w.Peer(2).Answer, w.Peer(2).RTT = answer(3), time.Second
 	s.measure(w)
 	s.level()
+	if l := s.routes[1].latency; s.routes[1].peer == 2 && l != 4 || s.routes[2].peer == 2 && s.routes[2].latency != 4 {
+		t.Errorf("the routes are %v, want 3 s and 1 s of round trip for peer 2", s.routes)
+	}
 	if a := share(s, 1); a != 0 {
 		t.Errorf("a peer that does not answer has %v", a)
 	}
@@ -128,5 +132,32 @@ func TestMeter(t *testing.T) {
 	step(26*time.Second, 1) // at once
 	if got := end(30 * time.Second); got != 5 {
 		t.Errorf("the period of 5 s with one completion measures %v", got)
+	}
+}
+
+func TestProjectOnShares(t *testing.T) {
+	inf := math.Inf(1)
+	for _, c := range []struct {
+		gloss          string
+		shares, delays []float64
+		want           []float64
+	}{
+		{"as they are", []float64{.5, .3, .2}, []float64{1, 1, 1}, []float64{.5, .3, .2}},
+		{"the same more for all", []float64{.2, 0, -.1}, []float64{1, 1, 1}, []float64{.5, .3, .2}},
+		{"the least share", []float64{.98, .01, .01}, []float64{1, 1, 1}, []float64{.8, .1, .1}},
+		{"far below", []float64{.5, .6, -2}, []float64{1, 1, 1}, []float64{.4, .5, .1}},
+		{"unreachable", []float64{.4, .3, .3}, []float64{1, inf, 1}, []float64{.55, 0, .45}},
+		{"all but itself unreachable", []float64{.4, .3, .3}, []float64{0, inf, inf}, []float64{1, 0, 0}},
+	} {
+		s := LatencyLevelling{Explore: 0.3}
+		for i := range c.shares {
+			s.routes = append(s.routes, route{peer: core.NodeID(i), share: c.shares[i], latency: c.delays[i]})
+		}
+		s.project()
+		for i, r := range s.routes {
+			if math.Abs(r.share-c.want[i]) > 1e-12 {
+				t.Errorf("%s: route %d has %v, want %v", c.gloss, i, r.share, c.want[i])
+			}
+		}
 	}
 }

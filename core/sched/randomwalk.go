@@ -24,10 +24,14 @@ func (s *RandomWalk) Schedule(env core.Env, t *core.Task) core.Verdict {
 	if env.Load().Total() <= s.Threshold {
 		return core.Execute()
 	}
-	var visited []core.NodeID
-	if !s.Revisit {
-		visited = t.Visited()
+	if s.Revisit {
+		return step(env, nil)
 	}
+	return step(env, t.Visited())
+}
+
+// step forwards to a random neighbour that is not one of those visited; where there is none the walk ends.
+func step(env core.Env, visited []core.NodeID) core.Verdict {
 	for _, p := range env.Neighbours().Sample(1 + len(visited)) {
 		if !slices.Contains(visited, p) {
 			return core.Forward(p)

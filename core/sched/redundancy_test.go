@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -33,8 +34,8 @@ func TestRedundancyCancels(t *testing.T) {
 	}{{"completion", core.CancelOnCompletion}, {"start", core.CancelOnStart}} {
 		got := with(t, "Redundancy", params{"cancel": c.cancel, "d": 9}).Schedule(coretest.NewScript(0, 0, 0), task())
 		a, b := core.Replicate(c.at, 0, 1), core.Replicate(c.at, 1, 0)
-		if g := fmt.Sprintf("%+v", got); g != fmt.Sprintf("%+v", a) && g != fmt.Sprintf("%+v", b) {
-			t.Errorf("%s: got %+v, want %+v in any order", c.cancel, got, a)
+		if !reflect.DeepEqual(got, a) && !reflect.DeepEqual(got, b) {
+			t.Errorf("%s: got %#v, want %#v in any order", c.cancel, got, a)
 		}
 		if !strings.HasPrefix(got.String(), "replicate") {
 			t.Errorf("%s: got %s", c.cancel, got)

@@ -7,12 +7,11 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 )
 
-// WorkStealing executes tasks where they arrive, and has nodes without enough work fetch some: such a node, one with a
-// free slot and nobody waiting, asks a random peer (the victim), which hands over waiting tasks if it has at least
-// Threshold tasks.
+// WorkStealing executes tasks where they arrive, and has nodes without enough work fetch some: a node with a free slot
+// asks a random peer (the victim), which hands over waiting tasks if it has at least Threshold tasks.
 //
-//	OnEmpty    a node asks when a completion leaves it without enough work (default true)
-//	Retry      while it is short of work a node asks at exponential gaps with this mean (default 0s: never)
+//	OnEmpty    a node asks when a completion leaves a slot free (default true)
+//	Retry      while a slot is free a node asks at exponential gaps with this mean (default 0s: never)
 //	Threshold  load that a victim must have, running and queued (default 2)
 //	Batch      tasks that a victim hands over, at most; its load never falls below Threshold - 1 (default 1)
 //
@@ -60,9 +59,8 @@ func (s *WorkStealing) Start(env core.Env) {
 
 // steal asks a random peer for tasks if there is a slot for them.
 func (s *WorkStealing) steal(env core.Env) {
-	l := env.Load()
 	victim := env.Neighbours().Sample(1)
-	if s.stealing || l.Free() == 0 || l.Queued > 0 || len(victim) == 0 {
+	if s.stealing || env.Load().Free() == 0 || len(victim) == 0 {
 		return
 	}
 	s.stealing = true

@@ -9,9 +9,9 @@ import (
 )
 
 func TestPowerOfNTau(t *testing.T) {
-	running, queued := coretest.Loaded(1), coretest.Loaded(5)
-	running.Running, running.Slots = 3, 4
-	queued.Slots = 4 // one running, four queued
+	running := core.Load{Running: 3, Slots: 4}
+	queued := core.Load{Running: 1, Queued: 4, Slots: 1}
+	both := core.Load{Running: 2, Queued: 5, Slots: 2} // the peer has two tasks: as many as run here
 	for _, c := range []struct {
 		gloss string
 		own   core.Load
@@ -22,6 +22,7 @@ func TestPowerOfNTau(t *testing.T) {
 		{"queued tasks do not count", queued, 0, core.Execute(), nil},
 		{"it sleeps for what is missing of tau", running, 30 * time.Millisecond, core.Forward(1),
 			[]time.Duration{170 * time.Millisecond}},
+		{"nor for the comparison", both, time.Second, core.Execute(), nil},
 		{"probing took longer than tau", running, time.Second, core.Forward(1), nil},
 	} {
 		t.Run(c.gloss, func(t *testing.T) {

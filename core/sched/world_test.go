@@ -62,7 +62,7 @@ func wantShares(t testing.TB, got []int, want ...float64) {
 func wantVerdict(t testing.TB, got, want core.Verdict) {
 	t.Helper()
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %s (%+v), want %s (%+v)", got, got, want, want)
+		t.Errorf("got %s (%#v), want %s (%#v)", got, got, want, want)
 	}
 }
 
