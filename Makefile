@@ -55,5 +55,5 @@ profile: ## draw default.pgo anew
 
 .PHONY: golden
 golden: ## rewrite the golden files and show what changed
-	$(GO) test ./... -update
+	$(GO) test ./core/sched ./results ./scenarios ./simnet -update
 	git diff --stat
