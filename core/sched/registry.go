@@ -104,11 +104,11 @@ func (e *Entry) prepare() error {
 		return errors.New("the name is not of letters and digits")
 	}
 	if e.Summary == "" || e.Doc == "" || e.Source == "" || e.New == nil {
-		return errors.New("Summary, Doc, Source and New are required")
+		return errors.New("an entry needs Summary, Doc, Source and New")
 	}
 	v := reflect.ValueOf(e.New())
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
-		return errors.New("New must return a pointer to a struct")
+		return errors.New("the result of New must be a pointer to a struct")
 	}
 	fields, err := fieldsOf(v.Elem())
 	if err != nil {
