@@ -57,3 +57,10 @@ profile: ## draw default.pgo anew
 golden: ## rewrite the golden files and show what changed
 	$(GO) test ./core/sched ./results ./scenarios ./simnet -update
 	git diff --stat
+
+.PHONY: figures
+figures: build ## draw the README's figures anew
+	rm -rf runs/figures
+	./p2pfaas sim scenarios/lambda-sweep.yaml --records none --out runs/figures
+	./p2pfaas plot runs/figures --x workload.rate --y latency.mean --out docs/figures/lambda-sweep-latency-mean.svg
+	./p2pfaas plot runs/figures --x workload.rate --y drop_rate --out docs/figures/lambda-sweep-drop-rate.svg

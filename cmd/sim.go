@@ -127,8 +127,12 @@ func (f *simFlags) run(c *cobra.Command, path string) error {
 	return s.run(c.Context())
 }
 
-// samplePerReplication is how many records a sweep keeps of each replication.
-const samplePerReplication = 1000
+// sampledRecords is about how many records a sweep keeps, in equal parts of its replications; leastRecords is how many
+// of each replication at least.
+const (
+	sampledRecords = 100_000
+	leastRecords   = 100
+)
 
 func (f *simFlags) keep(points int) (results.Keep, error) {
 	k := results.Keep{Mode: results.Mode(f.records), Format: results.Parquet}
@@ -169,6 +173,7 @@ type simulation struct {
 	streams  map[key]*results.Stream
 	broken   error // a stream could not be opened
 	expected int64 // requests
+	sample   int   // records of each replication, where a sample is kept
 	done     int64
 	jobs     uint64 // of the replications that this process ran
 	events   uint64
@@ -212,6 +217,7 @@ func (s *simulation) announce() {
 		replications += p.Scenario.Replications
 	}
 	s.expected = int64(requests)
+	s.sample = max(leastRecords, sampledRecords/replications)
 	fmt.Fprintf(s.notes, "%s: %s, %s, about %s", s.result.Name, count(len(s.points), "point"),
 		count(replications, "replication"), quantity(requests)+" requests")
 	if speed := pilot(s.points[len(s.points)/2].Scenario); speed > 0 {
@@ -258,7 +264,7 @@ func (s *simulation) options(point, replication int) simnet.Options {
 	var o simnet.Options
 	switch s.result.Keep.Mode {
 	case results.Sample:
-		o.Sample = samplePerReplication
+		o.Sample = s.sample
 	case results.All:
 		o.Each = s.stream(point, replication)
 	}
