@@ -13,6 +13,7 @@ import (
 type params struct {
 	of       *Case
 	values   map[string]string
+	traffic  string // folder of the curves
 	problems []error
 }
 
@@ -133,8 +134,10 @@ func (p *params) parseLaw(name, text string) law {
 	return constant(a[0])
 }
 
-func constant(mean float64) law    { return law{seconds(mean), mean, 0} }
-func exponential(mean float64) law { return law{distribution("exponential", "mean", seconds(mean)), mean, 1} }
+func constant(mean float64) law { return law{seconds(mean), mean, 0} }
+func exponential(mean float64) law {
+	return law{distribution("exponential", "mean", seconds(mean)), mean, 1}
+}
 
 // distribution writes a distribution of a scenario file.
 func distribution(kind string, pairs ...string) string {
