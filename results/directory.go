@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/parquet-go/parquet-go"
 )
 
 // The files of a run's directory; doc.go says what they hold.
@@ -187,8 +189,12 @@ func (w *Writer) Save(p *Point, r *Replication) error {
 	for _, t := range r.Batches {
 		t.Pack()
 	}
-	if r.Index > 0 && r.Series != nil {
-		r.Series.Nodes, r.Series.PerNode = nil, nil
+	if r.Series != nil {
+		series := *r.Series // the host's may be part of something large, which it would keep from being collected
+		if r.Index > 0 {
+			series.Nodes, series.PerNode = nil, nil
+		}
+		r.Series = &series
 	}
 	if err := writeReplication(w.run.part(p, r.Index, ".json.gz"), r); err != nil {
 		return err
@@ -247,7 +253,7 @@ type Stream struct {
 // Stream opens the stream of a replication's records; functions are the names of the scenario's. It is to be closed
 // before the replication is saved. One goroutine uses it.
 func (w *Writer) Stream(p *Point, index int, functions []string) (*Stream, error) {
-	rows, err := newRowWriter(w.run.records(p, index), w.run.Keep.Format)
+	rows, err := newRowWriter(w.run.records(p, index), w.run.Keep.Format, &parquet.Snappy) // read once more: quick
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +302,7 @@ func (w *Writer) Finish() error {
 // joinRecords makes one file of the replications' records, in order of point and replication; when the run is
 // complete, the parts go.
 func (r *Run) joinRecords() error {
-	out, err := newRowWriter(r.Requests(), r.Keep.Format)
+	out, err := newRowWriter(r.Requests(), r.Keep.Format, &parquet.Zstd)
 	if err != nil {
 		return err
 	}

@@ -411,7 +411,8 @@ func quantity(s string) (v float64, unit string, ok bool) {
 }
 
 // secondsIn are the units of durations in scenario files.
-var secondsIn = map[string]float64{"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400}
+var secondsIn = map[string]float64{"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600,
+	"d": 86400}
 
 func durations(values []string) (numbers []float64, unit string, ok bool) {
 	for _, s := range values {

@@ -34,7 +34,8 @@ func near(a, b, relative float64) bool { return math.Abs(a-b) <= relative*math.A
 // Quantiles of any table of Student's distribution.
 func TestQuantileT(t *testing.T) {
 	for _, c := range []struct{ confidence, freedom, want float64 }{
-		{0.95, 1, 12.7062}, {0.95, 4, 2.77645}, {0.95, 9, 2.26216}, {0.95, 19, 2.09302}, {0.99, 9, 3.24984}, {0.9, 29, 1.69913},
+		{0.95, 1, 12.7062}, {0.95, 4, 2.77645}, {0.95, 9, 2.26216},
+		{0.95, 19, 2.09302}, {0.99, 9, 3.24984}, {0.9, 29, 1.69913},
 	} {
 		if got := quantileT(c.confidence, c.freedom); !near(got, c.want, 1e-5) {
 			t.Errorf("t(%v, %v) = %v, want %v", c.confidence, c.freedom, got, c.want)
@@ -183,7 +184,8 @@ func TestPaired(t *testing.T) {
 func TestWelch(t *testing.T) {
 	i, err := Welch(pointOf(1, 2, 3), pointOf(10, 14), "latency.mean", 0.95)
 	// variances of the means: 1/3 and 8/2 = 4; freedom = (13/3)^2 / ((1/9)/2 + 16/1) = 1.16955
-	if err != nil || !near(i.Mean, 0.010, 1e-9) || !near(i.Half, quantileT(0.95, 1.169550173)*math.Sqrt(13./3)*1e-3, 1e-6) {
+	half := quantileT(0.95, 1.169550173) * math.Sqrt(13./3) * 1e-3
+	if err != nil || !near(i.Mean, 0.010, 1e-9) || !near(i.Half, half, 1e-6) {
 		t.Errorf("%+v, %v", i, err)
 	}
 }

@@ -22,29 +22,28 @@ import (
 const maxCases = 8
 
 // detail picks the points that the detailed figures show: the schedulers of one setting, that three quarters through
-// the sweep, where the load usually tells them apart; or, with one scheduler, some points of the whole sweep.
+// the sweep, where the load usually tells them apart; or, with one scheduler, points along the main swept key.
 func (r *Run) detail() (cases []*Point, labels []string, where string) {
 	groups := r.settings()
-	keys := []string{schedulerKey}
+	keys := r.sweepable()
 	switch {
 	case len(groups) == 0:
 		return nil, nil, ""
 	case len(groups[0]) > 1:
-		cases = groups[(len(groups)-1)*3/4]
-		where = strings.Join(r.where(cases[0]), ", ")
-	default:
-		keys = r.sweepable()
+		keys = []string{schedulerKey}
+		cases, where = groups[(len(groups)-1)*3/4], strings.Join(r.where(groups[(len(groups)-1)*3/4][0]), ", ")
+	case len(r.Points) <= maxCases:
 		cases = r.Points
-		if n := len(cases); n > maxCases {
-			cases = nil
-			for i := range maxCases {
-				cases = append(cases, r.Points[i*(n-1)/(maxCases-1)])
-			}
-		}
+	default:
+		keys = []string{r.mainAxis()}
+		cases, where = r.slice(keys[0])
 	}
-	if left := len(cases) - maxCases; left > 0 {
-		cases = cases[:maxCases]
-		where += fmt.Sprintf(" (%d more schedulers are in the table)", left)
+	if n := len(cases); n > maxCases {
+		all := cases
+		cases = nil
+		for i := range maxCases {
+			cases = append(cases, all[i*(n-1)/(maxCases-1)])
+		}
 	}
 	cases = slices.DeleteFunc(slices.Clone(cases), func(p *Point) bool { return len(p.Replications) == 0 })
 	if len(keys) == 0 {
@@ -230,7 +229,7 @@ func (r *Run) breakdownFigure() *Figure {
 	sc := scaleOf("s", top)
 	p := newPlot(sc.label("mean latency of completed requests"), "")
 	p.Add(grid{x: true})
-	f := &Figure{Name: "latency-breakdown", height: 44 + 18*vg.Length(len(cases))}
+	f := &Figure{Name: "latency-breakdown", height: 44 + max(18, categoryAxis(p, labels))*vg.Length(len(cases))}
 	for k, part := range parts {
 		if slices.ContainsFunc(bars, func(b []float64) bool { return b[k] > top/1000 }) {
 			f.legend = append(f.legend, entry{part.name, swatch{part.color}})
@@ -244,7 +243,6 @@ func (r *Run) breakdownFigure() *Figure {
 	p.Add(stacks(bars))
 	p.X.Min, p.X.Max = 0, top*sc.factor
 	roundUp(&p.X)
-	categoryAxis(p, labels)
 	f.draw = p.Draw
 	f.Caption = "Where the time of completed requests went, mean over them" + at(where)
 	return f
@@ -389,9 +387,10 @@ func (r *Run) heatFigure() *Figure {
 		drawColorBar(c, top)
 		c = draw.Crop(c, panelLeft, -barWidth-barLabels, 0, 0)
 		for i, h := range panels {
-			y := c.Max.Y - (panelTitle+panelHeight)*vg.Length(i)
-			h.draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{Min: vg.Point{X: c.Min.X, Y: y - panelTitle - panelHeight},
-				Max: vg.Point{X: c.Max.X, Y: y}}}, top, i == len(panels)-1)
+			panel := c
+			panel.Max.Y -= (panelTitle + panelHeight) * vg.Length(i)
+			panel.Min.Y = panel.Max.Y - panelTitle - panelHeight
+			h.draw(panel, top, i == len(panels)-1)
 		}
 	}
 	f.Caption = "Load (tasks running and queued) of single nodes over time, first replication" + at(where)

@@ -3,7 +3,6 @@ package results
 import (
 	"cmp"
 	"fmt"
-	"image/color"
 	"math"
 	"slices"
 	"strings"
@@ -93,16 +92,40 @@ func (r *Run) sweepFigures() (figures []*Figure) {
 		by = []string{schedulerKey}
 	}
 	for _, y := range []string{"latency.mean", "latency.p95", "drop_rate", "deadline_share", "forwarded_share"} {
+		if r.tellsNothing(points, y) {
+			continue
+		}
 		f, err := r.plotXY(points, x, y, by)
 		if err != nil {
 			continue // nothing completed
 		}
 		if where != "" {
-			f.Caption += " The other swept keys are fixed" + at(where) + " `p2pfaas plot` draws all."
+			f.Caption += " The other swept keys are fixed" + at(where)
 		}
 		figures = append(figures, f)
 	}
 	return figures
+}
+
+// tellsNothing reports whether a metric's figure would repeat what is known: no task is ever forwarded, or there are no
+// deadlines.
+func (r *Run) tellsNothing(points []*Point, metric string) bool {
+	for _, p := range points {
+		v := p.Interval(metric, Confidence).Mean
+		switch metric {
+		case "forwarded_share":
+			if v > 0 {
+				return false
+			}
+		case "deadline_share":
+			if math.Abs(v+p.Interval("drop_rate", Confidence).Mean-1) > 1e-9 {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // slice are the points that share all swept keys but x and the scheduler with one three quarters through the sweep.
@@ -190,10 +213,22 @@ func (r *Run) caseLabel(p *Point, keys []string) string {
 		if key == schedulerKey {
 			parts = append(parts, p.Scheduler)
 		} else {
-			parts = append(parts, key+" = "+r.Value(p, key))
+			parts = append(parts, r.shortKey(key)+" = "+r.Value(p, key))
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// shortKey is the shortest end of a dotted key that no other swept key shares: "rate" for workload.rate.
+func (r *Run) shortKey(key string) string {
+	words := strings.Split(key, ".")
+	for n := 1; n < len(words); n++ {
+		short := strings.Join(words[len(words)-n:], ".")
+		if !slices.ContainsFunc(r.Swept, func(k string) bool { return k != key && strings.HasSuffix("."+k, "."+short) }) {
+			return short
+		}
+	}
+	return key
 }
 
 // plotXY draws y against x for the points, a line per case of by.
@@ -243,17 +278,21 @@ func (r *Run) plotXY(points []*Point, x, y string, by []string) (*Figure, error)
 	return f, nil
 }
 
-// caption says what the intervals of a figure are.
+// caption says what the intervals of a figure or a table are.
 func (r *Run) caption(points []*Point) string {
-	least, batches := math.MaxInt, false
+	least, most, batches := math.MaxInt, 0, false
 	for _, p := range points {
-		least = min(least, len(p.Replications))
-		batches = batches || len(p.Replications) == 1 && len(p.Replications[0].Batches) > 1
+		n := len(p.Replications)
+		least, most = min(least, n), max(most, n)
+		batches = batches || n == 1 && len(p.Replications[0].Batches) > 1
+	}
+	number := fmt.Sprint(most)
+	if least < most {
+		number = fmt.Sprintf("%d to %d", least, most)
 	}
 	switch {
-	case least > 1:
-		return fmt.Sprintf("; mean and %.0f %% confidence interval over %d independent replications",
-			100*Confidence, least)
+	case most > 1:
+		return fmt.Sprintf("; mean and %.0f %% confidence interval over %s independent replications", 100*Confidence, number)
 	case batches:
 		return fmt.Sprintf("; one replication, %.0f %% confidence interval by batch means", 100*Confidence)
 	}
@@ -376,13 +415,22 @@ type curve struct {
 // Plot implements plot.Plotter.
 func (l *curve) Plot(c draw.Canvas, p *plot.Plot) {
 	trX, trY := p.Transforms(&c)
-	y := func(v float64) vg.Length { return min(max(trY(max(v, p.Y.Min)), c.Min.Y), c.Max.Y) }
 	var path []vg.Point
 	for _, e := range l.points {
-		at := vg.Point{X: trX(e.x), Y: y(e.Mean)}
+		at := vg.Point{X: trX(e.x), Y: trY(e.Mean)}
 		path = append(path, at)
-		if e.Half > 0 {
-			errorBar(c, lineStyle(l.style).Color, at.X, y(e.Lo()), at.X, y(e.Hi()))
+		if !(e.Half > 0) {
+			continue
+		}
+		sty := draw.LineStyle{Color: lineStyle(l.style).Color, Width: 0.7}
+		lo, hi := max(trY(max(e.Lo(), p.Y.Min)), c.Min.Y), min(trY(e.Hi()), c.Max.Y)
+		c.StrokeLine2(sty, at.X, lo, at.X, hi)
+		// An interval that goes on beyond the axis has no end to be marked.
+		if e.Lo() >= p.Y.Min {
+			c.StrokeLine2(sty, at.X-capHalf, lo, at.X+capHalf, lo)
+		}
+		if e.Hi() <= p.Y.Max {
+			c.StrokeLine2(sty, at.X-capHalf, hi, at.X+capHalf, hi)
 		}
 	}
 	c.StrokeLines(lineStyle(l.style), path)
@@ -391,19 +439,8 @@ func (l *curve) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// errorBar draws an interval with its caps.
-func errorBar(c draw.Canvas, clr color.Color, x0, y0, x1, y1 vg.Length) {
-	sty := draw.LineStyle{Color: clr, Width: 0.7}
-	const cap = 1.8
-	c.StrokeLine2(sty, x0, y0, x1, y1)
-	if x0 == x1 {
-		c.StrokeLine2(sty, x0-cap, y0, x0+cap, y0)
-		c.StrokeLine2(sty, x1-cap, y1, x1+cap, y1)
-		return
-	}
-	c.StrokeLine2(sty, x0, y0-cap, x0, y0+cap)
-	c.StrokeLine2(sty, x1, y1-cap, x1, y1+cap)
-}
+// capHalf is half the width of the ends of error bars.
+const capHalf = 1.8
 
 // DataRange implements plot.DataRanger: the intervals are within, unless they are much longer than the estimates.
 func (l *curve) DataRange() (xmin, xmax, ymin, ymax float64) {
@@ -411,7 +448,7 @@ func (l *curve) DataRange() (xmin, xmax, ymin, ymax float64) {
 	for _, e := range l.points {
 		half := 0.0
 		if e.Half > 0 {
-			half = min(e.Half, 0.5*math.Abs(e.Mean))
+			half = min(e.Half, math.Abs(e.Mean))
 		}
 		xmin, xmax = min(xmin, e.x), max(xmax, e.x)
 		ymin, ymax = min(ymin, e.Mean-half), max(ymax, e.Mean+half)
@@ -431,17 +468,16 @@ func (l *curve) Thumbnail(c *draw.Canvas) {
 func (f *Figure) drawRows(a *xAxis, lines []*line, xLabel string) {
 	p := newPlot(xLabel, "")
 	p.Add(grid{x: true})
-	n := len(a.categories)
 	p.X.Min, p.X.Max = 0, 0
 	for i, l := range lines {
 		p.Add(&rowMarks{line: l, style: i, offset: (float64(i) - float64(len(lines)-1)/2) * 0.7 / float64(len(lines))})
 		for _, e := range l.points {
-			p.X.Min, p.X.Max = min(p.X.Min, e.Mean), max(p.X.Max, e.Mean+max(0, min(e.Half, 0.5*math.Abs(e.Mean))))
+			p.X.Min, p.X.Max = min(p.X.Min, e.Mean), max(p.X.Max, e.Mean+max(0, min(e.Half, math.Abs(e.Mean))))
 		}
 	}
 	roundUp(&p.X)
-	categoryAxis(p, a.categories)
-	f.height = 44 + vg.Length(n)*max(20, 7*vg.Length(len(lines)))
+	row := categoryAxis(p, a.categories)
+	f.height = 44 + vg.Length(len(a.categories))*max(row, 20, 7*vg.Length(len(lines)))
 	f.draw = p.Draw
 }
 
@@ -454,17 +490,21 @@ func roundUp(a *plot.Axis) {
 	a.Max = math.Ceil(a.Max/step-1e-9) * step
 }
 
-// categoryAxis makes the y axis one of categories, the first on top, at 0, -1, -2 and so on.
-func categoryAxis(p *plot.Plot, categories []string) {
+// categoryAxis makes the y axis one of categories, the first on top, at 0, -1, -2 and so on; it returns how high a row
+// must be for its label.
+func categoryAxis(p *plot.Plot, categories []string) (row vg.Length) {
 	t := ticks{}
 	for i, c := range categories {
-		t.at, t.labels = append(t.at, -float64(i)), append(t.labels, wrap(c, categoryWrap))
+		label := wrap(c, categoryWrap)
+		t.at, t.labels = append(t.at, -float64(i)), append(t.labels, label)
+		row = max(row, 4+7*vg.Length(1+strings.Count(label, "\n")))
 	}
 	p.Y.Min, p.Y.Max = -float64(len(categories))+0.5, 0.5
-	p.Y.Tick.Marker, p.Y.Tick.Length = t, 0
+	p.Y.Tick.Marker, p.Y.Tick.Length, p.Y.Tick.LineStyle.Width = t, 4, 0
 	p.Y.Tick.Label.XAlign, p.Y.Tick.Label.YAlign = text.XRight, text.YCenter
 	p.Y.LineStyle.Width = 0
-	p.X.Padding, p.Y.Padding = 0, 0
+	p.X.Padding, p.Y.Padding = 0, 4
+	return row
 }
 
 // rowMarks draws the estimates of one line, a row each.
@@ -477,11 +517,18 @@ type rowMarks struct {
 // Plot implements plot.Plotter.
 func (l *rowMarks) Plot(c draw.Canvas, p *plot.Plot) {
 	trX, trY := p.Transforms(&c)
-	x := func(v float64) vg.Length { return min(max(trX(v), c.Min.X), c.Max.X) }
 	for _, e := range l.points {
-		at := vg.Point{X: x(e.Mean), Y: trY(-e.x - l.offset)}
+		at := vg.Point{X: trX(e.Mean), Y: trY(-e.x - l.offset)}
 		if e.Half > 0 {
-			errorBar(c, lineStyle(l.style).Color, x(e.Lo()), at.Y, x(e.Hi()), at.Y)
+			sty := draw.LineStyle{Color: lineStyle(l.style).Color, Width: 0.7}
+			lo, hi := max(trX(e.Lo()), c.Min.X), min(trX(e.Hi()), c.Max.X)
+			c.StrokeLine2(sty, lo, at.Y, hi, at.Y)
+			if e.Lo() >= p.X.Min {
+				c.StrokeLine2(sty, lo, at.Y-capHalf, lo, at.Y+capHalf)
+			}
+			if e.Hi() <= p.X.Max {
+				c.StrokeLine2(sty, hi, at.Y-capHalf, hi, at.Y+capHalf)
+			}
 		}
 		c.DrawGlyphNoClip(glyphStyle(l.style), at)
 	}

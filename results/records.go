@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 
 	"github.com/p2pfaas/p2pfaas/core"
 )
@@ -81,7 +82,7 @@ type rowWriter struct {
 // rowGroup bounds what a writer of Parquet holds in memory, about 10 MB.
 const rowGroup = 64 * 1024
 
-func newRowWriter(path string, format Format) (*rowWriter, error) {
+func newRowWriter(path string, format Format, codec compress.Codec) (*rowWriter, error) {
 	f, err := createAtomic(path)
 	if err != nil {
 		return nil, err
@@ -91,7 +92,7 @@ func newRowWriter(path string, format Format) (*rowWriter, error) {
 		w.useCSV()
 		return w, nil
 	}
-	pw := parquet.NewGenericWriter[Row](f, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowGroup))
+	pw := parquet.NewGenericWriter[Row](f, parquet.Compression(codec), parquet.MaxRowsPerRowGroup(rowGroup))
 	rows := make([]Row, 0, 1024)
 	flush := func() error {
 		_, err := pw.Write(rows)

@@ -53,7 +53,7 @@ func WriteReport(w io.Writer, r *Run, figures []*Figure) error {
 		Started: r.Started.Format("2 January 2006, 15:04:05 MST"), Confidence: fmt.Sprintf("%.0f %%", 100*Confidence),
 		Note: capital(r.tableNote()), Metrics: Definitions}
 	p.Replications, p.Jobs, p.Wall = r.work()
-	p.Summary = toTable(Summarise(r, reportMetrics...).print())
+	p.Summary = toTable(Summarise(r, r.reportMetrics()...).print())
 	var err error
 	if p.Figures, err = inline(figures); err != nil {
 		return err
@@ -110,17 +110,20 @@ func (t htmlTable) Head(i int) bool { return i < t.Keys }
 func toTable(p printed) htmlTable {
 	t := htmlTable{Keys: p.keys, Rows: p.rows}
 	for i, name := range p.header {
-		if p.units[i] != "" {
-			name += " (" + p.units[i] + ")"
-		}
-		t.Header = append(t.Header, name)
+		t.Header = append(t.Header, scale{unit: p.units[i]}.label(name))
 	}
 	return t
 }
 
 // reportMetrics are those of the report's table; summary.csv has all.
-var reportMetrics = []string{"latency.mean", "latency.p50", "latency.p95", "latency.p99", "drop_rate", "deadline_share",
-	"forwarded_share", "utilisation", "fairness", "messages_per_request", "energy_per_completed"}
+func (r *Run) reportMetrics() []string {
+	metrics := []string{"latency.mean", "latency.p50", "latency.p95", "latency.p99", "drop_rate", "deadline_share",
+		"forwarded_share", "utilisation", "fairness", "messages_per_request"}
+	if slices.ContainsFunc(r.means(r.Points, "energy"), func(joules float64) bool { return joules > 0 }) {
+		metrics = append(metrics, "energy_per_completed")
+	}
+	return metrics
+}
 
 func commandLine(args []string) string {
 	var words []string
@@ -185,11 +188,12 @@ func (r *Run) differences() (t htmlTable, err error) {
 	if err != nil || len(all) == 0 {
 		return t, err
 	}
-	if len(r.settings()) > 1 {
-		t.Header, t.Keys = []string{"setting"}, 1
+	for _, w := range all[0].Where {
+		key, _, _ := strings.Cut(w, " = ")
+		t.Header = append(t.Header, key)
 	}
-	t.Header = append(t.Header, "scheduler", "against")
-	t.Keys += 2
+	t.Header = append(t.Header, schedulerKey, "against")
+	t.Keys = len(t.Header)
 	scales := map[string]scale{}
 	for _, m := range comparedMetrics {
 		top := 0.0
@@ -199,23 +203,19 @@ func (r *Run) differences() (t htmlTable, err error) {
 			}
 		}
 		scales[m] = scaleOf(Unit(m), top)
-		name := title(m)
-		if u := scales[m].unit; u != "" {
-			name += " (" + u + ")"
-		}
-		t.Header = append(t.Header, name)
+		t.Header = append(t.Header, scales[m].label(title(m)))
 	}
-	for i := 0; i < len(all); i += len(comparedMetrics) {
-		d := all[i]
-		var row []string
-		if t.Keys == 3 {
-			row = append(row, strings.Join(d.Where, ", "))
+	for row := range slices.Chunk(all, len(comparedMetrics)) {
+		var cells []string
+		for _, w := range row[0].Where {
+			_, value, _ := strings.Cut(w, " = ")
+			cells = append(cells, value)
 		}
-		row = append(row, d.B, d.A)
-		for _, d := range all[i : i+len(comparedMetrics)] {
-			row = append(row, d.format(scales[d.Metric]))
+		cells = append(cells, row[0].B, row[0].A)
+		for _, d := range row {
+			cells = append(cells, d.format(scales[d.Metric]))
 		}
-		t.Rows = append(t.Rows, row)
+		t.Rows = append(t.Rows, cells)
 	}
 	return t, nil
 }

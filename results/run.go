@@ -71,7 +71,7 @@ type Replication struct {
 	Measured  time.Duration `json:"measured_ns"` // length of the measured part: duration without warm-up
 	Tally     *Tally        `json:"tally"`       // over the requests that arrived in the measured part
 	Batches   []*Tally      `json:"batches,omitempty"`
-	Nodes     []NodeStat    `json:"nodes,omitempty"`  // per node; the cloud last. Above 1024 nodes: empty, and Groups tells
+	Nodes     []NodeStat    `json:"nodes,omitempty"`  // per node, the cloud last; above 1024 nodes, empty
 	Groups    []NodeStat    `json:"groups,omitempty"` // per node group, summed
 	Series    *Series       `json:"series,omitempty"` // load over time
 	Records   []Record      `json:"-"`                // all, or a uniform sample of at most so many
@@ -103,8 +103,8 @@ type Series struct {
 	Mean    []float64     `json:"mean"`     // per sample: mean load (running + queued) over all nodes
 	PerNode [][]int32     `json:"per_node"` // [node][sample] load
 	Rate    []float64     `json:"rate"`     // per interval: arrivals per second, whole cluster
-	Latency []float64     `json:"latency"`  // per interval: mean latency in seconds of the requests that completed in it; NaN = none
-	Dropped []float64     `json:"dropped"`  // per interval: share of the ended requests that did not complete; NaN = none
+	Latency []float64     `json:"latency"`  // per interval: mean latency (s) of those that completed in it; NaN = none
+	Dropped []float64     `json:"dropped"`  // per interval: share of the ended that did not complete; NaN = none
 }
 
 // Schedulers are the labels of the run's schedulers, in order of appearance.

@@ -139,7 +139,8 @@ func (s *sums) merge(o *sums) {
 }
 
 func (s *sums) durations() []*nanos {
-	return []*nanos{&s.Latency, &s.Client, &s.Scheduling, &s.Probing, &s.Forwarding, &s.Waiting, &s.Executing, &s.Returning}
+	return []*nanos{&s.Latency, &s.Client, &s.Scheduling, &s.Probing, &s.Forwarding, &s.Waiting,
+		&s.Executing, &s.Returning}
 }
 
 func (s *sums) counts() []*uint64 {
@@ -356,7 +357,8 @@ func (t *Tally) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// nanos is an exact sum of durations. 64 bits are not enough: 3,000,000 nodes with 3 tasks each fill them in 18 minutes.
+// nanos is an exact sum of durations. 64 bits are not enough: a million nodes with nine tasks each fill them in 17
+// minutes.
 type nanos struct {
 	high int64
 	low  uint64

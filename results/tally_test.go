@@ -59,8 +59,8 @@ func TestTallyOfAFewRequests(t *testing.T) {
 	} {
 		wantMetric(t, tally, name, want)
 	}
-	for _, name := range []string{"latency", "latency.p0", "latency.p101", "latency.pX", "hops.p50", "latency.mean[nobody]",
-		"latency.mean[echo", ""} {
+	for _, name := range []string{"latency", "latency.p0", "latency.p101", "latency.pX", "hops.p50",
+		"latency.mean[nobody]", "latency.mean[echo", ""} {
 		if v, ok := tally.Metric(name); ok {
 			t.Errorf("%q is known: %v", name, v)
 		}
@@ -226,8 +226,8 @@ func TestUnpackRefusesDamage(t *testing.T) {
 	h := histogram{digits: 3}
 	h.add(5)
 	h.pack()
-	for _, bad := range [][]byte{nil, {1}, {0x80}, append(slices.Clone(h.packed), 1), append(slices.Clone(h.packed), 0xff, 0xff,
-		0xff, 0xff, 7, 1)} {
+	for _, bad := range [][]byte{nil, {1}, {0x80}, append(slices.Clone(h.packed), 1),
+		append(slices.Clone(h.packed), 0xff, 0xff, 0xff, 0xff, 7, 1)} {
 		if _, err := unpackCounts(bad, 3); err == nil {
 			t.Errorf("%v is unpacked", bad)
 		}

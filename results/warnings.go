@@ -65,25 +65,31 @@ func correlated(p *Point) bool {
 	return autocorrelation(batches) > 2/math.Sqrt(float64(len(batches)))
 }
 
-// growing compares the mean load in the first and in the last third of the measured part.
+// growing compares the last third of the measured part with the first: the load has grown, the arrivals have not.
 func growing(p *Point) bool {
 	for _, rep := range p.Replications {
 		s := rep.Series
 		if s == nil || s.Every <= 0 {
-			continue
+			return false
 		}
-		n := min(len(s.Mean), int(rep.Measured/s.Every))
-		measured := s.Mean[len(s.Mean)-n:]
-		first, last := 0.0, 0.0
-		for i := range n / 3 {
-			first += measured[i]
-			last += measured[n-1-i]
-		}
-		if n < 6 || last < 1.5*first || last-first < float64(n/3) {
+		n := min(len(s.Mean), len(s.Rate), int(rep.Measured/s.Every))
+		load, load2 := thirds(s.Mean, n)
+		rate, rate2 := thirds(s.Rate, n)
+		if n < 6 || load2 < 1.5*load || load2 < load+1 || rate2 > 1.1*rate {
 			return false
 		}
 	}
-	return len(p.Replications) > 0 && p.Replications[0].Series != nil
+	return len(p.Replications) > 0
+}
+
+// thirds are the means of the first and of the last third of the last n values.
+func thirds(values []float64, n int) (first, last float64) {
+	values = values[len(values)-n:]
+	for i := range n / 3 {
+		first += values[i] / float64(n/3)
+		last += values[n-1-i] / float64(n/3)
+	}
+	return first, last
 }
 
 func saturated(p *Point) bool { return p.Interval("utilisation", Confidence).Mean >= 0.98 }
