@@ -1,0 +1,31 @@
+// Package realnet is the world on the wall clock: the same core.Node that simnet drives from an event queue is driven
+// here by a goroutine of its own.
+//
+// # What there is now
+//
+// A Mailbox is one core.Engine with one core.Node and the one goroutine that drives them. Others post inputs; the
+// mailbox takes them one at a time, stamps each with the time of its own monotonic clock, records it where it was
+// asked to, and applies it. Timers post when they fall due. An execution is a goroutine that sleeps for the task's
+// demand, divided by the node's speed, and posts its end: no function runs. There is no learner, so Env.Act gives
+// core.ErrNoActor.
+//
+// Memory is the transport: it carries messages between mailboxes of one process, each after the latency of its link,
+// in order on each link, without loss, and copies tasks from engine to engine as values.
+//
+// So this package shows that an algorithm runs unchanged on a concurrent host in real time, and that what it decided
+// there replays. It opens no socket: HTTP, websockets, the function manager and the load generator are not here yet,
+// nor does p2pfaas have a subcommand that uses it.
+//
+// # Concurrency
+//
+// Post, Now and Memory.Send may be called from any goroutine, and never block: the mailbox is unbounded, so that a
+// node that posts to itself, or two that post to each other, cannot wait for one another. Scheduler, engine and node
+// belong to the mailbox's goroutine, on which the functions of Options are called too.
+//
+// # Time
+//
+// Each mailbox counts from its own beginning. An instant of one node means nothing to another: a deadline travels as
+// what is left of it, and the receiver learns how long a message was on its way from the transport (Parcel.Transit,
+// here the latency of the link). What the machine adds to that, the wake-up of a goroutine mostly, lands in
+// Timing.Returning.
+package realnet

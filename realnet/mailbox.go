@@ -1,0 +1,230 @@
+package realnet
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// Transport takes messages to other nodes.
+type Transport interface {
+	// Send takes p to the node p.To: later an input of its mailbox, or nothing. It never blocks.
+	Send(p core.Parcel)
+}
+
+// Options are what a node is made of.
+type Options struct {
+	ID        core.NodeID
+	Config    core.Config // without its Scheduler
+	Topology  *core.Topology
+	Stream    rand.PCG       // the node's own (random.Algorithm)
+	Scheduler core.Scheduler // this node's own value; nil: every task executes where it arrives
+	Name      string         // of the scheduler, for the log
+	Record    bool           // keep a log
+	Transport Transport
+
+	// Done takes the outcome of a task that entered here; t is reused when it returns. It is called on the mailbox's
+	// goroutine and must not block. Nil: nobody does.
+	Done func(now core.Time, t *core.Task, o core.Outcome)
+	// Fault takes a mistake of the algorithm, in the same way. The task has failed, the node goes on. Nil: it is
+	// logged by slog.
+	Fault func(*core.Fault)
+}
+
+// Mailbox is a node with the goroutine that drives it.
+type Mailbox struct {
+	options Options
+	began   time.Time
+
+	mu     sync.Mutex
+	inputs []core.Input
+	closed bool
+	wake   chan struct{} // holds one: there may be inputs
+	ended  chan struct{} // closed when the goroutine has ended
+
+	// The goroutine's own.
+	engine     *core.Engine
+	node       core.Node
+	log        *core.Log
+	timers     map[core.Token]*time.Timer
+	executions map[core.Token]chan struct{} // closed to stop it
+	helpers    sync.WaitGroup               // executions, and timers that were not stopped
+}
+
+// Open starts a node: its first input is the boot. Close ends it.
+func Open(o Options) *Mailbox {
+	if o.Fault == nil {
+		o.Fault = func(f *core.Fault) { slog.Error("the algorithm made a mistake", "fault", f) }
+	}
+	m := &Mailbox{options: o, began: time.Now(), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		timers: make(map[core.Token]*time.Timer), executions: make(map[core.Token]chan struct{})}
+	m.engine = core.NewEngine(m, o.Topology)
+	m.engine.Init(&m.node, o.ID, &m.options.Config, o.Stream, o.Scheduler)
+	m.engine.Attach(func(id core.NodeID) *core.Node {
+		if id == o.ID {
+			return &m.node
+		}
+		return nil
+	})
+	if o.Record {
+		m.log = m.node.Record(o.Name)
+	}
+	m.Post(core.Input{Kind: core.InputBoot})
+	go m.run()
+	return m
+}
+
+// Now is the time at this node, for the deadline of a task that is about to be submitted.
+func (m *Mailbox) Now() core.Time { return core.Time(time.Since(m.began)) }
+
+// Post gives the node an input. In.At does not matter: the mailbox stamps the input when it takes it. What is posted
+// to a closed mailbox is lost, as at a node that is gone.
+func (m *Mailbox) Post(in core.Input) {
+	m.mu.Lock()
+	if !m.closed {
+		m.inputs = append(m.inputs, in)
+	}
+	m.mu.Unlock()
+	m.rouse()
+}
+
+func (m *Mailbox) rouse() {
+	select {
+	case m.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// Close ends the node where it stands, and returns when all its goroutines have ended. Tasks in hand get no outcome;
+// core.InputCrash gives them one. It must not be called from the node's own Done or Fault.
+func (m *Mailbox) Close() {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.rouse()
+	<-m.ended
+}
+
+// Log returns what was recorded; nil where Options.Record is false. It is complete when Close has returned, and may
+// not be read before.
+func (m *Mailbox) Log() *core.Log { return m.log }
+
+// run is the goroutine.
+func (m *Mailbox) run() {
+	defer m.end()
+	var batch []core.Input
+	for {
+		m.mu.Lock()
+		batch, m.inputs = m.inputs, batch[:0]
+		closed := m.closed
+		m.mu.Unlock()
+		if closed {
+			return
+		}
+		if len(batch) == 0 {
+			<-m.wake
+		}
+		for _, in := range batch {
+			m.take(in)
+		}
+		clear(batch)
+	}
+}
+
+// take stamps an input, records it and applies it.
+func (m *Mailbox) take(in core.Input) {
+	in.At = m.Now()
+	switch in.Kind {
+	case core.InputFire:
+		delete(m.timers, in.Token)
+	case core.InputFinish:
+		delete(m.executions, in.Token)
+	}
+	if m.log != nil {
+		m.log.Add(in)
+	}
+	m.node.Apply(in)
+}
+
+// end stops what is under way. An algorithm that calls runtime.Goexit ends the goroutine too; then the node is gone.
+func (m *Mailbox) end() {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	for _, stop := range m.executions {
+		close(stop)
+	}
+	for k := range m.timers {
+		m.Disarm(m.options.ID, k)
+	}
+	m.helpers.Wait()
+	m.engine.Close()
+	close(m.ended)
+}
+
+// The core.Host.
+
+// Send implements core.Host.
+func (m *Mailbox) Send(msg *core.Msg) { m.options.Transport.Send(m.engine.Pack(msg)) }
+
+// Arm implements core.Host.
+func (m *Mailbox) Arm(_ core.NodeID, at core.Time, k core.Token) {
+	m.helpers.Add(1)
+	m.timers[k] = time.AfterFunc(at.Sub(m.Now()), func() {
+		defer m.helpers.Done()
+		m.Post(core.Input{Kind: core.InputFire, Token: k})
+	})
+}
+
+// Disarm implements core.Host.
+func (m *Mailbox) Disarm(_ core.NodeID, k core.Token) {
+	if t := m.timers[k]; t != nil {
+		if t.Stop() {
+			m.helpers.Done()
+		}
+		delete(m.timers, k)
+	}
+}
+
+// Start implements core.Host: it sleeps for the demand.
+func (m *Mailbox) Start(_ core.NodeID, t *core.Task) {
+	k, stop := t.Token(), make(chan struct{})
+	service := time.Duration(float64(t.Demand) / float64(m.options.Config.Speed))
+	m.executions[k] = stop
+	m.helpers.Go(func() {
+		timer := time.NewTimer(service)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			m.Post(core.Input{Kind: core.InputFinish, Token: k})
+		case <-stop:
+		}
+	})
+}
+
+// Stop implements core.Host.
+func (m *Mailbox) Stop(_ core.NodeID, t *core.Task) {
+	k := t.Token()
+	if stop := m.executions[k]; stop != nil {
+		close(stop)
+		delete(m.executions, k)
+	}
+}
+
+// Act implements core.Host: there is no learner.
+func (m *Mailbox) Act(core.NodeID, core.Token, []float64) (core.Action, bool, error) {
+	return core.Action{}, true, core.ErrNoActor
+}
+
+// Done implements core.Host.
+func (m *Mailbox) Done(_ core.NodeID, t *core.Task, o core.Outcome) {
+	if m.options.Done != nil {
+		m.options.Done(m.engine.Now(), t, o)
+	}
+}
+
+// Fault implements core.Host.
+func (m *Mailbox) Fault(f *core.Fault) { m.options.Fault(f) }
