@@ -274,8 +274,8 @@ func TestLosses(t *testing.T) {
 	})
 }
 
-// A node that posts to itself from its own goroutine, more than any channel would hold, goes on; and what it has not
-// taken when it is closed does not keep it.
+// A node that posts to itself from its own goroutine, more than any channel would hold, goes on; and an
+// execution does not keep it from being closed.
 func TestPostToOneself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const posts = 100_000
@@ -296,7 +296,11 @@ func TestPostToOneself(t *testing.T) {
 		m.Post(core.Input{Kind: core.InputSubmit, Task: &core.TaskValue{Deadline: core.Never}})
 		<-all
 		m.Post(core.Input{Kind: core.InputSubmit, Task: &core.TaskValue{Demand: time.Hour, Deadline: core.Never}})
+		synctest.Wait()
 		m.Close()
+		if now := m.Now(); now > core.Time(time.Minute) {
+			t.Errorf("Close waited for an execution, until %v", now)
+		}
 		m.Post(core.Input{Kind: core.InputBoot})
 	})
 }
