@@ -1,6 +1,7 @@
 package results
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -21,6 +22,21 @@ type Difference struct {
 
 // Relative is the difference over A's value.
 func (d *Difference) Relative() float64 { return d.Mean / math.Abs(d.Base) }
+
+// MarshalJSON implements json.Marshaler; null stands for NaN.
+func (d Difference) MarshalJSON() ([]byte, error) {
+	number := func(v float64) json.RawMessage { return appendFloat(nil, v) }
+	return json.Marshal(struct {
+		A          string          `json:"a"`
+		B          string          `json:"b"`
+		Where      []string        `json:"where"`
+		Metric     string          `json:"metric"`
+		Base       json.RawMessage `json:"a_mean"`
+		Difference Interval        `json:"difference"`
+		Relative   json.RawMessage `json:"relative"`
+		Paired     bool            `json:"paired"`
+	}{d.A, d.B, d.Where, d.Metric, number(d.Base), d.Interval, number(d.Relative()), d.Paired})
+}
 
 // Clear reports whether the interval excludes 0.
 func (d *Difference) Clear() bool { return math.Abs(d.Mean) > d.Half }

@@ -14,15 +14,12 @@ type Description struct {
 	P95, P99, Max       float64
 }
 
-// Describe describes the values; ok is false where there are none. A percentile is the value of nearest rank, the
+// Describe describes the values; without any, all but N is NaN. A percentile is the value of nearest rank, the
 // smallest one that at least so many percent of the values do not exceed: always one that occurred, and by the
 // definition of the histograms. Quartiles are the 25th, 50th and 75th percentile.
-func Describe(values []float64) (d Description, ok bool) {
+func Describe(values []float64) (d Description) {
 	s := stats.Float64Data(values)
 	d.N = s.Len()
-	if d.N == 0 {
-		return d, false
-	}
 	for _, f := range []struct {
 		to *float64
 		of func(stats.Float64Data) (float64, error)
@@ -31,9 +28,9 @@ func Describe(values []float64) (d Description, ok bool) {
 		{&d.Q1, nearestRank(25)}, {&d.Median, nearestRank(50)}, {&d.Q3, nearestRank(75)},
 		{&d.P95, nearestRank(95)}, {&d.P99, nearestRank(99)},
 	} {
-		*f.to, _ = f.of(s) // fails on no values alone
+		*f.to, _ = f.of(s) // fails on no values alone, with NaN
 	}
-	return d, true
+	return d
 }
 
 func nearestRank(percent float64) func(stats.Float64Data) (float64, error) {

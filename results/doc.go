@@ -26,7 +26,7 @@
 //     correlation of neighbouring batches is above 2/sqrt(n), the report warns. Metrics that grow with the length of
 //     the run (requests, energy, maxima) and those of the nodes have no such interval.
 //   - Two schedulers of one run, or two simulated runs of one seed, met the same requests (common random numbers).
-//     Their difference is taken replication by replication ([Paired]), which is much sharper than comparing two intervals.
+//     Their difference is taken replication by replication ([Paired]), which is much sharper than two intervals.
 //     Otherwise the difference has Welch's interval ([Welch]).
 //
 // The stopping rule of a scenario's precision is [Enough]: the shortest prefix of the replications by index, five at

@@ -279,8 +279,8 @@ func (r *Run) describeRecords(cases []*Point, labels []string) (t htmlTable, kep
 	top := 0.0
 	descriptions := make([]Description, len(cases))
 	for i, p := range cases {
-		descriptions[i], _ = Describe(values[p.Index].kept)
-		top = max(top, descriptions[i].Q3)
+		descriptions[i] = Describe(values[p.Index].kept)
+		top = max(top, positive(descriptions[i].Q3))
 	}
 	sc := scaleOf("s", top)
 	t.Keys = 1

@@ -265,6 +265,16 @@ func TestCompareSchedulers(t *testing.T) {
 	}
 }
 
+func TestDifferenceJSON(t *testing.T) {
+	d := Difference{A: "x", B: "y", Where: []string{"rate = 8/s"}, Metric: "drop_rate", Interval: Interval{1, 2, 3, FromReplications}}
+	got, err := json.Marshal([]Difference{d})
+	want := `[{"a":"x","b":"y","where":["rate = 8/s"],"metric":"drop_rate","a_mean":0,"difference":` +
+		`{"mean":1,"lo":-1,"hi":3,"n":3,"method":"replications"},"relative":null,"paired":false}]`
+	if err != nil || string(got) != want {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 func TestCompareRuns(t *testing.T) {
 	a, b := small.filled(), small.filled()
 	b.Points = b.Points[1:]

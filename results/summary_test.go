@@ -87,20 +87,20 @@ func TestSummaryWithoutSweep(t *testing.T) {
 
 // The definition of percentiles and quartiles: nearest rank. (Interpolation would give 3.25, 17.35 and 43.)
 func TestDescribe(t *testing.T) {
-	d, ok := Describe([]float64{50, 1, 2, 3, 4, 5, 6, 7, 8, 9})
+	d := Describe([]float64{50, 1, 2, 3, 4, 5, 6, 7, 8, 9})
 	want := Description{N: 10, Mean: 9.5, Std: 14.462595, Min: 1, Q1: 3, Median: 5, Q3: 8, P95: 50, P99: 50, Max: 50}
-	if d.Std = math.Round(d.Std*1e6) / 1e6; !ok || d != want {
+	if d.Std = math.Round(d.Std*1e6) / 1e6; d != want {
 		t.Errorf("got %+v\nwant %+v", d, want)
 	}
-	d, _ = Describe([]float64{15, 20, 35, 40, 50}) // the textbook case: the 25th is the second, the 50th the third
+	d = Describe([]float64{15, 20, 35, 40, 50}) // the textbook case: the 25th is the second, the 50th the third
 	if d.Q1 != 20 || d.Median != 35 || d.Q3 != 40 || d.P95 != 50 {
 		t.Errorf("got %+v", d)
 	}
-	if d, ok := Describe([]float64{3}); !ok || d.Median != 3 || d.P99 != 3 {
+	if d := Describe([]float64{3}); d.Median != 3 || d.P99 != 3 {
 		t.Errorf("of one value: %+v", d)
 	}
-	if _, ok := Describe(nil); ok {
-		t.Error("nothing can be described")
+	if d := Describe(nil); d.N != 0 || !math.IsNaN(d.Median) {
+		t.Errorf("of nothing: %+v", d)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestDescribeAgreesWithTally(t *testing.T) {
 		tally.Add(r)
 		values = append(values, r.Latency.Seconds())
 	}
-	d, _ := Describe(values)
+	d := Describe(values)
 	for name, want := range map[string]float64{"latency.p25": d.Q1, "latency.p50": d.Median, "latency.p75": d.Q3,
 		"latency.p95": d.P95, "latency.p99": d.P99, "latency.max": d.Max} {
 		if got, _ := tally.Metric(name); !near(got, want, 1e-3) {
@@ -129,7 +129,7 @@ func TestReservoir(t *testing.T) {
 	for i := range n {
 		r.add(float64(i))
 	}
-	d, _ := Describe(r.kept)
+	d := Describe(r.kept)
 	if d.N != described || math.Abs(d.Mean/n-0.5) > 0.01 || math.Abs(d.Q1/n-0.25) > 0.02 {
 		t.Errorf("not uniform: %+v", d)
 	}

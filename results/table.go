@@ -80,8 +80,12 @@ func decimalsOf(half float64) int {
 	return min(max(0, decimals), 9)
 }
 
-// significant writes v with at most so many significant digits, and no exponent where it can be read without.
+// significant writes v with at most so many significant digits, and no exponent where it can be read without; "-" for
+// NaN.
 func significant(v float64, digits int) string {
+	if math.IsNaN(v) {
+		return "-"
+	}
 	if a := math.Abs(v); a >= 1e6 || a > 0 && a < 1e-4 {
 		return strconv.FormatFloat(v, 'g', digits, 64)
 	}
