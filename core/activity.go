@@ -106,14 +106,19 @@ func (a *activity) loop(yield func(struct{}) bool) {
 }
 
 // serve calls the algorithm until it panics; then the caller begins anew. It returns false when the engine closes.
-// A panic becomes a Fault; so does runtime.Goexit, which then ends the driver's goroutine too.
+// A panic becomes a Fault; so does runtime.Goexit, at the price of the coroutine.
 func (a *activity) serve() (more bool) {
 	closing := false
 	defer func() {
 		if closing {
 			return
 		}
-		a.failed(recover())
+		cause := recover()
+		a.failed(cause)
+		if cause == nil {
+			// This coroutine can do nothing but exit, and would take the driver along: it is left where it is.
+			a.next, a.stop = iter.Pull(a.loop)
+		}
 		a.ended = true
 		more = a.yield(struct{}{})
 	}()
@@ -137,7 +142,7 @@ func (a *activity) serve() (more bool) {
 
 // failed reports what an activity panicked with; nil: it called runtime.Goexit.
 func (a *activity) failed(cause any) {
-	a.verdict = Verdict{}
+	a.verdict = Reject(Rejected)
 	if _, ok := cause.(errDead); ok {
 		return
 	}
@@ -169,7 +174,7 @@ func (a *activity) suspend(w waitKind) {
 		a.suspended = true
 		a.since = a.eng.now
 		if !a.yield(struct{}{}) {
-			a.dead = true
+			a.dead, a.afterlife = true, 0
 			continue
 		}
 		if !a.dead {
@@ -290,6 +295,7 @@ func (a *activity) replied(m *Msg) bool {
 		return false // a duplicate
 	}
 	r.Load, r.Err = m.Load, nil
+	a.node.remember(m.From, m.Load, a.eng.now)
 	if a.asking {
 		r.Note = m.Note
 	}

@@ -93,5 +93,5 @@ type Change struct {
 	Slots     *int32
 	Room      *int32
 	Peers     *[]NodeID // ascending
-	Scheduler Scheduler // the node's own value; decisions under way end under the old one
+	Scheduler Scheduler // the node's own value; decisions under way end under the old one, its Start and Changed at once
 }

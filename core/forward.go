@@ -205,6 +205,9 @@ func (n *Node) unanswered(t *Task) {
 	n.recall(t)
 	t.Timing.Forwarding += e.now.Sub(t.since)
 	t.since = e.now
+	if t.state == stateReplicated {
+		t.trip.targets = t.trip.targets[:0] // who had a copy is no alternative
+	}
 	t.state = stateNew
 	n.fallback(t, LostNoAnswer)
 }
@@ -256,8 +259,14 @@ func (n *Node) done(t *Task, o Outcome) {
 
 func (n *Node) observe(t *Task, o Outcome) {
 	if n.cfg.faces&faceObserver != 0 && t.flags&flagDecided != 0 && !n.down {
-		n.scheduler().(Observer).Observe(n.view(), t, o)
+		n.show(t, o)
 	}
+}
+
+// show calls the algorithm's Observe.
+func (n *Node) show(t *Task, o Outcome) {
+	defer n.caught(t.ID)
+	n.scheduler().(Observer).Observe(n.view(), t, o)
 }
 
 // abandon ends a task of this node's own clients whatever it is doing.

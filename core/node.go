@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 )
 
 // Node is one node of the cluster: a state machine without I/O. It starts no goroutine, takes no lock, reads no
@@ -135,7 +136,6 @@ func (n *Node) Deliver(now Time, m *Msg) {
 	case MsgReply:
 		if a := e.activityOf(m.Token); a != nil && a.replied(m) {
 			e.host.Disarm(n.id, m.Token)
-			n.remember(m.From, m.Load, now)
 			n.resume(a)
 		}
 	case MsgAsk:
@@ -232,7 +232,9 @@ func (n *Node) Configure(now Time, c Change) {
 			own.Room = *c.Room
 		}
 		if c.Scheduler != nil {
+			n.kill(activityStart)
 			n.more().own = c.Scheduler
+			n.x.watching = false
 			own.faces = facesOf(c.Scheduler)
 			if r, ok := c.Scheduler.(Rememberer); ok {
 				n.x.memory.limit = r.Remember()
@@ -244,7 +246,7 @@ func (n *Node) Configure(now Time, c Change) {
 	if c.Peers != nil {
 		n.more().peers = append(make([]NodeID, 0, len(*c.Peers)), *c.Peers...)
 	}
-	if c.Scheduler != nil && n.cfg.faces&faceStarter != 0 {
+	if c.Scheduler != nil && n.cfg.faces&faceStarter != 0 && !n.down {
 		n.cfg.eng.run(n.cfg.eng.begin(n, activityStart, nil))
 	}
 	n.leave()
@@ -258,16 +260,12 @@ func (n *Node) Crash(now Time) {
 		return
 	}
 	n.down = true
-	for _, a := range e.activities {
-		if a.node == n && a.suspended {
-			a.dead = true
-			e.run(a)
-		}
-	}
+	n.kill(activitySchedule)
 	e.Tasks(func(t *Task) {
 		if t.node != n.id || t.state <= stateNew {
 			return
 		}
+		t.gen++ // timers and answers that are under way belong to nobody
 		if t.state == stateRunning {
 			e.host.Stop(n.id, t)
 		}
@@ -288,7 +286,18 @@ func (n *Node) Crash(now Time) {
 	}
 }
 
-// Restart brings a crashed node back, empty, with a new value of the algorithm (nil: the group's).
+// kill ends the node's activities of this kind and of those after it where they are suspended.
+func (n *Node) kill(from activityKind) {
+	e := n.cfg.eng
+	for _, a := range e.activities {
+		if a.node == n && a.suspended && a.kind >= from {
+			a.dead, a.afterlife = true, 0
+			e.run(a)
+		}
+	}
+}
+
+// Restart brings a crashed node back, empty, with a new value of the algorithm (nil: the one that it had).
 func (n *Node) Restart(now Time, own Scheduler) {
 	n.enter(now)
 	n.down = false
@@ -337,11 +346,20 @@ func (n *Node) count(t TaskType, running, queued int32) {
 }
 
 // receive calls the algorithm's Receive.
-func (n *Node) receive(from NodeID, note Note) Note {
+func (n *Node) receive(from NodeID, note Note) (answer Note) {
 	if n.cfg.faces&faceReceiver == 0 {
 		return Note{}
 	}
+	defer n.caught(0)
 	return n.scheduler().(Receiver).Receive(n.view(), from, note)
+}
+
+// caught makes a Fault of a panic. It is deferred around what an algorithm does on the driver's own stack.
+func (n *Node) caught(t TaskID) {
+	if cause := recover(); cause != nil {
+		e := n.cfg.eng
+		e.host.Fault(&Fault{Node: n.id, Task: t, Now: e.now, Cause: cause, Stack: debug.Stack()})
+	}
 }
 
 // view is the face that code which may not suspend sees of this node.

@@ -101,7 +101,7 @@ func (n *Node) replicaEnded(t, c *Task, o Outcome) {
 		return
 	}
 	e.host.Disarm(n.id, k)
-	if o == Completed && r.winner < 0 {
+	if o == Completed && r.winner != i {
 		r.winner = i
 		n.cancelOthers(t, k, i)
 	}

@@ -1,0 +1,206 @@
+package core_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/coretest"
+)
+
+// What fuzzing and reading have found wrong once.
+
+const second = 1000 * ms
+
+// request is a request for so much service.
+func request(service core.Time) coretest.Request {
+	return coretest.Request{Service: time.Duration(service)}
+}
+
+// wantOutcome checks how request i ended and where it was executed.
+func wantOutcome(t *testing.T, rs []coretest.Result, i int, o core.Outcome, executor core.NodeID) {
+	t.Helper()
+	if r := rs[i]; r.Outcome != o || r.Executor != executor {
+		t.Errorf("request %d: %v at node %d, want %v at %d", i, r.Outcome, r.Executor, o, executor)
+	}
+}
+
+func wantNoFault(t *testing.T, w *coretest.World) {
+	t.Helper()
+	if f := w.Faults(); len(f) > 0 {
+		t.Errorf("%d faults: %v", len(f), f[0])
+	}
+}
+
+// A decision that dies with its node suspends once while it is dead; however often, it is no fault.
+func TestManyCrashes(t *testing.T) {
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 1, Slots: 1,
+		Scheduler: coretest.Everywhere(func(env core.Env, _ *core.Task) core.Verdict {
+			env.Sleep(time.Second)
+			return core.Execute()
+		})}, 1)
+	for i := range core.Time(1100) {
+		w.Submit(10*i*ms, 0, request(ms))
+		w.Crash((10*i+5)*ms, 0)
+		w.Restart((10*i+6)*ms, 0)
+	}
+	w.Run()
+	wantNoFault(t, w)
+}
+
+// The deadline of a task that a crash ended does not end the task that got its place in the table.
+func TestDeadlineAfterCrash(t *testing.T) {
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 1, Slots: 1, Room: 9, Abandon: true,
+		Scheduler: coretest.Everywhere(coretest.Local)}, 1)
+	w.Submit(1*ms, 0, request(second))
+	for i := range core.Time(2) {
+		w.Submit((2+i)*ms, 0, coretest.Request{Service: time.Second, Budget: 100 * time.Millisecond})
+	}
+	w.Crash(10*ms, 0)
+	w.Restart(11*ms, 0)
+	for i := range core.Time(4) {
+		w.Submit((20+i)*ms, 0, request(second))
+	}
+	for i, r := range w.Run()[3:] {
+		if r.Outcome != core.Completed {
+			t.Errorf("request %d, which has no deadline: %v", i+3, r.Outcome)
+		}
+	}
+}
+
+// looping wakes up every 10 ms for ever, and remembers loads.
+type looping struct {
+	coretest.Func
+	started, woken int
+}
+
+func (s *looping) Start(env core.Env) {
+	for s.started++; ; s.woken++ {
+		env.Sleep(10 * time.Millisecond)
+	}
+}
+
+// A new algorithm ends the Start of the old one. At a node that is down it waits for the restart.
+func TestStartOfReplacedScheduler(t *testing.T) {
+	first, second, third := &looping{Func: coretest.Local}, &looping{Func: coretest.Local}, &looping{Func: coretest.Local}
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 1, Slots: 1,
+		Scheduler: func(core.NodeID) core.Scheduler { return first }}, 1)
+	w.Configure(55*ms, 0, core.Change{Scheduler: second})
+	w.Crash(105*ms, 0)
+	w.Configure(155*ms, 0, core.Change{Scheduler: third})
+	w.Submit(205*ms, 0, request(ms))
+	w.Run()
+	for i, s := range []struct{ got, started, woken int }{
+		{first.started, 1, 5}, {second.started, 1, 4}, {third.started, 0, 0},
+	} {
+		woken := []int{first.woken, second.woken, third.woken}[i]
+		if s.got != s.started || woken != s.woken {
+			t.Errorf("scheduler %d started %d times and woke up %d times, want %d and %d", i, s.got, woken, s.started, s.woken)
+		}
+	}
+}
+
+// remembering remembers up to 8 loads.
+type remembering struct{ coretest.Func }
+
+func (remembering) Remember() int { return 8 }
+
+// Every answer to a probe is remembered, not only the last one.
+func TestRememberAllReplies(t *testing.T) {
+	heard := 0
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 4, Slots: 1, Scheduler: func(core.NodeID) core.Scheduler {
+		return remembering{func(env core.Env, _ *core.Task) core.Verdict {
+			env.Probe(1, 2, 3)
+			for p := range core.NodeID(4) {
+				if l, _, ok := env.Heard(p); ok && l.Slots == 1 {
+					heard++
+				}
+			}
+			return core.Execute()
+		}}
+	}}, 1)
+	w.Submit(ms, 0, request(ms))
+	w.Run()
+	if heard != 3 {
+		t.Errorf("%d of 3 answers are remembered", heard)
+	}
+}
+
+// A replicated task that nobody answers is not forwarded to one of those who were silent.
+func TestSilentReplicas(t *testing.T) {
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 3, Slots: 1,
+		Forwarding: core.Forwarding{MaxHops: 9, OnFailure: core.FallbackNext, AnswerTimeout: 100 * time.Millisecond},
+		Scheduler: coretest.Everywhere(func(core.Env, *core.Task) core.Verdict {
+			return core.Replicate(core.CancelOnCompletion, 1, 2)
+		})}, 1)
+	w.Crash(0, 1)
+	w.Crash(0, 2)
+	i := w.Submit(ms, 0, request(10*ms))
+	rs := w.Run()
+	wantOutcome(t, rs, i, core.Completed, 0)
+	if want := 110 * time.Millisecond; rs[i].Latency != want {
+		t.Errorf("it took %v, want %v", rs[i].Latency, want)
+	}
+}
+
+// Where two copies start before either hears of the other, the one that completes first ends the other, whichever was
+// the first to start.
+func TestCompletionCancelsWinner(t *testing.T) {
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 3, Slots: 1, Room: 9, Forwarding: core.Forwarding{MaxHops: 1},
+		Scheduler: func(id core.NodeID) core.Scheduler {
+			return coretest.Func(func(core.Env, *core.Task) core.Verdict {
+				if id == 0 {
+					return core.Replicate(core.CancelOnStart, 1, 2)
+				}
+				return core.Execute()
+			})
+		}}, 1)
+	// Node 1 is near to hear from, but is told late; node 2 is fast, and what is sent to it now is late.
+	w.Latency = func(m *core.Msg) time.Duration {
+		switch {
+		case m.Kind == core.MsgCancel && m.To == 2:
+			return time.Second
+		case m.Kind == core.MsgStarted && m.From == 2:
+			return 50 * time.Millisecond
+		case m.Kind == core.MsgForward && m.To == 1:
+			return 20 * time.Millisecond
+		}
+		return 5 * time.Millisecond
+	}
+	w.Submit(10*ms, 0, request(200*ms))
+	behind := w.Submit(50*ms, 1, request(10*ms))
+	rs := w.Run()
+	wantOutcome(t, rs, 0, core.Completed, 2)
+	// The copy at node 1 ran from 30 and would have until 230; node 0 has the answer of node 2 at 220.
+	if want := 185 * time.Millisecond; rs[behind].Latency != want {
+		t.Errorf("the task behind the copy took %v, want %v", rs[behind].Latency, want)
+	}
+}
+
+// careless panics in the faces that run on the driver's own stack.
+type careless struct{ coretest.Func }
+
+func (careless) Receive(core.View, core.NodeID, core.Note) core.Note { panic("Receive") }
+
+func (careless) Observe(core.View, *core.Task, core.Outcome) { panic("Observe") }
+
+// A panic in Observe or in Receive is a fault too, and the node goes on.
+func TestPanicOnDriver(t *testing.T) {
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 2, Slots: 1, Scheduler: func(core.NodeID) core.Scheduler {
+		return careless{func(env core.Env, _ *core.Task) core.Verdict {
+			env.Ask(core.Note{}, 1)
+			return core.Execute()
+		}}
+	}}, 1)
+	i := w.Submit(ms, 0, request(ms))
+	wantOutcome(t, w.Run(), i, core.Completed, 0)
+	var causes []string
+	for _, f := range w.Faults() {
+		causes = append(causes, fmt.Sprintf("%v at %d, task %d, stack %t", f.Cause, f.Node, f.Task, f.Stack != nil))
+	}
+	want := "[Receive at 1, task 0, stack true Observe at 0, task 0, stack true]"
+	if got := fmt.Sprint(causes); got != want {
+		t.Errorf("faults %s, want %s", got, want)
+	}
+}
