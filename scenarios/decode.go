@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -35,7 +36,8 @@ type field struct {
 	key      string
 	doc      string
 	fallback string
-	has      bool // a fallback
+	has      bool       // a fallback
+	standard *yaml.Node // the fallback as a file would say it, at no place
 	kind     bool
 	oneOf    []string
 	only     []string // for
@@ -46,14 +48,29 @@ type field struct {
 	optional bool
 }
 
+// knownFields has the fields of the structs that were met, by type.
+var knownFields sync.Map
+
+// fieldsOf returns the described fields of a struct, those of embedded structs among them. It is not to be changed.
 func fieldsOf(t reflect.Type) []field {
+	if fs, ok := knownFields.Load(t); ok {
+		return fs.([]field)
+	}
+	fs := readFields(t)
+	knownFields.Store(t, fs)
+	return fs
+}
+
+func readFields(t reflect.Type) []field {
 	fs := make([]field, 0, t.NumField())
 	for _, sf := range reflect.VisibleFields(t) {
 		f := field{index: sf.Index, key: sf.Tag.Get("key"), doc: sf.Tag.Get("doc"), kind: sf.Tag.Get("kind") != "",
 			oneOf: strings.Fields(sf.Tag.Get("oneof")), only: strings.Fields(sf.Tag.Get("for")),
 			need: strings.Fields(sf.Tag.Get("need")), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), over: sf.Tag.Get("over"), example: sf.Tag.Get("eg"),
 			optional: sf.Type.Kind() == reflect.Pointer || sf.Type.Kind() == reflect.Slice || sf.Type.Kind() == reflect.Map}
-		f.fallback, f.has = sf.Tag.Lookup("default")
+		if f.fallback, f.has = sf.Tag.Lookup("default"); f.has {
+			f.standard = parseFallback(f.fallback)
+		}
 		if f.key != "" {
 			fs = append(fs, f)
 		}
@@ -133,9 +150,12 @@ func (d *decoder) sound(ptr any) bool {
 	return ok && !d.unsound[p.path]
 }
 
-// wrong notes a problem with a decoded value, given its address.
+// wrong notes a problem with a decoded value, given its address. What was not decoded has a problem already.
 func (d *decoder) wrong(ptr any, format string, args ...any) {
 	p, ok := d.at[ptr]
+	if !ok && len(d.problems) > 0 {
+		return
+	}
 	if !ok {
 		panic(fmt.Sprintf("scenarios: no place is known of a %T", ptr))
 	}
@@ -342,16 +362,15 @@ func hint(f *field, t reflect.Type) string {
 }
 
 func (d *decoder) fallback(parent *yaml.Node, v reflect.Value, f *field, path string) {
-	n := f.fallbackNode()
+	n := clone(f.standard)
 	move(n, parent.Line, parent.Column)
 	d.value(n, v, f, path)
 }
 
-// fallbackNode is the default as a file would say it, at no place.
-func (f *field) fallbackNode() *yaml.Node {
+func parseFallback(s string) *yaml.Node {
 	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(f.fallback), &doc); err != nil {
-		panic(err)
+	if err := yaml.Unmarshal([]byte(s), &doc); err != nil {
+		panic(err) // a tag of our own
 	}
 	move(doc.Content[0], 0, 0)
 	return doc.Content[0]
@@ -481,9 +500,11 @@ func (d *decoder) characters(data []byte) {
 			d.bad(at, "", "the line is not UTF-8: save the file in that encoding")
 			continue
 		}
+		indent := len(text) - len(bytes.TrimLeft(text, " \t"))
+		at.Column = 0
 		for i, c := range string(text) {
-			at.Column = utf8.RuneCount(text[:i]) + 1
-			if c == '\t' && len(bytes.TrimLeft(text[:i], " \t")) == 0 {
+			at.Column++
+			if c == '\t' && i < indent {
 				d.bad(at, "", "a tab indents the line: write spaces")
 				break
 			}

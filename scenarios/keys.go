@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -88,7 +89,7 @@ func (s spot) step(at *yaml.Node, part, walked string) (spot, *yaml.Node, error)
 
 // schedulerFields are the keys of a scheduler's block; where its algorithm is not known yet, those of all.
 func schedulerFields(at *yaml.Node) []field {
-	fields := fieldsOf(reflect.TypeFor[schedulerKeys]())
+	fields := slices.Clone(fieldsOf(reflect.TypeFor[schedulerKeys]()))
 	for i := range fields {
 		fields[i].index = nil
 	}
@@ -118,7 +119,7 @@ func schedulerFields(at *yaml.Node) []field {
 func (s spot) into(at *yaml.Node, key string, t reflect.Type, f *field) (spot, *yaml.Node, error) {
 	put := s.put
 	if at == nil && s.field.has { // below what stands for the default
-		at = s.field.fallbackNode()
+		at = clone(s.field.standard)
 	}
 	if at != nil && at.Kind == yaml.ScalarNode {
 		if x, ok := reflect.New(elem(s.typ)).Interface().(shorthand); ok {

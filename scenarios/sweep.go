@@ -253,11 +253,13 @@ func (f *File) sweepKey(b *builder, a *axis, k, v *yaml.Node, seen map[string]bo
 			labels = append(labels, inline(n))
 		}
 	}
+	known := make(map[string]bool, len(labels))
 	for i, l := range labels {
-		if j := slices.Index(labels, l); j < i {
+		if known[l] {
 			b.bad(values[i], here, "%s is given twice: leave one out", short(l))
 			return
 		}
+		known[l] = true
 	}
 	a.keys, a.values, a.labels = append(a.keys, k), append(a.values, values), append(a.labels, labels)
 }

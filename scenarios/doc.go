@@ -1,0 +1,161 @@
+// Package scenarios reads scenario files: what a cluster is made of, what runs on it, who calls it and how it
+// schedules, for the simulator and for real nodes alike. The library of ready scenarios lies beside it and is
+// embedded in the program.
+//
+//	f, err := scenarios.Load("scenarios/lambda-sweep.yaml")
+//	err = f.Set("cluster.nodes", "100")
+//	points, err := f.Points()
+//	tasks := points[0].Scenario.Arrivals(0)
+//
+// # Strictness
+//
+// Nothing falls back to a default in silence. Unknown, repeated and empty keys, numbers without a unit, fractions
+// where a count is meant, a second document, anchors, aliases and tags are refused, and all problems are reported
+// at once as FILE:LINE:COLUMN: KEY: what is wrong: what to write instead. The values of --set and of a sweep are
+// held to the same. Every default is in this page, in the JSON Schema (Schema), and in what File.Resolved writes
+// out.
+//
+// # Units
+//
+//	duration        200ms        ns us ms s min h d
+//	rate            8/s          /s /min /h
+//	bytes           28kB         B kB MB GB, KiB MiB GiB
+//	bandwidth       100Mbit/s    bit/s kbit/s Mbit/s Gbit/s, B/s kB/s MB/s GB/s
+//	power           2.7W         mW W kW
+//	energy a byte   50nJ/B       J/B mJ/B uJ/B nJ/B
+//	share           5% or 0.05   from 0 to 1
+//	count           12           digits; "unlimited" where the table says so
+//
+// # The file
+//
+//	name: lambda-sweep      # letters, digits, - and _; default: the file's name
+//	description: text
+//	seed: 1                 # of every random stream
+//	duration: 200s          # of a run, warm-up included: virtual in simulation, wall time in reality. Required
+//	warmup: 10%             # results before it are dropped; a duration or a percentage of the duration
+//	replications: 10        # independent runs of each point
+//	precision:              # more runs, until the interval of a metric is narrow; default: none
+//	  {metric: latency.mean, relative: 5%, confidence: 95%, max_replications: 1000}
+//	cluster: ...            # required, as are functions, workload and scheduler
+//	functions: [...]
+//	workload: ...
+//	client: {link: {...}}   # between a client and the node that it calls; as cluster.links below. Default: none
+//	scheduler: ...
+//	sweep: ...
+//
+// # Cluster
+//
+//	cluster:
+//	  nodes: 12             # or groups, see below
+//	  slots: 1              # K: functions that run at once; may be unlimited
+//	  queue: unlimited      # Q: places in the waiting room; 0: none
+//	  speed: 1              # a service time is demand/speed
+//	  discipline: fifo      # fifo, lifo, priority, deadline (earliest first), shortest (job first)
+//	  service_mode: slots   # slots: each runs at full speed; processor-sharing: the running ones share the cores;
+//	                        # preemptive-priority: the most urgent ones have the cores, the others resume later
+//	  cores: 1              # of the two latter modes
+//	  abandon: false        # a waiting task leaves when its deadline has passed
+//	  power: {idle: 0W, busy: 0W, sent: 0J/B}   # always; more per busy slot; per byte sent to other nodes
+//	  topology: full-mesh
+//	  links: {latency: 0s, jitter: ..., bandwidth: ..., loss: 0}
+//	  cloud: {slots: unlimited, speed: 1, link: {latency: 40ms}, power: ...}   # default: none
+//	  groups:               # instead of nodes; what a group does not say is as for the cluster
+//	    - {name: fast, nodes: 4, speed: 4, slots: 4}
+//	    - {name: slow, nodes: 8}
+//
+// Topologies, links in both directions: full-mesh; ring; line; star (node 0 is the centre); grid and torus {rows};
+// tree {arity: 2}; k-regular {degree}; erdos-renyi {probability}; watts-strogatz {degree, rewire}; barabasi-albert
+// {attach}; edges {file, acyclic: false}, a CSV file with two node numbers, from 0, in each row. A word by itself
+// is a kind. Random graphs depend on the seed, not on the replication. A graph in several parts is refused, unless
+// it has allow_disconnected: true.
+//
+// Links: latency and jitter are distributions, bandwidth (default: without limit) counts the bytes of requests and
+// answers, loss is the probability that a message is lost, and needs the scheduler's timeouts. Instead of latency
+// stand latency_matrix: {file, unit: ms}, row = from, column = to, or coordinates: {file, per_km: 5us} with x,y per
+// node in kilometres.
+//
+// # Functions
+//
+//	functions:
+//	  - name: face-detect
+//	    service: {distribution: exponential, mean: 300ms}   # time to execute at speed 1. Required, as is the name
+//	    payload: 28kB         # travels with a request; default 0B
+//	    reply: 1kB            # travels with an answer; default 0B
+//	    deadline: 600ms       # from the arrival on; may be a distribution; default: none
+//	    priority: 0           # 0 is the most urgent class
+//	    share: 50%            # of the workload; all functions or none have one; default: all alike
+//	    cold_start: {time: 500ms, keep_alive: 10min}   # default: instances are always warm
+//	    replicas: iid         # demands of the copies of a task: iid or same
+//
+// A duration by itself is a constant. Distributions, mean being that of the whole:
+//
+//	deterministic       mean
+//	exponential         mean
+//	shifted-exponential mean, shift
+//	erlang              mean, phases
+//	hyperexponential    mean, scv (two balanced phases); or probabilities: [...], means: [...]
+//	lognormal           mean, scv
+//	gamma               mean, shape
+//	weibull             mean, shape
+//	pareto              shape, min, max
+//	uniform             min, max
+//	empirical           values: [...], weights: [...]; or file, unit: s
+//
+// scv is the squared coefficient of variation, variance/mean².
+//
+// # Workload
+//
+//	workload: {arrivals: poisson, rate: 8/s}
+//
+// The rate is that of each node; {total: 96/s} is spread evenly over the nodes, {groups: {fast: 8/s, slow: 2/s}}
+// says it for each node of a group. arrivals is
+//
+//	poisson         the default; min_gap: 10ms draws a node's shorter gaps again, as the first P2PFaaS did
+//	deterministic   equal gaps; phase: random (each node's own, the default) or aligned
+//	renewal         gap: a distribution, scaled to the rate; without a rate, as it is
+//	mmpp            states: [{rate, stay: mean time, next: [probabilities]}, ...]; next defaults to the others alike
+//	replay, azure-2019, azure-2021   trace: ...
+//
+// Instead of a rate, the first three may have a curve, which repeats after its period:
+//
+//	curve: {period: 24h, start: 0s, points: [{at: 0s, rate: 1/s}, {at: 8h, rate: 9/s}]}   # linear between them
+//	curve: {period: 24h, sinusoid: {mean: 5/s, amplitude: 3/s}}
+//	curve: {period: 24h, file: "load-{node}.csv", min: 0/s, max: 20/s}                    # rate = min + (max-min)·value
+//
+// {node} stands for the node's number; repeat: 6 says that there are six files, node i using number i mod 6. unit:
+// /s instead of min and max says that the values are rates. Arrivals follow a curve exactly.
+//
+//	trace: {file: a.csv, from: 0s, speedup: 1, ...}
+//
+// A replay has the columns time and, where they are known, node, function, demand, deadline, in unit: s. The Azure
+// traces have their published columns; their functions are ranked by invocations (top: 100 keeps so many), rank k
+// plays the function k mod F of the scenario and enters at node k mod N (place: random: anywhere). demand: function
+// draws the demand from the function's service, although the trace has one.
+//
+// # Data files
+//
+// A file is a path relative to the scenario, or {path, separator: comma, decimal: point, header: false, comment,
+// column, sha256}. Separators are comma, semicolon, tab, space; decimal is point or comma; lines that begin with
+// comment are left out; column is a name of the header or a number from 1, by default the last. A file that is
+// written otherwise than it says is refused.
+//
+// # Scheduler
+//
+//	scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 2}
+//	scheduler: {name: PowerOfNScheduler, parameters: ["1", "2", "true", "1"]}   # the first P2PFaaS's form
+//
+// Package sched has the algorithms and their parameters. All have max_hops (default: what the rule needs),
+// on_failure: execute (next, fail) for a forward that is refused or not answered, at_hop_limit: execute (lose), and
+// probe_timeout and answer_timeout (default: wait for ever).
+//
+// # Sweep
+//
+//	sweep:
+//	  workload.rate: {from: 1/s, to: 14/s, step: 1/s}      # or points: 5, scale: log
+//	  functions.face-detect.deadline: [300ms, 600ms]
+//	  zip: {cluster.slots: [1, 2, 4], cluster.queue: [9, 8, 6]}   # these change together
+//	  scheduler: [{name: NoScheduler}, {name: JSQ, d: 2}]
+//
+// A grid over any dotted keys; entries of lists go by their name or index. The last key changes fastest. A swept
+// key need not be elsewhere in the file.
+package scenarios
