@@ -265,10 +265,10 @@ func (n *Node) Crash(now Time) {
 		if t.node != n.id || t.state <= stateNew {
 			return
 		}
-		t.gen++ // timers and answers that are under way belong to nobody
 		if t.state == stateRunning {
 			e.host.Stop(n.id, t)
 		}
+		t.gen++ // timers and answers that are under way belong to nobody
 		if t.foreign() || t.flags&flagReplica != 0 {
 			e.Free(t)
 			return
