@@ -253,6 +253,10 @@ func TestLosses(t *testing.T) {
 			Deadline: c.nodes[1].Now().Add(time.Second)}})
 		time.Sleep(2 * time.Second)
 		c.nodes[1].Post(core.Input{Kind: core.InputCrash})
+		synctest.Wait()
+		if n := len(c.nodes[1].executions); n > 0 {
+			t.Errorf("%d executions go on after the crash of their node", n)
+		}
 		c.submit(0, 5, time.Millisecond) // node 1 gives no answer
 		c.submit(1, 6, long)             // nor to its clients
 		time.Sleep(time.Second)
