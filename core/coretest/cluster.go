@@ -12,6 +12,7 @@ type Setup struct {
 	Slots, Room int32 // K and Q of each node
 	Discipline  core.Discipline
 	Abandon     bool
+	Types       int // task types that nodes count apart; 0 and 1 = one
 	Forwarding  core.Forwarding
 	Latency     time.Duration                    // of a message, one way
 	Scheduler   func(core.NodeID) core.Scheduler // makes a node's value of the algorithm, again after a crash
@@ -20,7 +21,7 @@ type Setup struct {
 // Config is the configuration of one node.
 func (s *Setup) Config() *core.Config {
 	return &core.Config{Slots: s.Slots, Room: s.Room, Speed: 1, Discipline: s.Discipline, Abandon: s.Abandon,
-		Forwarding: s.Forwarding}
+		Types: s.Types, Forwarding: s.Forwarding}
 }
 
 // Request is what a client asks for.
@@ -28,11 +29,12 @@ type Request struct {
 	Service  time.Duration // how long its execution takes
 	Budget   time.Duration // until its deadline; 0 = none
 	Priority int16
+	Type     core.TaskType
 }
 
 // Fill makes t the task of r, which reaches its node at the instant at.
 func (r Request) Fill(t *core.Task, id core.TaskID, at core.Time) {
-	t.ID, t.Demand, t.Priority = id, r.Service, r.Priority
+	t.ID, t.Type, t.Demand, t.Priority = id, r.Type, r.Service, r.Priority
 	if r.Budget > 0 {
 		t.Deadline = at.Add(r.Budget)
 	}

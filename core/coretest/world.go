@@ -36,6 +36,7 @@ type World struct {
 	ended    int
 	lastLoad []core.Load
 	faults   []*core.Fault
+	crashed  bool // a node, ever
 	failed   bool
 }
 
@@ -71,6 +72,7 @@ func (w *World) Configure(at core.Time, n core.NodeID, c core.Change) {
 
 // Crash implements Cluster.
 func (w *World) Crash(at core.Time, n core.NodeID) {
+	w.crashed = true
 	w.play(at, n, func() { w.Nodes[n].Crash(w.clock) })
 }
 
@@ -104,11 +106,17 @@ func (w *World) Run() []Result {
 		e.do()
 		w.check(e.node)
 	}
-	if !w.failed && w.Engine.Entered() == 0 && w.Engine.InUse() > 0 {
-		w.wrong("%d copies are left over although every request has ended", w.Engine.InUse())
+	if !w.failed && w.Ends() && w.Engine.InUse() > 0 {
+		w.wrong("%d tasks are left over", w.Engine.InUse())
 	}
 	w.Engine.Close()
 	return w.results
+}
+
+// Ends reports whether every request must end: nothing gets lost, or who waits for it gives up.
+func (w *World) Ends() bool {
+	f := w.setup.Forwarding
+	return w.Lose == nil && !w.crashed || f.ProbeTimeout > 0 && f.AnswerTimeout > 0
 }
 
 // Faults implements Cluster.

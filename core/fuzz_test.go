@@ -1,0 +1,243 @@
+package core_test
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/coretest"
+)
+
+// FuzzNode lets algorithms that do anything at random run on 2 to 4 nodes over a network that delays, reorders, loses
+// and doubles messages, while clients hang up and nodes crash and change their mind. The invariants are those of the
+// World; whatever happens twice happens in the same way.
+func FuzzNode(f *testing.F) {
+	f.Add([]byte("0000000000"))
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		data := make([]byte, header+3*r.IntN(80))
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) < header {
+			return
+		}
+		first := play(t, data)
+		if second := play(t, data); !reflect.DeepEqual(first, second) {
+			t.Errorf("the same input gave %v and then %v", first, second)
+		}
+	})
+}
+
+// header is how many bytes say what the world is like; three more each say what happens.
+const header = 10
+
+func play(t *testing.T, data []byte) []coretest.Result {
+	b := data[:header]
+	timeouts := []time.Duration{0, 20 * time.Millisecond, 70 * time.Millisecond, 300 * time.Millisecond}
+	s := coretest.Setup{Nodes: 2 + int(b[0]%3), Slots: int32(b[1] % 3), Room: int32(b[1] / 3 % 4), Types: int(b[2] % 4),
+		Discipline: core.Discipline(b[2] / 4 % 5), Abandon: b[2]&128 != 0,
+		Forwarding: core.Forwarding{MaxHops: int(b[3] % 4), AtLimit: core.AtHopLimit(b[3] / 4 % 2),
+			OnFailure: core.Fallback(b[4] % 3), ProbeTimeout: timeouts[b[5]%4], AnswerTimeout: timeouts[b[5]/4%4]}}
+	s.Scheduler = func(core.NodeID) core.Scheduler {
+		return &chaos{tb: t, nodes: s.Nodes, types: max(1, s.Types), wild: b[6]&1 != 0}
+	}
+	w := coretest.NewWorld(t, s, uint64(b[7]))
+	r := rand.New(rand.NewPCG(uint64(b[7]), 7))
+	w.Latency = func(*core.Msg) time.Duration { return time.Duration(r.IntN(1+int(b[8]%64))) * time.Millisecond }
+	if b[9]&15 != 0 {
+		w.Lose = func(*core.Msg) bool { return r.IntN(64) < int(b[9]&15) }
+	}
+	if b[9]&128 != 0 {
+		w.Twice = func(*core.Msg) bool { return r.IntN(4) == 0 }
+	}
+	script(w, &s, data[header:])
+	results := w.Run()
+	if w.Ends() {
+		for i, r := range results {
+			if r.Outcome == core.InFlight {
+				t.Errorf("request %d has not ended", i)
+			}
+		}
+	}
+	return results
+}
+
+// script reads what happens: a kind, a node, and how much later than the last one.
+func script(w *coretest.World, s *coretest.Setup, data []byte) {
+	now, requests := core.Time(0), 0
+	entry := map[int]core.NodeID{}
+	for ; len(data) >= 3 && requests < 1000; data = data[3:] {
+		kind, n, arg := data[0]%16, core.NodeID(int(data[1])%s.Nodes), int32(data[1])/8
+		now += core.Time(data[2]%32) * ms
+		switch kind {
+		default:
+			r := coretest.Request{Service: time.Duration(data[2]) * time.Millisecond / 2, Priority: int16(arg % 3),
+				Type: core.TaskType(arg % 5)}
+			if arg%2 == 0 {
+				r.Budget = time.Duration(arg) * 8 * time.Millisecond
+			}
+			entry[w.Submit(now, n, r)] = n
+			requests++
+		case 10, 11:
+			if requests > 0 {
+				i := int(arg) % requests
+				w.Cancel(now, entry[i], i)
+			}
+		case 12:
+			k, q := arg%4, arg/4%4
+			w.Configure(now, n, core.Change{Slots: &k, Room: &q})
+		case 13:
+			c := core.Change{Scheduler: s.Scheduler(n)}
+			if arg%2 == 0 {
+				c = core.Change{Peers: &[]core.NodeID{(n + 1) % core.NodeID(s.Nodes)}}
+			}
+			w.Configure(now, n, c)
+		case 14:
+			w.Crash(now, n)
+		case 15:
+			w.Restart(now, n)
+		}
+	}
+	one := int32(1) // or what waits would wait for ever
+	for n := range s.Nodes {
+		w.Configure(now, core.NodeID(n), core.Change{Slots: &one})
+	}
+}
+
+// chaos does what the faces of an algorithm allow, at random.
+type chaos struct {
+	tb           testing.TB
+	nodes, types int
+	wild         bool // makes mistakes too
+	watching     bool
+}
+
+func (c *chaos) Remember() int { return 2 }
+
+// peers draws up to three nodes, oneself and strangers included where it is wild.
+func (c *chaos) peers(env core.Env) []core.NodeID {
+	if !c.wild || env.Rand().IntN(4) > 0 {
+		if env.Rand().IntN(4) == 0 {
+			return env.Neighbours().SampleAll(1 + env.Rand().IntN(3))
+		}
+		return env.Neighbours().Sample(1 + env.Rand().IntN(3))
+	}
+	ps := make([]core.NodeID, env.Rand().IntN(4))
+	for i := range ps {
+		ps[i] = core.NodeID(env.Rand().IntN(c.nodes+1)) - core.NodeID(env.Rand().IntN(2))
+	}
+	return ps
+}
+
+// look checks that the parts of the load are the load.
+func (c *chaos) look(v core.View) {
+	running, queued := 0, 0
+	for k := range c.types + 5 {
+		r, q := v.LoadOf(core.TaskType(k))
+		if r < 0 || q < 0 {
+			c.tb.Errorf("node %d has %d tasks of type %d running and %d waiting", v.Self(), r, k, q)
+		}
+		running, queued = running+r, queued+q
+	}
+	l := v.Load()
+	if c.types >= 5 && (running != int(l.Running) || queued != int(l.Queued)) || l.Running < 0 || l.Queued < 0 {
+		c.tb.Errorf("node %d has the load %+v, by type %d running and %d waiting", v.Self(), l, running, queued)
+	}
+}
+
+// fidget is a call that suspends, or a few.
+func (c *chaos) fidget(env core.Env) {
+	r := env.Rand()
+	for range r.IntN(3) {
+		switch ps := c.peers(env); r.IntN(6) {
+		case 0, 1:
+			for i, a := range env.Probe(ps...) {
+				if a.Peer != ps[i] || a.Err != nil && a.Load != (core.Load{}) || a.Err == nil && a.Load.Speed != 1 {
+					c.tb.Errorf("the reply of node %d is %+v", ps[i], a)
+				}
+			}
+		case 2:
+			for i, a := range env.Ask(core.Note{Kind: 1, Int: 5}, ps...) {
+				if a.Peer != ps[i] || a.Err == nil && a.Note.Int != 6 {
+					c.tb.Errorf("the answer of node %d is %+v", ps[i], a)
+				}
+			}
+		case 3:
+			env.Sleep(time.Duration(r.IntN(50)) * time.Millisecond)
+		case 4:
+			if len(ps) > 0 {
+				n, err := env.Pull(ps[0], r.IntN(4), r.IntN(4)-1)
+				if n < 0 || n > 3 || err != nil && n > 0 {
+					c.tb.Errorf("a pull brought %d tasks and %v", n, err)
+				}
+			}
+		case 5:
+			for _, p := range ps {
+				if p != env.Self() {
+					env.Tell(max(0, p%core.NodeID(c.nodes)), core.Note{Kind: 2})
+				}
+			}
+			if _, err := env.Act(nil); err == nil {
+				c.tb.Error("a learner that is not there answers")
+			}
+		}
+		c.look(env)
+	}
+}
+
+func (c *chaos) Schedule(env core.Env, t *core.Task) core.Verdict {
+	c.fidget(env)
+	r := env.Rand()
+	ps := c.peers(env)
+	switch k := r.IntN(20); {
+	case k < 6 || len(ps) == 0:
+		return core.Execute()
+	case k < 12:
+		return core.Forward(ps[0], ps[1:]...)
+	case k < 15:
+		return core.Replicate(core.CancelOnCompletion, ps...)
+	case k < 18:
+		return core.Replicate(core.CancelOnStart, ps...)
+	case k < 19 || !c.wild:
+		return core.Reject(core.Outcome(r.IntN(core.NumOutcomes)))
+	case r.IntN(2) == 0:
+		panic("a mistake")
+	}
+	return core.Verdict{}
+}
+
+func (c *chaos) Start(env core.Env) {
+	for range 3 {
+		env.Sleep(40 * time.Millisecond)
+		c.fidget(env)
+	}
+}
+
+func (c *chaos) Changed(env core.Env) {
+	if c.watching {
+		c.tb.Errorf("Changed is called while it is under way")
+	}
+	c.watching = true
+	defer func() { c.watching = false }()
+	c.fidget(env)
+}
+
+func (c *chaos) Receive(v core.View, from core.NodeID, n core.Note) core.Note {
+	c.look(v)
+	v.Heard(from)
+	n.Int++
+	return n
+}
+
+func (c *chaos) Observe(v core.View, _ *core.Task, o core.Outcome) {
+	if o == core.InFlight {
+		c.tb.Error("a task has ended that is in flight")
+	}
+	c.look(v)
+}
