@@ -340,7 +340,8 @@ func (v Verdict) detail() string {
 }
 
 // Replay drives a fresh node with the inputs of l and compares its verdicts. It returns the first difference, or what
-// is wrong with the log. build makes a scheduler of its name, for each name that the log has.
+// is wrong with the log: Config and Topology are taken as they are, inputs are checked. build makes a scheduler of its
+// name, for each name that the log has.
 func Replay(l *Log, build func(name string) (Scheduler, error)) error {
 	var rng rand.PCG
 	if err := rng.UnmarshalBinary(l.RNG); err != nil {

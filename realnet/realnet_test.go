@@ -185,6 +185,40 @@ func TestPowerOfNOnTheWallClock(t *testing.T) {
 	}
 }
 
+// Whatever an algorithm uses of its Env, and whatever of its state outlives a call, its decisions replay. The cluster
+// is overloaded at times, and node 2 crashes and comes back.
+func TestEveryAlgorithmReplays(t *testing.T) {
+	required := 0
+	for _, name := range sched.Names() {
+		if _, err := buildScheduler(name); err != nil {
+			required++ // it has parameters without a default
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := config(2, 4)
+				cfg.MeanService = []time.Duration{10 * time.Millisecond}
+				cfg.Forwarding.MaxHops, cfg.Forwarding.OnFailure = 2, core.FallbackNext
+				cfg.Forwarding.AnswerTimeout = 100 * time.Millisecond
+				c := newCluster(t, 4, cfg, name)
+				time.AfterFunc(300*time.Millisecond, func() { c.nodes[2].Post(core.Input{Kind: core.InputCrash}) })
+				time.AfterFunc(400*time.Millisecond, func() {
+					own, _ := buildScheduler(name)
+					c.nodes[2].Post(core.Input{Kind: core.InputRestart, Scheduler: name, Own: own})
+				})
+				c.load(300, 6*time.Millisecond)
+				c.close()
+				if c.faults > 0 || len(c.nodes[0].Log().Decisions) < 250 {
+					t.Errorf("%d faults, %d decisions", c.faults, len(c.nodes[0].Log().Decisions))
+				}
+			})
+		})
+	}
+	if required > len(sched.Names())/3 {
+		t.Errorf("%d algorithms were left out", required)
+	}
+}
+
 // A log that was written down and altered must not replay.
 func TestTamperedLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
