@@ -213,7 +213,8 @@ func TestFunctionsHaveTheirShares(t *testing.T) {
 	s := world(3, 30_000*time.Second, Workload{Rate: 1})
 	s.Functions = []Function{
 		{Name: "a", Service: random.NewConstant(1), Share: 0.3, Deadline: 2 * time.Second},
-		{Name: "b", Service: random.NewConstant(2), Share: 0.7, Deadline: 3 * time.Second, DeadlineDist: random.NewExponential(3)},
+		{Name: "b", Service: random.NewConstant(2), Share: 0.7, Deadline: 3 * time.Second,
+			DeadlineDist: random.NewExponential(3)},
 	}
 	all := collect(t, s, 0)
 	counts := [2]int{}
@@ -400,7 +401,8 @@ func TestCopyDemand(t *testing.T) {
 
 // The same on every architecture, and until somebody means to change it.
 func TestArrivalsAreGolden(t *testing.T) {
-	states := []State{{Rate: 1, Stay: time.Second, Next: []float64{0, 1}}, {Rate: 9, Stay: time.Minute, Next: []float64{1, 0}}}
+	states := []State{{Rate: 1, Stay: time.Second, Next: []float64{0, 1}},
+		{Rate: 9, Stay: time.Minute, Next: []float64{1, 0}}}
 	h := fnv.New64a()
 	for _, w := range []Workload{
 		{Rate: 4}, {Rate: 4, MinGap: time.Millisecond}, {Process: Deterministic, Rate: 3}, {Process: MMPP, States: states},
@@ -408,7 +410,8 @@ func TestArrivalsAreGolden(t *testing.T) {
 		{Process: Renewal, Gap: random.NewLognormal(1, 1), Curves: []*Curve{testCurves()["step"]}},
 	} {
 		s := world(3, 1000*time.Second, w)
-		s.Functions = append(s.Functions, Function{Service: random.NewGamma(0.7, 3), Share: 1, DeadlineDist: random.NewErlang(2, 1)})
+		s.Functions = append(s.Functions,
+			Function{Service: random.NewGamma(0.7, 3), Share: 1, DeadlineDist: random.NewErlang(2, 1)})
 		for _, x := range collect(t, s, 3) {
 			fmt.Fprintln(h, x)
 		}

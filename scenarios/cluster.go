@@ -11,24 +11,24 @@ import (
 const nodeLimit = 10_000_000
 
 type clusterDoc struct {
-	Nodes      *count      `key:"nodes" min:"1" max:"10000000" doc:"how many, where all are equal"`
-	Groups     []groupDoc  `key:"groups" doc:"instead of nodes: groups of equal nodes; what a group does not say is as for the cluster"`
-	Slots      bound       `key:"slots" default:"1" min:"1" doc:"functions that a node runs at once, K"`
-	Queue      bound       `key:"queue" default:"unlimited" doc:"places in a node's waiting room, Q; 0: none"`
-	Speed      real        `key:"speed" default:"1" over:"0" max:"1e6" doc:"of a node; a service time is demand/speed"`
-	Discipline choice      `key:"discipline" default:"fifo" oneof:"fifo lifo priority deadline shortest" doc:"order of the waiting room"`
-	Service    choice      `key:"service_mode" default:"slots" oneof:"slots processor-sharing preemptive-priority" doc:"how running functions share a node"`
-	Cores      *count      `key:"cores" min:"1" doc:"processor-sharing and preemptive-priority: the cores that the running functions share; default 1"`
-	Abandon    boolean     `key:"abandon" default:"false" doc:"a waiting task leaves when its deadline has passed"`
-	Power      powerDoc    `key:"power" default:"{}" doc:"electrical model of a node"`
-	Topology   topologyDoc `key:"topology" default:"full-mesh" doc:"who is whose neighbour"`
-	Links      linksDoc    `key:"links" default:"{}" doc:"between nodes"`
-	Cloud      *cloudDoc   `key:"cloud" doc:"a far node without limit"`
+	Nodes      *count      `key:"nodes" min:"1" max:"10000000"`
+	Groups     []groupDoc  `key:"groups"`
+	Slots      bound       `key:"slots" default:"1" min:"1"`
+	Queue      bound       `key:"queue" default:"unlimited"`
+	Speed      real        `key:"speed" default:"1" over:"0" max:"1e6"`
+	Discipline choice      `key:"discipline" default:"fifo" oneof:"fifo lifo priority deadline shortest"`
+	Service    choice      `key:"service_mode" default:"slots" oneof:"slots processor-sharing preemptive-priority"`
+	Cores      *count      `key:"cores" min:"1"`
+	Abandon    boolean     `key:"abandon" default:"false"`
+	Power      powerDoc    `key:"power" default:"{}"`
+	Topology   topologyDoc `key:"topology" default:"full-mesh"`
+	Links      linksDoc    `key:"links" default:"{}"`
+	Cloud      *cloudDoc   `key:"cloud"`
 }
 
 type groupDoc struct {
-	Name       label     `key:"name" doc:"in tables and dotted keys"`
-	Nodes      count     `key:"nodes" min:"1" max:"10000000" doc:"how many"`
+	Name       label     `key:"name"`
+	Nodes      count     `key:"nodes" min:"1" max:"10000000"`
 	Slots      *bound    `key:"slots" min:"1"`
 	Queue      *bound    `key:"queue"`
 	Speed      *real     `key:"speed" over:"0" max:"1e6"`
@@ -40,9 +40,9 @@ type groupDoc struct {
 }
 
 type powerDoc struct {
-	Idle watts         `key:"idle" default:"0W" doc:"always"`
-	Busy watts         `key:"busy" default:"0W" doc:"more per busy slot"`
-	Sent joulesPerByte `key:"sent" default:"0J/B" doc:"per byte sent to other nodes"`
+	Idle watts         `key:"idle" default:"0W"`
+	Busy watts         `key:"busy" default:"0W"`
+	Sent joulesPerByte `key:"sent" default:"0J/B"`
 }
 
 func (p *powerDoc) resolve() Power {
@@ -50,10 +50,10 @@ func (p *powerDoc) resolve() Power {
 }
 
 type linkDoc struct {
-	Latency   distributionDoc  `key:"latency" default:"0s" doc:"one way"`
-	Jitter    *distributionDoc `key:"jitter" doc:"added to the latency"`
-	Bandwidth *bandwidth       `key:"bandwidth" over:"0" doc:"default: without limit"`
-	Loss      share            `key:"loss" default:"0" doc:"probability that a message is lost"`
+	Latency   distributionDoc  `key:"latency" default:"0s"`
+	Jitter    *distributionDoc `key:"jitter"`
+	Bandwidth *bandwidth       `key:"bandwidth" over:"0"`
+	Loss      share            `key:"loss" default:"0"`
 }
 
 func (l *linkDoc) resolve(b *builder) Link {
@@ -72,24 +72,24 @@ func (l *linkDoc) resolve(b *builder) Link {
 // linksDoc is a linkDoc with what only links between nodes have. (Embedding it keeps one list of the common keys.)
 type linksDoc struct {
 	linkDoc
-	Matrix      *matrixDoc      `key:"latency_matrix" doc:"instead of latency: one way, row = from, column = to"`
-	Coordinates *coordinatesDoc `key:"coordinates" doc:"instead of latency: from the distance of the nodes"`
+	Matrix      *matrixDoc      `key:"latency_matrix"`
+	Coordinates *coordinatesDoc `key:"coordinates"`
 }
 
 type matrixDoc struct {
-	File dataFile `key:"file" doc:"a CSV file of N rows and N columns"`
-	Unit choice   `key:"unit" default:"ms" oneof:"ns us ms s min h d" doc:"of its numbers"`
+	File dataFile `key:"file"`
+	Unit choice   `key:"unit" default:"ms" oneof:"ns us ms s min h d"`
 }
 
 type coordinatesDoc struct {
-	File  dataFile `key:"file" doc:"a CSV file with x,y per node, in kilometres"`
-	PerKm duration `key:"per_km" default:"5us" doc:"latency per kilometre, one way; light in fibre takes 5us"`
+	File  dataFile `key:"file"`
+	PerKm duration `key:"per_km" default:"5us"`
 }
 
 type cloudDoc struct {
 	Slots bound    `key:"slots" default:"unlimited" min:"1"`
 	Speed real     `key:"speed" default:"1" over:"0" max:"1e6"`
-	Link  linkDoc  `key:"link" doc:"between every node and the cloud"`
+	Link  linkDoc  `key:"link"`
 	Power powerDoc `key:"power" default:"{}"`
 }
 

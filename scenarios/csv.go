@@ -22,13 +22,13 @@ import (
 // dataFile names a data file and says how to read it: comma-separated numbers with a decimal point, unless told
 // otherwise. A path by itself is a source.
 type dataFile struct {
-	Path      text    `key:"path" doc:"relative to the scenario"`
-	Separator choice  `key:"separator" default:"comma" oneof:"comma semicolon tab space" doc:"between columns; space: any number of spaces and tabs"`
-	Decimal   choice  `key:"decimal" default:"point" oneof:"point comma" doc:"of the numbers"`
-	Header    boolean `key:"header" default:"false" doc:"the first line names the columns"`
-	Comment   *text   `key:"comment" doc:"lines that begin with this are left out"`
-	Column    *label  `key:"column" doc:"the column to use, by its name or its number from 1; default: the last"`
-	SHA256    *digest `key:"sha256" doc:"of the file; checked where it is given"`
+	Path      text    `key:"path"`
+	Separator choice  `key:"separator" default:"comma" oneof:"comma semicolon tab space"`
+	Decimal   choice  `key:"decimal" default:"point" oneof:"point comma"`
+	Header    boolean `key:"header" default:"false"`
+	Comment   *text   `key:"comment"`
+	Column    *label  `key:"column"`
+	SHA256    *digest `key:"sha256"`
 }
 
 func (*dataFile) expand(n *yaml.Node) *yaml.Node { return expansion(n, "path", n.Value) }
@@ -106,7 +106,8 @@ func (t *table) bad(column int, format string, args ...any) {
 	if column > 0 {
 		what = fmt.Sprintf("column %d: %s", column, what)
 	}
-	t.b.problems = append(t.b.problems, Problem{File: t.b.shown(t.path), Line: max(1, t.line), Key: t.b.at[t.src].path, Message: what})
+	t.b.problems = append(t.b.problems,
+		Problem{File: t.b.shown(t.path), Line: max(1, t.line), Key: t.b.at[t.src].path, Message: what})
 }
 
 // next reads a row. It is false at the end, and after a problem.

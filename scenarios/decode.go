@@ -1,111 +1,15 @@
 package scenarios
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"unicode/utf8"
 
-	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
 )
-
-// The format is described once, by Go structs: a field has the tags
-//
-//	key:"slots"           its name in the file
-//	default:"1"           what it is where the file does not say; without one it is required, unless it is a pointer
-//	oneof:"fifo lifo"     the values of a choice
-//	kind:"true"           this choice decides which of the other fields apply ...
-//	for:"erlang gamma"    ... namely to these of its values,
-//	need:"erlang"         and is required for these
-//	min, max, over        bounds of a number, in base units; over is exclusive
-//	eg:"8/s"              an example, where the type alone does not give one
-//	doc:"..."             for the JSON schema
-//
-// From them come the strict decoding, the encoding of a resolved scenario, the JSON schema, and the keys that a sweep
-// or --set may name.
-type field struct {
-	index    []int
-	key      string
-	doc      string
-	fallback string
-	has      bool       // a fallback
-	standard *yaml.Node // the fallback as a file would say it, at no place
-	kind     bool
-	oneOf    []string
-	only     []string // for
-	need     []string
-	min, max string
-	over     string
-	example  string
-	optional bool
-}
-
-// knownFields has the fields of the structs that were met, by type.
-var knownFields sync.Map
-
-// fieldsOf returns the described fields of a struct, those of embedded structs among them. It is not to be changed.
-func fieldsOf(t reflect.Type) []field {
-	if fs, ok := knownFields.Load(t); ok {
-		return fs.([]field)
-	}
-	fs := readFields(t)
-	knownFields.Store(t, fs)
-	return fs
-}
-
-func readFields(t reflect.Type) []field {
-	fs := make([]field, 0, t.NumField())
-	for _, sf := range reflect.VisibleFields(t) {
-		f := field{index: sf.Index, key: sf.Tag.Get("key"), doc: sf.Tag.Get("doc"), kind: sf.Tag.Get("kind") != "",
-			oneOf: strings.Fields(sf.Tag.Get("oneof")), only: strings.Fields(sf.Tag.Get("for")),
-			need: strings.Fields(sf.Tag.Get("need")), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), over: sf.Tag.Get("over"), example: sf.Tag.Get("eg"),
-			optional: sf.Type.Kind() == reflect.Pointer || sf.Type.Kind() == reflect.Slice || sf.Type.Kind() == reflect.Map}
-		if f.fallback, f.has = sf.Tag.Lookup("default"); f.has {
-			f.standard = parseFallback(f.fallback)
-		}
-		if f.key != "" {
-			fs = append(fs, f)
-		}
-	}
-	return fs
-}
-
-// applies reports whether the field belongs to the given kind of its struct.
-func (f *field) applies(kind string) bool { return len(f.only) == 0 || contains(f.only, kind) }
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
-// choice is one of a field's oneof values.
-type choice string
-
-// shorthand is a struct that a file may write as a scalar.
-type shorthand interface {
-	// expand returns the mapping that the scalar n stands for.
-	expand(n *yaml.Node) *yaml.Node
-	// short is the JSON schema of that scalar.
-	short() *jsonschema.Schema
-}
-
-// custom decodes and encodes itself.
-type custom interface {
-	decode(d *decoder, n *yaml.Node, path string)
-	encode() *yaml.Node
-}
 
 // decoder turns nodes into values and collects every problem on the way.
 type decoder struct {
@@ -194,7 +98,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f *field, path string) {
 		d.scalar(n, x, f, path)
 		return
 	case *choice:
-		if d.isScalar(n, path) && !contains(f.oneOf, n.Value) {
+		if d.isScalar(n, path) && !slices.Contains(f.oneOf, n.Value) {
 			d.bad(n, path, "%q is not known here: %s", short(n.Value), suggest(n.Value, f.oneOf))
 			return
 		}
@@ -299,7 +203,7 @@ func (d *decoder) keys(n *yaml.Node, fields []field, path string) map[string]*ya
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		switch {
-		case k.Kind != yaml.ScalarNode || !contains(known, k.Value):
+		case k.Kind != yaml.ScalarNode || !slices.Contains(known, k.Value):
 			d.bad(k, path, "the key %q is not known here: %s", short(k.Value), suggest(k.Value, known))
 		case given[k.Value] != nil:
 			d.bad(k, path, "the key %q is given twice, first in line %d: leave one out", k.Value, given[k.Value].Line)
@@ -321,12 +225,12 @@ func (d *decoder) member(parent, n *yaml.Node, v reflect.Value, f *field, kind, 
 	case !f.applies(kind):
 	case f.has:
 		d.fallback(parent, v, f, here)
-	case f.optional && !contains(f.need, kind) && !contains(f.need, "always"):
+	case !f.required && !slices.Contains(f.needed, kind):
 	case d.lenient[here]:
 		d.note(v, parent, here)
 		d.taint(here)
 		d.missing[v.Addr().Interface()] = true
-	case kind != "" && contains(f.need, kind):
+	case slices.Contains(f.needed, kind):
 		d.bad(parent, here, "%s needs this key: %s", kind, hint(f, v.Type()))
 	default:
 		d.bad(parent, here, "the key is missing: %s", hint(f, v.Type()))
@@ -365,15 +269,6 @@ func (d *decoder) fallback(parent *yaml.Node, v reflect.Value, f *field, path st
 	n := clone(f.standard)
 	move(n, parent.Line, parent.Column)
 	d.value(n, v, f, path)
-}
-
-func parseFallback(s string) *yaml.Node {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(s), &doc); err != nil {
-		panic(err) // a tag of our own
-	}
-	move(doc.Content[0], 0, 0)
-	return doc.Content[0]
 }
 
 func move(n *yaml.Node, line, column int) {
@@ -441,109 +336,5 @@ func (d *decoder) dictionary(n *yaml.Node, v reflect.Value, f *field, path strin
 		e := reflect.New(v.Type().Elem())
 		d.value(n.Content[i+1], e.Elem(), f, join(path, k.Value))
 		v.SetMapIndex(key, e.Elem())
-	}
-}
-
-const (
-	fileLimit = 1 << 20
-	lineLimit = 1 << 16
-)
-
-// parseYAML reads the one document of a file. It refuses what a scenario has no use for: anchors, aliases, tags.
-func parseYAML(file string, data []byte) (*yaml.Node, Problems) {
-	d := newDecoder(file)
-	if d.characters(data); len(d.problems) > 0 {
-		return nil, d.problems
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, second yaml.Node
-	err := dec.Decode(&doc)
-	switch {
-	case errors.Is(err, io.EOF):
-		d.problems = Problems{{File: file, Line: 1, Column: 1,
-			Message: "the file is empty: write a scenario (p2pfaas scenario show lambda-sweep prints one)"}}
-		return nil, d.problems
-	case err != nil:
-		return nil, Problems{syntaxProblem(file, err)}
-	}
-	if err := dec.Decode(&second); err == nil {
-		d.bad(&second, "", "a second document begins here: write one scenario per file, and sweep: for several settings")
-	} else if !errors.Is(err, io.EOF) {
-		d.problems = append(d.problems, syntaxProblem(file, err))
-	}
-	root := doc.Content[0]
-	d.plain(root)
-	if len(d.problems) == 0 && root.Kind != yaml.MappingNode {
-		d.bad(root, "", "found %s where a scenario belongs: write keys and values, like duration: 200s", nodeKind(root))
-	}
-	return root, d.problems
-}
-
-// characters checks the text before the YAML parser, whose own messages do not say where.
-func (d *decoder) characters(data []byte) {
-	line := 0
-	for rest := data; len(rest) > 0 && len(d.problems) < 20; {
-		line++
-		text := rest
-		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
-			text, rest = rest[:i], rest[i+1:]
-		} else {
-			rest = nil
-		}
-		text = bytes.TrimSuffix(text, []byte("\r"))
-		at := &yaml.Node{Line: line, Column: 1}
-		if len(text) > lineLimit {
-			d.bad(at, "", "the line is %d bytes long, the limit is %d: put data into a CSV file", len(text), lineLimit)
-			continue
-		}
-		if !utf8.Valid(text) {
-			d.bad(at, "", "the line is not UTF-8: save the file in that encoding")
-			continue
-		}
-		indent := len(text) - len(bytes.TrimLeft(text, " \t"))
-		at.Column = 0
-		for i, c := range string(text) {
-			at.Column++
-			if c == '\t' && i < indent {
-				d.bad(at, "", "a tab indents the line: write spaces")
-				break
-			}
-			if c < ' ' && c != '\t' || c == 0x7f || c >= 0x80 && c < 0xa0 || c == 0xfeff && line+i > 1 || c >= 0xfffe && c <= 0xffff {
-				d.bad(at, "", "the character %U does not belong in a scenario: delete it", c)
-				break
-			}
-		}
-	}
-	if len(data) > fileLimit && len(d.problems) == 0 {
-		d.bad(&yaml.Node{Line: line, Column: 1}, "", "the file has %d bytes, the limit is %d: put data into CSV files", len(data), fileLimit)
-	}
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
-
-func syntaxProblem(file string, err error) Problem {
-	p := Problem{File: file, Line: 1, Message: err.Error()}
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		if m[1] != "" {
-			p.Line, _ = strconv.Atoi(m[1])
-		}
-		p.Message = "not valid YAML: " + m[2] + ": check the indentation, colons, brackets and quotes here and above"
-	}
-	return p
-}
-
-// plain complains about anchors, aliases and tags.
-func (d *decoder) plain(n *yaml.Node) {
-	switch {
-	case n.Kind == yaml.AliasNode:
-		d.bad(n, "", "*%s is an alias: write the value itself", n.Value)
-		return
-	case n.Anchor != "":
-		d.bad(n, "", "&%s is an anchor: write the value where it is needed, without one", n.Anchor)
-	case n.Style&yaml.TaggedStyle != 0:
-		d.bad(n, "", "%s is a tag: leave it out", n.Tag)
-	}
-	for _, c := range n.Content {
-		d.plain(c)
 	}
 }

@@ -11,20 +11,36 @@ import (
 
 // distributionDoc is a time that may be random. A duration by itself is a constant.
 type distributionDoc struct {
-	Kind          choice     `key:"distribution" kind:"true" oneof:"deterministic exponential shifted-exponential erlang hyperexponential lognormal gamma weibull pareto uniform empirical" doc:"the law"`
-	Mean          *duration  `key:"mean" for:"deterministic exponential shifted-exponential erlang hyperexponential lognormal gamma weibull" need:"deterministic exponential shifted-exponential erlang lognormal gamma weibull" doc:"of the whole"`
-	Shift         *duration  `key:"shift" for:"shifted-exponential" need:"shifted-exponential" doc:"the least value; the rest is exponential"`
-	Phases        *count     `key:"phases" for:"erlang" need:"erlang" min:"1" max:"100000" doc:"number of exponential phases; scv is 1/phases"`
-	SCV           *real      `key:"scv" for:"hyperexponential lognormal" need:"lognormal" over:"0" max:"1e6" doc:"squared coefficient of variation, variance/mean²; two balanced phases for hyperexponential"`
-	Probabilities []share    `key:"probabilities" for:"hyperexponential" doc:"of the phases, instead of mean and scv"`
-	Means         []duration `key:"means" for:"hyperexponential" over:"0" doc:"of the phases, instead of mean and scv"`
-	Shape         *real      `key:"shape" for:"gamma weibull pareto" need:"gamma weibull pareto" min:"0.01" max:"1000" doc:"gamma: 1/scv; weibull: exponent, below 1 is heavy-tailed; pareto: tail index"`
-	Min           *duration  `key:"min" for:"pareto uniform" need:"pareto uniform" doc:"the least value"`
-	Max           *duration  `key:"max" for:"pareto uniform" need:"pareto uniform" over:"0" doc:"the greatest value"`
-	Values        []duration `key:"values" for:"empirical" doc:"the values that occur"`
-	Weights       []real     `key:"weights" for:"empirical" doc:"of the values; default: equal"`
-	File          *dataFile  `key:"file" for:"empirical" doc:"instead of values: a column of a CSV file"`
-	Unit          choice     `key:"unit" for:"empirical" default:"s" oneof:"ns us ms s min h d" doc:"of the numbers in the file"`
+	Kind          choice     `key:"distribution" kind:"true"`
+	Mean          *duration  `key:"mean"`
+	Shift         *duration  `key:"shift"`
+	Phases        *count     `key:"phases" min:"1" max:"100000"`
+	SCV           *real      `key:"scv" over:"0" max:"1e6"`
+	Probabilities []share    `key:"probabilities"`
+	Means         []duration `key:"means" over:"0"`
+	Shape         *real      `key:"shape" min:"0.01" max:"1000"`
+	Min           *duration  `key:"min"`
+	Max           *duration  `key:"max" over:"0"`
+	Values        []duration `key:"values"`
+	Weights       []real     `key:"weights"`
+	File          *dataFile  `key:"file"`
+	Unit          choice     `key:"unit" default:"s" oneof:"ns us ms s min h d"`
+}
+
+func (distributionDoc) variants() []variant {
+	return []variant{
+		{"deterministic", "mean", ""},
+		{"exponential", "mean", ""},
+		{"shifted-exponential", "mean shift", ""},
+		{"erlang", "mean phases", ""},
+		{"hyperexponential", "", "mean scv probabilities means"},
+		{"lognormal", "mean scv", ""},
+		{"gamma", "mean shape", ""},
+		{"weibull", "mean shape", ""},
+		{"pareto", "shape min max", ""},
+		{"uniform", "min max", ""},
+		{"empirical", "", "values weights file unit"},
+	}
 }
 
 func (*distributionDoc) expand(n *yaml.Node) *yaml.Node {

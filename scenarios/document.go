@@ -4,29 +4,29 @@ import "time"
 
 // document is a scenario file but for its sweep.
 type document struct {
-	Name         *label        `key:"name" doc:"name of the experiment; default: that of the file"`
-	Description  *text         `key:"description" doc:"what it is for"`
-	Seed         seed          `key:"seed" default:"1" doc:"of every random stream"`
-	Duration     duration      `key:"duration" over:"0" eg:"200s" doc:"of one run, warm-up included; virtual in simulation"`
-	Warmup       portion       `key:"warmup" default:"10%" doc:"results before it are dropped; a duration or a percentage"`
-	Replications count         `key:"replications" default:"10" min:"1" max:"1000000" doc:"independent runs per point"`
-	Precision    *precisionDoc `key:"precision" doc:"more runs, until an interval is narrow enough"`
-	Cluster      clusterDoc    `key:"cluster" eg:"{nodes: 12}" doc:"the nodes and the network between them"`
-	Functions    []functionDoc `key:"functions" need:"always" eg:"[{name: f, service: 300ms}]" doc:"what the requests run"`
-	Workload     workloadDoc   `key:"workload" eg:"{rate: 8/s}" doc:"when and where requests arrive"`
-	Client       clientDoc     `key:"client" default:"{}" doc:"where the requests come from"`
-	Scheduler    schedulerDoc  `key:"scheduler" eg:"{name: NoScheduler}" doc:"the algorithm, with what happens around it"`
+	Name         *label        `key:"name"`
+	Description  *text         `key:"description"`
+	Seed         seed          `key:"seed" default:"1"`
+	Duration     duration      `key:"duration" over:"0" eg:"200s"`
+	Warmup       portion       `key:"warmup" default:"10%"`
+	Replications count         `key:"replications" default:"10" min:"1" max:"1000000"`
+	Precision    *precisionDoc `key:"precision"`
+	Cluster      clusterDoc    `key:"cluster" eg:"{nodes: 12}"`
+	Functions    []functionDoc `key:"functions" need:"true" eg:"[{name: f, service: 300ms}]"`
+	Workload     workloadDoc   `key:"workload" eg:"{rate: 8/s}"`
+	Client       clientDoc     `key:"client" default:"{}"`
+	Scheduler    schedulerDoc  `key:"scheduler" eg:"{name: NoScheduler}"`
 }
 
 type precisionDoc struct {
-	Metric       metric `key:"metric" doc:"of the summary, such as latency.mean"`
-	Relative     share  `key:"relative" over:"0" doc:"half-width of the interval over the estimate"`
-	Confidence   share  `key:"confidence" default:"0.95" over:"0" max:"0.999999" doc:"level of the interval"`
-	Replications count  `key:"max_replications" default:"1000" min:"2" max:"1000000" doc:"never more than this many"`
+	Metric       metric `key:"metric"`
+	Relative     share  `key:"relative" over:"0"`
+	Confidence   share  `key:"confidence" default:"0.95" over:"0" max:"0.999999"`
+	Replications count  `key:"max_replications" default:"1000" min:"2" max:"1000000"`
 }
 
 type clientDoc struct {
-	Link linkDoc `key:"link" default:"{}" doc:"between a client and the node that it calls"`
+	Link linkDoc `key:"link" default:"{}"`
 }
 
 // resolve turns a document into the scenario of one point.
@@ -46,8 +46,8 @@ func (doc *document) resolve(b *builder) *Scenario {
 		s.Description = string(*doc.Description)
 	}
 	if s.Warmup >= s.Duration && s.Duration > 0 {
-		b.wrong(&doc.Warmup, "the warm-up of %s is not shorter than the duration of %s: nothing is left to measure, write less",
-			doc.Warmup, doc.Duration)
+		b.wrong(&doc.Warmup, "the warm-up of %s is not shorter than the duration of %s: "+
+			"nothing is left to measure, write less", doc.Warmup, doc.Duration)
 	}
 	if p := doc.Precision; p != nil {
 		s.Precision = &Precision{Metric: string(p.Metric), Relative: float64(p.Relative), Confidence: float64(p.Confidence),

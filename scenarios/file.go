@@ -109,8 +109,8 @@ func (f *File) Name() string {
 var unfit = regexp.MustCompile(`[^A-Za-z0-9_]+`)
 
 // Set gives a key of the file another value, both as in --set KEY=VALUE: a dotted key such as workload.rate or
-// functions.face-detect.deadline, and its value in YAML. A key that is swept becomes fixed; sweep.KEY=[...] sets what is
-// swept. The values are checked by Points.
+// functions.face-detect.deadline, and its value in YAML. A key that is swept becomes fixed; sweep.KEY=[...] sets what
+// is swept. The values are checked by Points.
 func (f *File) Set(key, value string) error {
 	origin := "--set " + short(key+"="+value)
 	if strings.TrimSpace(value) == "" {

@@ -8,20 +8,20 @@ import (
 )
 
 type functionDoc struct {
-	Name      label            `key:"name" doc:"in tables, dotted keys, and of the deployed function"`
-	Service   distributionDoc  `key:"service" doc:"time to execute on a node of speed 1"`
-	Payload   byteCount        `key:"payload" default:"0B" doc:"travels with a request"`
-	Reply     byteCount        `key:"reply" default:"0B" doc:"travels with an answer"`
-	Deadline  *distributionDoc `key:"deadline" doc:"by when the answer is wanted, from the arrival on; default: none"`
-	Priority  count            `key:"priority" default:"0" max:"32767" doc:"0 is the most urgent class"`
-	Share     *share           `key:"share" doc:"of the workload; default: all functions alike"`
-	ColdStart *coldStartDoc    `key:"cold_start" doc:"default: instances are always warm"`
-	Replicas  choice           `key:"replicas" default:"iid" oneof:"iid same" doc:"demands of the copies of a task: independent, or the same"`
+	Name      label            `key:"name"`
+	Service   distributionDoc  `key:"service"`
+	Payload   byteCount        `key:"payload" default:"0B"`
+	Reply     byteCount        `key:"reply" default:"0B"`
+	Deadline  *distributionDoc `key:"deadline"`
+	Priority  count            `key:"priority" default:"0" max:"32767"`
+	Share     *share           `key:"share"`
+	ColdStart *coldStartDoc    `key:"cold_start"`
+	Replicas  choice           `key:"replicas" default:"iid" oneof:"iid same"`
 }
 
 type coldStartDoc struct {
-	Time      distributionDoc `key:"time" doc:"to start an instance"`
-	KeepAlive duration        `key:"keep_alive" doc:"an idle instance is kept for so long"`
+	Time      distributionDoc `key:"time"`
+	KeepAlive duration        `key:"keep_alive"`
 }
 
 // functionLimit is what a core.TaskType can number, with room to spare.

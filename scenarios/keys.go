@@ -95,7 +95,7 @@ func schedulerFields(at *yaml.Node) []field {
 	}
 	names := sched.Names()
 	if at != nil {
-		if n := child(at, "name"); n != nil && contains(names, n.Value) {
+		if n := child(at, "name"); n != nil && slices.Contains(names, n.Value) {
 			names = []string{n.Value}
 		}
 	}

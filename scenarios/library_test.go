@@ -6,8 +6,8 @@ import (
 )
 
 func TestTheLibraryResolves(t *testing.T) {
-	want := strings.Fields("bench-power-of-two city-day fanout-sweep heterogeneous lambda-sweep mm1k overload percom-2022 " +
-		"quickstart tcc-2020 threshold-sweep")
+	want := strings.Fields("bench-power-of-two city-day fanout-sweep heterogeneous lambda-sweep mm1k overload " +
+		"percom-2022 quickstart tcc-2020 threshold-sweep")
 	if got := Library(); strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Errorf("the library has %v, want %v", got, want)
 	}
@@ -37,7 +37,8 @@ func TestTheLibraryResolves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range []string{"# " + name + ": ", "# Question  ", "# Source    ", "# Expect    ", "\nname: " + name + "\n"} {
+		for _, part := range []string{"# " + name + ": ", "# Question  ", "# Source    ",
+			"# Expect    ", "\nname: " + name + "\n"} {
 			if !strings.Contains(string(text), part) {
 				t.Errorf("%s.yaml has no %q", name, part)
 			}

@@ -73,7 +73,7 @@ type ServiceMode uint8
 const (
 	DedicatedSlots   ServiceMode = iota // each slot runs at the node's speed
 	ProcessorSharing                    // n running tasks share Cores: each runs at speed * min(1, cores/n)
-	PreemptiveResume                    // the Cores most urgent running tasks run at the node's speed, the others resume later
+	PreemptiveResume                    // the Cores most urgent running tasks have the node's speed, the others wait
 )
 
 // Power is the electrical model of a node.
@@ -93,8 +93,11 @@ type Cloud struct {
 
 // Topology says which nodes are neighbours.
 type Topology struct {
-	Kind string // full-mesh, ring, line, star, grid, torus, tree, k-regular, erdos-renyi, watts-strogatz, barabasi-albert, edges
-	// Adjacency of every kind but full-mesh, in compressed rows: the neighbours of i are Edges[Offsets[i]:Offsets[i+1]], ascending.
+	// Kind is full-mesh, ring, line, star, grid, torus, tree, k-regular, erdos-renyi, watts-strogatz, barabasi-albert or
+	// edges.
+	Kind string
+	// Adjacency of every kind but full-mesh, in compressed rows: the neighbours of i are
+	// Edges[Offsets[i]:Offsets[i+1]], ascending.
 	Offsets []uint32
 	Edges   []core.NodeID
 }

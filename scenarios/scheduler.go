@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,13 +22,13 @@ type schedulerDoc struct {
 }
 
 type schedulerKeys struct {
-	Name          text      `key:"name" doc:"of the algorithm; p2pfaas schedulers lists them"`
-	Parameters    []text    `key:"parameters" doc:"instead of named ones: the first P2PFaaS's list of strings"`
-	MaxHops       *count    `key:"max_hops" max:"255" doc:"forwards of one task, at most; default: what the rule needs"`
-	OnFailure     choice    `key:"on_failure" default:"execute" oneof:"execute next fail" doc:"when a peer refuses a forward or does not answer"`
-	AtHopLimit    choice    `key:"at_hop_limit" default:"execute" oneof:"execute lose" doc:"of a task that may not be forwarded any more"`
-	ProbeTimeout  *duration `key:"probe_timeout" over:"0" doc:"a probe that is not answered by then has failed; default: wait for ever"`
-	AnswerTimeout *duration `key:"answer_timeout" over:"0" doc:"a forward that is not answered by then has failed; default: wait for ever"`
+	Name          text      `key:"name"`
+	Parameters    []text    `key:"parameters"`
+	MaxHops       *count    `key:"max_hops" max:"255"`
+	OnFailure     choice    `key:"on_failure" default:"execute" oneof:"execute next fail"`
+	AtHopLimit    choice    `key:"at_hop_limit" default:"execute" oneof:"execute lose"`
+	ProbeTimeout  *duration `key:"probe_timeout" over:"0"`
+	AnswerTimeout *duration `key:"answer_timeout" over:"0"`
 }
 
 var fallbacks = map[choice]core.Fallback{"execute": core.FallbackExecute, "next": core.FallbackNext,
@@ -64,7 +65,7 @@ func (s *schedulerDoc) separate(n *yaml.Node) (common *yaml.Node, own []*yaml.No
 	shared := *n
 	shared.Content = nil
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if contains(commonKeys(), n.Content[i].Value) {
+		if slices.Contains(commonKeys(), n.Content[i].Value) {
 			shared.Content = append(shared.Content, n.Content[i], n.Content[i+1])
 		} else {
 			own = append(own, n.Content[i], n.Content[i+1])

@@ -52,7 +52,8 @@ func (w *schemaWriter) value(t reflect.Type, f *field) *jsonschema.Schema {
 	case reflect.Slice:
 		return &jsonschema.Schema{Type: "array", Items: w.value(t.Elem(), f), MinItems: jsonschema.Ptr(1)}
 	case reflect.Map:
-		return &jsonschema.Schema{Type: "object", AdditionalProperties: w.value(t.Elem(), f), MinProperties: jsonschema.Ptr(1)}
+		return &jsonschema.Schema{Type: "object", AdditionalProperties: w.value(t.Elem(), f),
+			MinProperties: jsonschema.Ptr(1)}
 	}
 	return w.reference(t)
 }
@@ -83,7 +84,7 @@ func bounded(s *jsonschema.Schema, f *field) *jsonschema.Schema {
 
 // reference is the schema of a struct: a reference to its definition, or what stands for it in short.
 func (w *schemaWriter) reference(t reflect.Type) *jsonschema.Schema {
-	name := strings.TrimSuffix(t.Name(), "Doc")
+	name := structName(t)
 	if w.defs[name] == nil {
 		w.defs[name] = &jsonschema.Schema{} // it may contain itself
 		w.defs[name] = w.object(t)
@@ -109,7 +110,7 @@ func (w *schemaWriter) object(t reflect.Type) *jsonschema.Schema {
 		}
 		s.Properties[f.key] = p
 		s.PropertyOrder = append(s.PropertyOrder, f.key)
-		if contains(f.need, "always") || !f.has && !f.optional && len(f.only) == 0 {
+		if f.required && f.only == nil {
 			s.Required = append(s.Required, f.key)
 		}
 	}
@@ -127,7 +128,7 @@ func kinds(kind *field, fields []field) (rules []*jsonschema.Schema) {
 		then := &jsonschema.Schema{Properties: map[string]*jsonschema.Schema{}}
 		for i := range fields {
 			f := &fields[i]
-			if contains(f.need, k) {
+			if slices.Contains(f.needed, k) {
 				then.Required = append(then.Required, f.key)
 			}
 			if !f.applies(k) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -65,16 +66,18 @@ func TestTheSchemaAcceptsTheLibrary(t *testing.T) {
 
 // beyondSchema are the bad scenarios whose mistake needs more than the schema knows: other keys, data, the size of the
 // cluster.
-var beyondSchema = strings.Fields(`amplitude-above-mean azure-columns below-a-nanosecond changed-data cloud-less cores-without-sharing
-	csv-with-a-word cyclic decimal-comma-untold disconnected disconnected-edges edge-to-nowhere empty-csv grid-does-not-fit
-	half-a-byte header-untold hex-count huge-graph infinite-rate latency-twice loss-without-timeout matrix-of-another-size max-below-min missing-file
-	named-and-positional no-nodes no-rate nodes-and-groups odd-regular-graph one-state points-out-of-order ragged-csv
-	rate-and-curve rate-twice rates-of-groups repeated-edge replay-goes-back replay-of-another-cluster scv-below-one
-	shares-do-not-sum some-shares sweep-bad-value sweep-below-a-value sweep-fraction sweep-of-the-name sweep-range-downwards
+var beyondSchema = strings.Fields(`
+	amplitude-above-mean azure-columns below-a-nanosecond changed-data cloud-less cores-without-sharing
+	csv-with-a-word cyclic decimal-comma-untold disconnected disconnected-edges edge-to-nowhere empty-csv
+	grid-does-not-fit half-a-byte header-untold hex-count huge-graph infinite-rate latency-twice
+	loss-without-timeout matrix-of-another-size max-below-min missing-file named-and-positional no-nodes no-rate
+	nodes-and-groups odd-regular-graph one-state points-out-of-order ragged-csv rate-and-curve rate-twice
+	rates-of-groups repeated-edge replay-goes-back replay-of-another-cluster scv-below-one shares-do-not-sum
+	some-shares sweep-bad-value sweep-below-a-value sweep-fraction sweep-of-the-name sweep-range-downwards
 	sweep-range-units sweep-range-without-step sweep-repeated-value sweep-same-scheduler sweep-too-large
-	sweep-unknown-function sweep-unknown-key sweep-unknown-parameter sweep-unknown-section swept-twice tag too-few-positional
-	too-long too-many-nodes two-documents two-functions-of-one-name two-groups-of-one-name unknown-column warmup-of-all warmup-too-long
-	weights-and-values zip-of-unequal-lists`)
+	sweep-unknown-function sweep-unknown-key sweep-unknown-parameter sweep-unknown-section swept-twice tag
+	too-few-positional too-long too-many-nodes two-documents two-functions-of-one-name two-groups-of-one-name
+	unknown-column warmup-of-all warmup-too-long weights-and-values zip-of-unequal-lists`)
 
 func TestTheSchemaRefusesWhatItCanKnow(t *testing.T) {
 	schema := resolvedSchema(t)
@@ -101,6 +104,42 @@ func TestTheSchemaRefusesWhatItCanKnow(t *testing.T) {
 	for _, name := range beyondSchema {
 		if !slices.Contains(accepted, name) {
 			t.Errorf("the schema refuses %s: take it off the list", name)
+		}
+	}
+}
+
+func TestEveryKeyIsDocumented(t *testing.T) {
+	used := map[string]bool{}
+	var walk func(reflect.Type)
+	seen := map[reflect.Type]bool{}
+	walk = func(typ reflect.Type) {
+		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice || typ.Kind() == reflect.Map {
+			typ = typ.Elem()
+		}
+		if typ == reflect.TypeFor[schedulerDoc]() {
+			typ = reflect.TypeFor[schedulerKeys]()
+		}
+		if typ.Kind() != reflect.Struct || seen[typ] || typ == reflect.TypeFor[portion]() {
+			return
+		}
+		seen[typ] = true
+		for _, f := range fieldsOf(typ) {
+			if f.doc == "" {
+				t.Errorf("docs has nothing on %s.%s", structName(typ), f.key)
+			}
+			owner := typ
+			if len(f.index) > 1 {
+				owner = typ.FieldByIndex(f.index[:1]).Type
+			}
+			used[structName(owner)+"."+f.key] = true
+			walk(typ.FieldByIndex(f.index).Type)
+		}
+	}
+	walk(reflect.TypeFor[document]())
+	walk(reflect.TypeFor[rangeDoc]())
+	for key := range docs {
+		if !used[key] {
+			t.Errorf("docs has %s, which is no key", key)
 		}
 	}
 }

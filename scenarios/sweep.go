@@ -34,11 +34,11 @@ func (a *axis) steps() int { return len(a.values[0]) }
 
 // rangeDoc is an arithmetic or geometric sequence of numbers with a unit.
 type rangeDoc struct {
-	From   text   `key:"from" doc:"the first value"`
-	To     text   `key:"to" doc:"the last value; with a step that does not meet it, a bound"`
-	Step   *text  `key:"step" doc:"between values"`
-	Points *count `key:"points" min:"2" max:"10000" doc:"instead of step: how many values"`
-	Scale  choice `key:"scale" default:"linear" oneof:"linear log" doc:"of the points"`
+	From   text   `key:"from"`
+	To     text   `key:"to"`
+	Step   *text  `key:"step"`
+	Points *count `key:"points" min:"2" max:"10000"`
+	Scale  choice `key:"scale" default:"linear" oneof:"linear log"`
 }
 
 // Swept are the swept keys, in the order of the file; the last changes fastest.
@@ -224,7 +224,7 @@ var unswept = []string{"name", "description", "replications", "precision", "swee
 // sweepKey adds a key and its values to an axis.
 func (f *File) sweepKey(b *builder, a *axis, k, v *yaml.Node, seen map[string]bool) {
 	here := "sweep." + k.Value
-	if contains(unswept, strings.Split(k.Value, ".")[0]) {
+	if slices.Contains(unswept, strings.Split(k.Value, ".")[0]) {
 		b.bad(k, here, "this key is not swept: it is one for the whole experiment")
 		return
 	}
@@ -322,7 +322,8 @@ func (b *builder) sequence(n *yaml.Node, here string) (values []*yaml.Node) {
 		if err != nil {
 			panic(err)
 		}
-		v := &yaml.Node{Kind: yaml.ScalarNode, Value: strconv.FormatFloat(x, 'f', -1, 64) + unit, Line: n.Line, Column: n.Column}
+		v := &yaml.Node{Kind: yaml.ScalarNode, Value: strconv.FormatFloat(x, 'f', -1, 64) + unit,
+			Line: n.Line, Column: n.Column}
 		values = append(values, v)
 	}
 	return values

@@ -85,7 +85,8 @@ sweep:
 	}
 	s := ps[6].Scenario
 	g := s.Cluster.Groups[0]
-	if ps[6].Index != 6 || s.Workload.Rate != 0.2 || g.Slots != 4 || g.Queue != Unlimited || s.Functions[0].Service.Mean() != 0.25 {
+	if ps[6].Index != 6 || s.Workload.Rate != 0.2 || g.Slots != 4 || g.Queue != Unlimited ||
+		s.Functions[0].Service.Mean() != 0.25 {
 		t.Errorf("point 6 is %+v", s)
 	}
 }
@@ -115,7 +116,8 @@ sweep:
     - {name: JSQ}
 `)
 	ps := pointsOf(t, f)
-	for i, want := range []string{"NoScheduler", "PowerOfNScheduler(fanout=1, threshold=2, loss=false, on_failure=execute)",
+	for i, want := range []string{"NoScheduler",
+		"PowerOfNScheduler(fanout=1, threshold=2, loss=false, on_failure=execute)",
 		"PowerOfNScheduler(fanout=1, threshold=3, loss=false, on_failure=next)",
 		"PowerOfNScheduler(fanout=2, threshold=2, loss=true, on_failure=execute)", "JSQ"} {
 		if got := ps[i].Scenario.Scheduler.Label; got != want || ps[i].Values[0] != want {
@@ -138,7 +140,8 @@ sweep:
   scheduler: [{name: PowerOfNScheduler}, {name: LLg}]
 `)
 	ps := pointsOf(t, f)
-	if got := ps[3].Scenario.Scheduler.Spec.String(); len(ps) != 4 || !strings.HasPrefix(got, "LLg") || !strings.Contains(got, "threshold=5") {
+	if got := ps[3].Scenario.Scheduler.Spec.String(); len(ps) != 4 || !strings.HasPrefix(got, "LLg") ||
+		!strings.Contains(got, "threshold=5") {
 		t.Errorf("point 3 of %d has %s", len(ps), got)
 	}
 	_, err := Parse("test.yaml", []byte(plain+`
@@ -286,7 +289,8 @@ func TestResolvedHasTheDigestsOfDataFiles(t *testing.T) {
 	}
 	i := strings.Index(text, "sha256: ") + len("sha256: ")
 	other := text[:i] + strings.Repeat("ab", 32) + text[i+64:]
-	if _, err := Parse("x.yaml", []byte(other), library); err == nil || !strings.Contains(err.Error(), "has another digest") {
+	if _, err := Parse("x.yaml", []byte(other), library); err == nil ||
+		!strings.Contains(err.Error(), "has another digest") {
 		t.Errorf("with another digest: %v", err)
 	}
 }

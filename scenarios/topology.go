@@ -15,16 +15,33 @@ import (
 
 // topologyDoc says who is whose neighbour; links are in both directions. The name of a kind by itself is a topology.
 type topologyDoc struct {
-	Kind         choice    `key:"kind" kind:"true" oneof:"full-mesh ring line star grid torus tree k-regular erdos-renyi watts-strogatz barabasi-albert edges"`
-	Rows         *count    `key:"rows" for:"grid torus" min:"1" doc:"default: the most square that fits; the columns follow"`
-	Arity        count     `key:"arity" for:"tree" default:"2" min:"1" doc:"children of a node; node 0 is the root"`
-	Degree       *count    `key:"degree" for:"k-regular watts-strogatz" need:"k-regular watts-strogatz" min:"1" max:"1000" doc:"neighbours of a node; watts-strogatz: before rewiring, even"`
-	Probability  *share    `key:"probability" for:"erdos-renyi" need:"erdos-renyi" doc:"of each possible link"`
-	Rewire       *share    `key:"rewire" for:"watts-strogatz" need:"watts-strogatz" doc:"probability that a link of the ring is rewired"`
-	Attach       *count    `key:"attach" for:"barabasi-albert" need:"barabasi-albert" min:"1" max:"1000" doc:"links of a new node"`
-	File         *dataFile `key:"file" for:"edges" need:"edges" doc:"a CSV file of links: two node numbers, from 0"`
-	Acyclic      boolean   `key:"acyclic" for:"edges" default:"false" doc:"refuse a file with a cycle: it is meant to be a tree"`
-	Disconnected boolean   `key:"allow_disconnected" for:"k-regular erdos-renyi watts-strogatz edges" default:"false" doc:"accept a graph in several parts"`
+	Kind         choice    `key:"kind" kind:"true"`
+	Rows         *count    `key:"rows" min:"1"`
+	Arity        count     `key:"arity" default:"2" min:"1"`
+	Degree       *count    `key:"degree" min:"1" max:"1000"`
+	Probability  *share    `key:"probability"`
+	Rewire       *share    `key:"rewire"`
+	Attach       *count    `key:"attach" min:"1" max:"1000"`
+	File         *dataFile `key:"file"`
+	Acyclic      boolean   `key:"acyclic" default:"false"`
+	Disconnected boolean   `key:"allow_disconnected" default:"false"`
+}
+
+func (topologyDoc) variants() []variant {
+	return []variant{
+		{"full-mesh", "", ""},
+		{"ring", "", ""},
+		{"line", "", ""},
+		{"star", "", ""},
+		{"grid", "", "rows"},
+		{"torus", "", "rows"},
+		{"tree", "", "arity"},
+		{"k-regular", "degree", "allow_disconnected"},
+		{"erdos-renyi", "probability", "allow_disconnected"},
+		{"watts-strogatz", "degree rewire", "allow_disconnected"},
+		{"barabasi-albert", "attach", ""},
+		{"edges", "file", "acyclic allow_disconnected"},
+	}
 }
 
 func (*topologyDoc) expand(n *yaml.Node) *yaml.Node { return expansion(n, "kind", n.Value) }
@@ -33,7 +50,7 @@ func (*topologyDoc) short() *jsonschema.Schema {
 	fields := fieldsOf(reflect.TypeFor[topologyDoc]())
 	kinds := slices.Clone(fields[0].oneOf)
 	for _, f := range fields {
-		kinds = slices.DeleteFunc(kinds, func(k string) bool { return contains(f.need, k) })
+		kinds = slices.DeleteFunc(kinds, func(k string) bool { return slices.Contains(f.needed, k) })
 	}
 	return enum(kinds)
 }
@@ -64,8 +81,8 @@ func (t *topologyDoc) resolve(b *builder, seed uint64, nodes int) Topology {
 	}
 	r.Offsets, r.Edges = g.offsets, g.edges
 	if g.parts > 1 && !bool(t.Disconnected) {
-		b.wrong(t, "the graph falls into %d parts, node %d has no path to node 0: add links (for a random graph: a higher degree "+
-			"or another seed), or write allow_disconnected: true", g.parts, g.lonely)
+		b.wrong(t, "the graph falls into %d parts, node %d has no path to node 0: add links "+
+			"(for a random graph: a higher degree or another seed), or write allow_disconnected: true", g.parts, g.lonely)
 	}
 	return r
 }
@@ -88,7 +105,8 @@ func (t *topologyDoc) check(b *builder, nodes int) {
 	case "watts-strogatz":
 		k := int(*t.Degree)
 		if k%2 != 0 || k >= nodes {
-			b.wrong(t.Degree, "the degree %d is odd or not below the number of nodes, %d: write an even number below it", k, nodes)
+			b.wrong(t.Degree, "the degree %d is odd or not below the number of nodes, %d: write an even number below it", k,
+				nodes)
 		}
 		t.bound(b, float64(k)*float64(nodes)/2)
 	case "erdos-renyi":
@@ -103,8 +121,8 @@ func (t *topologyDoc) check(b *builder, nodes int) {
 
 func (t *topologyDoc) bound(b *builder, edges float64) {
 	if edges > edgeLimit {
-		b.wrong(t, "the graph would have about %.3g links: write parameters for %d at most, or full-mesh, which needs no list",
-			edges, edgeLimit)
+		b.wrong(t, "the graph would have about %.3g links: write parameters for %d at most, "+
+			"or full-mesh, which needs no list", edges, edgeLimit)
 	}
 }
 
@@ -273,8 +291,8 @@ func wattsStrogatz(r *rand.Rand, n, k int, p float64) []edge {
 
 func (e edge) ordered() edge { return edge{min(e.a, e.b), max(e.a, e.b)} }
 
-// barabasiAlbert grows the graph: after a star of m+1 nodes, each new one links to m different nodes drawn in proportion
-// to their degree (Barabási and Albert, Science 286, 1999).
+// barabasiAlbert grows the graph: after a star of m+1 nodes, each new one links to m different nodes drawn in
+// proportion to their degree (Barabási and Albert, Science 286, 1999).
 func barabasiAlbert(r *rand.Rand, n, m int) []edge {
 	var es []edge
 	var ends []int32 // each node as often as its degree
@@ -313,7 +331,8 @@ func (t *topologyDoc) links(b *builder, nodes int) []edge {
 			case e.a == e.b:
 				tab.bad(0, "node %d is linked to itself: delete the row", e.a)
 			case again:
-				tab.bad(0, "the link of %d and %d is in line %d already; links have both directions: delete the row", e.a, e.b, before)
+				tab.bad(0, "the link of %d and %d is in line %d already; links have both directions: delete the row",
+					e.a, e.b, before)
 			case len(es) >= edgeLimit:
 				tab.bad(0, "the file has more than %d links: write fewer", edgeLimit)
 			case !parts.join(e.a, e.b) && bool(t.Acyclic):

@@ -37,13 +37,13 @@ type tally struct{ rank, count int32 }
 const unsaid = -1
 
 type traceDoc struct {
-	File    dataFile `key:"file" doc:"the CSV file; its first line names the columns"`
-	From    duration `key:"from" default:"0s" doc:"where in the trace the run begins"`
-	Speedup real     `key:"speedup" default:"1" over:"0" max:"1e9" doc:"the trace passes so many times faster; recorded demands stay as they are"`
-	Unit    *choice  `key:"unit" oneof:"ns us ms s min h d" doc:"replay: of the file's times; default: s"`
-	Demand  *choice  `key:"demand" oneof:"trace function" doc:"replay, azure-2021: as recorded (default), or drawn from the function's service"`
-	Top     *count   `key:"top" min:"1" doc:"azure: only the so many most invoked functions; default: all"`
-	Place   *choice  `key:"place" oneof:"function random" doc:"azure: all invocations of a function enter at one node (default), or each at a random one"`
+	File    dataFile `key:"file"`
+	From    duration `key:"from" default:"0s"`
+	Speedup real     `key:"speedup" default:"1" over:"0" max:"1e9"`
+	Unit    *choice  `key:"unit" oneof:"ns us ms s min h d"`
+	Demand  *choice  `key:"demand" oneof:"trace function"`
+	Top     *count   `key:"top" min:"1"`
+	Place   *choice  `key:"place" oneof:"function random"`
 }
 
 func (doc *traceDoc) resolve(b *builder, s *Scenario, format string) *Trace {

@@ -174,7 +174,8 @@ func TestCurvesFromFiles(t *testing.T) {
 		t.Fatalf("%d curves", len(s.Workload.Curves))
 	}
 	// Values 0.5 at 0 s and 1 at 50 s: rates 3 and 5; a run begins at 25 s.
-	for at, want := range map[time.Duration]float64{0: 4, 25 * time.Second: 5, 50 * time.Second: 4, 75 * time.Second: 3, 100 * time.Second: 4} {
+	for at, want := range map[time.Duration]float64{
+		0: 4, 25 * time.Second: 5, 50 * time.Second: 4, 75 * time.Second: 3, 100 * time.Second: 4} {
 		if got := s.Workload.Curves[0].Rate(core.Time(at)); math.Abs(got-want) > 1e-12 {
 			t.Errorf("rate at %v is %v, want %v", at, got, want)
 		}

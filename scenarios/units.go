@@ -43,12 +43,14 @@ const longest = 3650 * 24 * float64(time.Hour)
 
 // The factors lead to ns, arrivals per second, bytes, bytes per second, watts, joules per byte.
 var (
-	durations = dimension{"a duration", "200ms", longest, []unit{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"min", 6e10},
+	durations = dimension{"a duration", "200ms", longest, []unit{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9},
+		{"min", 6e10},
 		{"h", 3.6e12}, {"d", 8.64e13}}}
 	rates      = dimension{"a rate", "8/s", 1e9, []unit{{"/s", 1}, {"/min", 1.0 / 60}, {"/h", 1.0 / 3600}}}
 	byteCounts = dimension{"a number of bytes", "28kB", 1<<31 - 1, []unit{{"B", 1}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
 		{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}}
-	bandwidths = dimension{"a bandwidth", "100Mbit/s", 1e15, []unit{{"bit/s", 1. / 8}, {"kbit/s", 1e3 / 8}, {"Mbit/s", 1e6 / 8},
+	bandwidths = dimension{"a bandwidth", "100Mbit/s", 1e15, []unit{
+		{"bit/s", 1. / 8}, {"kbit/s", 1e3 / 8}, {"Mbit/s", 1e6 / 8},
 		{"Gbit/s", 1e9 / 8}, {"B/s", 1}, {"kB/s", 1e3}, {"MB/s", 1e6}, {"GB/s", 1e9}}}
 	powers           = dimension{"a power", "2.5W", 1e9, []unit{{"W", 1}, {"mW", 1e-3}, {"kW", 1e3}}}
 	energiesPerBytes = dimension{"an energy per byte", "50nJ/B", 1e6, []unit{{"J/B", 1}, {"mJ/B", 1e-3}, {"uJ/B", 1e-6},
@@ -107,7 +109,8 @@ func (q *dimension) factor(s, name string) (float64, error) {
 		return 0, fmt.Errorf("%s has no unit: write %s with one of %s, like %s", short(s), q.what,
 			strings.Join(names, " "), q.example)
 	}
-	return 0, fmt.Errorf("%q is not a unit of %s: %s", short(name), strings.TrimPrefix(strings.TrimPrefix(q.what, "a "), "an "),
+	return 0, fmt.Errorf("%q is not a unit of %s: %s", short(name),
+		strings.TrimPrefix(strings.TrimPrefix(q.what, "a "), "an "),
 		suggest(name, names))
 }
 
@@ -438,7 +441,8 @@ func (t *text) parse(n *yaml.Node) error {
 }
 func (t text) String() string { return string(t) }
 func (t text) schema() *jsonschema.Schema {
-	return &jsonschema.Schema{Types: []string{"string", "number", "boolean"}} // a text that looks like a number is one to YAML
+	// A text that looks like a number is one to YAML.
+	return &jsonschema.Schema{Types: []string{"string", "number", "boolean"}}
 }
 
 // label is the name of something, fit for tables, file names and dotted keys.

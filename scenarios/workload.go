@@ -132,52 +132,64 @@ func (s *Scenario) ExpectedTasks() float64 {
 }
 
 type workloadDoc struct {
-	Arrivals choice           `key:"arrivals" kind:"true" default:"poisson" oneof:"poisson deterministic renewal mmpp replay azure-2019 azure-2021" doc:"the process"`
-	Rate     *rateDoc         `key:"rate" for:"poisson deterministic renewal" doc:"requests per time at each node; or per group, or in total"`
-	Curve    *curveDoc        `key:"curve" for:"poisson deterministic renewal" doc:"instead of rate: one that changes with time"`
-	Gap      *distributionDoc `key:"gap" for:"renewal" need:"renewal" doc:"between requests; scaled to the rate where there is one"`
-	MinGap   *duration        `key:"min_gap" for:"poisson" doc:"a node's gaps below this are drawn again, as the first P2PFaaS did with 10ms; lowers the rate"`
-	Phase    choice           `key:"phase" for:"deterministic" default:"random" oneof:"random aligned" doc:"of the nodes: each at a time of its own, or all together"`
-	States   []stateDoc       `key:"states" for:"mmpp" need:"mmpp" doc:"between which the rate of a node jumps"`
-	Trace    *traceDoc        `key:"trace" for:"replay azure-2019 azure-2021" need:"replay azure-2019 azure-2021" doc:"what was recorded"`
+	Arrivals choice           `key:"arrivals" kind:"true" default:"poisson"`
+	Rate     *rateDoc         `key:"rate"`
+	Curve    *curveDoc        `key:"curve"`
+	Gap      *distributionDoc `key:"gap"`
+	MinGap   *duration        `key:"min_gap"`
+	Phase    choice           `key:"phase" default:"random" oneof:"random aligned"`
+	States   []stateDoc       `key:"states"`
+	Trace    *traceDoc        `key:"trace"`
+}
+
+func (workloadDoc) variants() []variant {
+	return []variant{
+		{"poisson", "", "rate curve min_gap"},
+		{"deterministic", "", "rate curve phase"},
+		{"renewal", "gap", "rate curve"},
+		{"mmpp", "states", ""},
+		{"replay", "trace", ""},
+		{"azure-2019", "trace", ""},
+		{"azure-2021", "trace", ""},
+	}
 }
 
 // rateDoc is a rate at each node. A rate by itself is one.
 type rateDoc struct {
-	PerNode *rate           `key:"per_node" doc:"at each node"`
-	Total   *rate           `key:"total" doc:"of the cluster, spread evenly over its nodes"`
-	Groups  map[string]rate `key:"groups" doc:"at each node of a group, by its name"`
+	PerNode *rate           `key:"per_node"`
+	Total   *rate           `key:"total"`
+	Groups  map[string]rate `key:"groups"`
 }
 
 func (*rateDoc) expand(n *yaml.Node) *yaml.Node { return expansion(n, "per_node", n.Value) }
 func (*rateDoc) short() *jsonschema.Schema      { return rates.schema() }
 
 type stateDoc struct {
-	Rate rate     `key:"rate" doc:"at a node in this state"`
-	Stay duration `key:"stay" over:"0" doc:"mean time in this state, exponential"`
-	Next []share  `key:"next" doc:"probability of each state to follow; default: the others alike"`
+	Rate rate     `key:"rate"`
+	Stay duration `key:"stay" over:"0"`
+	Next []share  `key:"next"`
 }
 
 type curveDoc struct {
-	Period   duration   `key:"period" over:"0" doc:"after which the curve repeats"`
-	Start    duration   `key:"start" default:"0s" doc:"where in the curve a run begins"`
-	Points   []pointDoc `key:"points" doc:"linear between them, and from the last to the first"`
-	Sinusoid *sinusDoc  `key:"sinusoid" doc:"instead of points"`
-	File     *dataFile  `key:"file" doc:"instead of points: a column of values at equal steps over the period; {node} in its path is the node's number"`
-	Min      *rate      `key:"min" doc:"the rate for the value 0 of a file"`
-	Max      *rate      `key:"max" doc:"the rate for the value 1 of a file"`
-	Unit     *choice    `key:"unit" oneof:"/s /min /h" doc:"of the values of a file, instead of min and max"`
-	Repeat   *count     `key:"repeat" min:"1" doc:"there are so many files: node i has that of number i mod repeat; default: one per node"`
+	Period   duration   `key:"period" over:"0"`
+	Start    duration   `key:"start" default:"0s"`
+	Points   []pointDoc `key:"points"`
+	Sinusoid *sinusDoc  `key:"sinusoid"`
+	File     *dataFile  `key:"file"`
+	Min      *rate      `key:"min"`
+	Max      *rate      `key:"max"`
+	Unit     *choice    `key:"unit" oneof:"/s /min /h"`
+	Repeat   *count     `key:"repeat" min:"1"`
 }
 
 type pointDoc struct {
-	At   duration `key:"at" doc:"since the beginning of the curve"`
-	Rate rate     `key:"rate" doc:"at each node"`
+	At   duration `key:"at"`
+	Rate rate     `key:"rate"`
 }
 
 type sinusDoc struct {
-	Mean      rate `key:"mean" over:"0" doc:"at each node"`
-	Amplitude rate `key:"amplitude" doc:"around the mean; the curve begins at the mean and rises"`
+	Mean      rate `key:"mean" over:"0"`
+	Amplitude rate `key:"amplitude"`
 }
 
 func (doc *workloadDoc) resolve(b *builder, s *Scenario) Workload {
@@ -360,7 +372,8 @@ func (c *curveDoc) points(b *builder) []*Curve {
 		case i > 0 && p.At < c.Points[i-1].At:
 			b.wrong(&p.At, "the point at %s comes after that at %s: write them in order", p.At, c.Points[i-1].At)
 		case p.At >= c.Period:
-			b.wrong(&p.At, "the point at %s is not within the period of %s: the curve repeats then, from the first point", p.At, c.Period)
+			b.wrong(&p.At, "the point at %s is not within the period of %s: the curve repeats then, from the first point",
+				p.At, c.Period)
 		}
 		points = append(points, CurvePoint{time.Duration(p.At), float64(p.Rate)})
 	}

@@ -62,7 +62,8 @@ func TestStreamsAreUncorrelated(t *testing.T) {
 
 func TestKeyIsAFunctionOfEveryPart(t *testing.T) {
 	base := Key(1, 2, Demand, 3, 4)
-	for i, k := range []uint64{Key(2, 2, Demand, 3, 4), Key(1, 3, Demand, 3, 4), Key(1, 2, Network, 3, 4), Key(1, 2, Demand, 4, 4), Key(1, 2, Demand, 3, 5)} {
+	for i, k := range []uint64{Key(2, 2, Demand, 3, 4), Key(1, 3, Demand, 3, 4),
+		Key(1, 2, Network, 3, 4), Key(1, 2, Demand, 4, 4), Key(1, 2, Demand, 3, 5)} {
 		if k == base {
 			t.Errorf("key %d does not differ", i)
 		}
