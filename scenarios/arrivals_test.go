@@ -316,7 +316,7 @@ func TestCurvesInvertTheirIntegral(t *testing.T) {
 func TestArrivalsFollowTheCurve(t *testing.T) {
 	for name, c := range testCurves() {
 		for _, process := range []Process{Poisson, Deterministic} {
-			const turns, bins = 400, 20
+			const turns, bins = 100, 20
 			s := world(3, turns*100*time.Second, Workload{Process: process, Curves: []*Curve{c}})
 			all := collect(t, s, 0)
 			want := c.perTurn * turns * 3

@@ -279,7 +279,7 @@ func move(n *yaml.Node, line, column int) {
 }
 
 // listLimit bounds the lists of a file; longer ones belong into a CSV file.
-const listLimit = 100_000
+const listLimit = 10_000
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, f *field, path string) {
 	if n.Kind != yaml.SequenceNode {

@@ -159,6 +159,9 @@ func sum[T ~float64](xs []T) float64 {
 }
 
 func (doc *distributionDoc) empirical(b *builder) random.Dist {
+	if doc.File != nil {
+		return inCommon(b, "empirical", doc, func() random.Dist { return doc.fromFile(b) })
+	}
 	var values, weights []float64
 	for _, v := range doc.Values {
 		values = append(values, v.seconds())
@@ -166,20 +169,24 @@ func (doc *distributionDoc) empirical(b *builder) random.Dist {
 	for _, w := range doc.Weights {
 		weights = append(weights, float64(w))
 	}
-	if doc.File != nil {
-		values = slices.Clone(b.column(doc.File)) // the original serves other points too
-		for i := range values {
-			values[i] = float64(values[i] * durations.seconds(string(doc.Unit)))
-			if values[i] < 0 {
-				b.wrong(doc.File, "value %d is negative: a duration is 0 or more", i+1)
-				return random.NewConstant(1)
-			}
-		}
-		if len(values) == 0 {
+	return random.NewEmpirical(values, weights)
+}
+
+// fromFile is the empirical distribution of a column of a file.
+func (doc *distributionDoc) fromFile(b *builder) random.Dist {
+	values := slices.Clone(b.column(doc.File)) // the original serves others too
+	unit := durations.seconds(string(doc.Unit))
+	for i := range values {
+		if values[i] < 0 {
+			b.wrong(doc.File, "value %d is negative: a duration is 0 or more", i+1)
 			return random.NewConstant(1)
 		}
+		values[i] = float64(values[i] * unit)
 	}
-	return random.NewEmpirical(values, weights)
+	if len(values) == 0 {
+		return random.NewConstant(1)
+	}
+	return random.NewEmpirical(values, nil)
 }
 
 // zero reports whether d is always 0.

@@ -30,6 +30,22 @@ type cache struct {
 	kept    map[string]kept   // contents of data files
 	digests map[string]digest // of data files, by path; "" where one path stands for different files
 	graphs  map[string]*graph
+	shared  map[string]any // what was made of data files
+}
+
+// inCommon makes a value that the points of a file have in common once. Its key is all that it depends on: what it is for,
+// and the part of the document that describes it.
+func inCommon[T any](b *builder, purpose string, doc any, make func() T, args ...any) T {
+	key := fmt.Sprint(purpose, args, string(writeYAML(encodeValue(reflect.ValueOf(doc)))))
+	if v, ok := b.shared[key]; ok {
+		return v.(T)
+	}
+	before := len(b.problems)
+	v := make()
+	if len(b.problems) == before {
+		b.shared[key] = v
+	}
+	return v
 }
 
 // Load reads the scenario file at path, and the data files that it names. Where there is no such file, path may be the
@@ -75,7 +91,8 @@ func Parse(name string, data []byte, dir fs.FS) (*File, error) {
 		return nil, problems.err()
 	}
 	f := &File{name: name, root: root, dir: dir,
-		cache: cache{kept: map[string]kept{}, digests: map[string]digest{}, graphs: map[string]*graph{}}}
+		cache: cache{kept: map[string]kept{}, digests: map[string]digest{}, graphs: map[string]*graph{},
+			shared: map[string]any{}}}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		if root.Content[i].Value == "sweep" {
 			if f.sweep != nil {

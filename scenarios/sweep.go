@@ -87,6 +87,7 @@ func remove(m *yaml.Node, key string) {
 // type Problems.
 func (f *File) Points() ([]Point, error) { return f.points(true) }
 
+// points checks all points; where connect is true it returns them, with the graphs of their topologies.
 func (f *File) points(connect bool) ([]Point, error) {
 	base := f.builder(false)
 	base.lenient = f.sweptKeys()
@@ -110,10 +111,12 @@ func (f *File) points(connect bool) ([]Point, error) {
 		}
 		return nil, problems.err()
 	}
-	points := make([]Point, total)
-	for i := range points {
+	var points []Point
+	for i := range total {
 		p, found := f.point(i, axes, connect)
-		points[i] = p
+		if connect {
+			points = append(points, p)
+		}
 		if problems = append(problems, found...); len(problems) > 100 {
 			break
 		}

@@ -75,7 +75,7 @@ func TestQuantitiesAreReadAsTheyAreWritten(t *testing.T) {
 		var re2 real
 		return same(&d, &d2) && d == d2 && same(&r, &r2) && r == r2 && same(&b, &b2) && b == b2 && same(&w, &w2) && w == w2 &&
 			same(&s, &s2) && s == s2 && same(&c, &c2) && c == c2 && same(&re, &re2) && re == re2
-	}, &quick.Config{MaxCount: 20_000}); err != nil {
+	}, &quick.Config{MaxCount: 3000}); err != nil {
 		t.Error(err)
 	}
 }

@@ -345,7 +345,7 @@ func (c *curveDoc) resolve(b *builder, nodes int) []*Curve {
 	case given != 1:
 		b.wrong(c, "the curve has %d of the keys points, sinusoid, file: write exactly one", given)
 	case c.File != nil:
-		return c.files(b, nodes)
+		return inCommon(b, "curves", c, func() []*Curve { return c.files(b, nodes) }, nodes)
 	case scaled || c.Repeat != nil:
 		b.wrong(c, "the keys min, max, unit and repeat belong to a file: leave them out")
 	case c.Sinusoid != nil:
