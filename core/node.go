@@ -42,7 +42,11 @@ func (e *Engine) Init(n *Node, id NodeID, cfg *Config, rng rand.PCG, own Schedul
 	if s == nil {
 		s = cfg.Scheduler
 	}
-	cfg.eng, cfg.faces = e, facesOf(s)
+	faces := facesOf(s)
+	if cfg.eng != nil && cfg.faces != faces {
+		panic("core: nodes that share a Config run one algorithm")
+	}
+	cfg.eng, cfg.faces = e, faces
 	*n = Node{cfg: cfg, id: id, rng: rng}
 	if own != nil || cfg.Types > 1 || cfg.Discipline > LIFO || cfg.faces&(faceWatcher|faceRememberer) != 0 {
 		n.more().own = own

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -203,4 +204,18 @@ func TestPanicOnDriver(t *testing.T) {
 	if got := fmt.Sprint(causes); got != want {
 		t.Errorf("faults %s, want %s", got, want)
 	}
+}
+
+// The optional faces are looked up once per Config: algorithms that differ in them need one each.
+func TestConfigOfTwoAlgorithms(t *testing.T) {
+	cfg := &core.Config{Slots: 1}
+	defer func() {
+		if recover() == nil {
+			t.Error("the second algorithm is taken for the first one")
+		}
+	}()
+	e := core.NewEngine(nil, &core.Topology{Nodes: 2, Cloud: core.NoNode})
+	var nodes [2]core.Node
+	e.Init(&nodes[0], 0, cfg, *rand.NewPCG(1, 1), coretest.Func(coretest.Local))
+	e.Init(&nodes[1], 1, cfg, *rand.NewPCG(1, 2), careless{coretest.Local})
 }
