@@ -1,0 +1,283 @@
+package core_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/coretest"
+)
+
+// handHost is a host that does nothing by itself: it keeps what the nodes want, and the test plays the world.
+type handHost struct {
+	engine  *core.Engine
+	nodes   []core.Node
+	sent    []core.Msg
+	armed   []core.Token
+	started []core.Token
+	stopped int
+	done    []core.Outcome
+	faults  []*core.Fault
+}
+
+func newHandHost(topo *core.Topology, cfg *core.Config, s func(core.NodeID) core.Scheduler) *handHost {
+	h := &handHost{nodes: make([]core.Node, topo.Nodes)}
+	h.engine = core.NewEngine(h, topo)
+	h.engine.Attach(func(id core.NodeID) *core.Node { return &h.nodes[id] })
+	for i := range h.nodes {
+		own := *cfg
+		h.engine.Init(&h.nodes[i], core.NodeID(i), &own, *rand.NewPCG(1, uint64(i)), s(core.NodeID(i)))
+	}
+	return h
+}
+
+func (h *handHost) Send(m *core.Msg)                             { h.sent = append(h.sent, *m) }
+func (h *handHost) Arm(_ core.NodeID, _ core.Time, k core.Token) { h.armed = append(h.armed, k) }
+func (h *handHost) Disarm(core.NodeID, core.Token)               {}
+func (h *handHost) Start(_ core.NodeID, t *core.Task)            { h.started = append(h.started, t.Token()) }
+func (h *handHost) Stop(core.NodeID, *core.Task)                 { h.stopped++ }
+func (h *handHost) Fault(f *core.Fault)                          { h.faults = append(h.faults, f) }
+func (h *handHost) Done(_ core.NodeID, _ *core.Task, o core.Outcome) {
+	h.done = append(h.done, o)
+}
+func (h *handHost) Act(core.NodeID, core.Token, []float64) (core.Action, bool, error) {
+	return core.Action{}, true, core.ErrNoActor
+}
+
+// submit brings a task to node n.
+func (h *handHost) submit(n core.NodeID) {
+	h.nodes[n].Submit(h.engine.Now(), h.engine.NewTask())
+}
+
+// take removes the first message that was sent.
+func (h *handHost) take(tb testing.TB, kind core.MsgKind) *core.Msg {
+	tb.Helper()
+	if len(h.sent) == 0 || h.sent[0].Kind != kind {
+		tb.Fatalf("sent %v, want a %v", h.sent, kind)
+	}
+	m := h.sent[0]
+	h.sent = h.sent[1:]
+	return &m
+}
+
+func (h *handHost) deliver(m *core.Msg) { h.nodes[m.To].Deliver(h.engine.Now(), m) }
+
+// wantDone checks the outcomes so far.
+func (h *handHost) wantDone(tb testing.TB, want ...core.Outcome) {
+	tb.Helper()
+	if len(h.done) != len(want) {
+		tb.Fatalf("ended: %v, want %v", h.done, want)
+	}
+	for i, o := range want {
+		if h.done[i] != o {
+			tb.Errorf("ended: %v, want %v", h.done, want)
+		}
+	}
+}
+
+func forwarding(d time.Duration) core.Forwarding {
+	return core.Forwarding{MaxHops: 3, ProbeTimeout: d, AnswerTimeout: d}
+}
+
+var mesh3 = &core.Topology{Nodes: 3, Cloud: core.NoNode}
+
+// An answer counts once; the one for a task that was given up, and the timer of one that was answered, not at all.
+func TestAnswerTokens(t *testing.T) {
+	h := newHandHost(mesh3, &core.Config{Slots: 1, Room: 9, Speed: 1, Forwarding: forwarding(time.Second)},
+		coretest.Everywhere(func(env core.Env, _ *core.Task) core.Verdict { return core.Forward(1) }))
+	defer h.engine.Close()
+	h.submit(0)
+	m := h.take(t, core.MsgForward)
+	h.deliver(m)
+	h.nodes[1].Finish(h.engine.Now(), h.engine.Executing(h.started[0]))
+	answer := h.take(t, core.MsgAnswer)
+	// Somebody else's answer to the same question.
+	other := *answer
+	other.To, other.Task = 2, h.engine.NewTask()
+	h.deliver(&other)
+	h.wantDone(t)
+	again := *answer
+	again.Task = h.engine.NewTask()
+	h.deliver(answer)
+	h.wantDone(t, core.Completed)
+	h.deliver(&again)
+	h.wantDone(t, core.Completed)
+	if n := h.engine.InUse(); n != 0 {
+		t.Errorf("%d tasks are left in the table", n)
+	}
+	// The place in the table has another task now, whose answer is not due.
+	h.submit(0)
+	h.nodes[0].Fire(h.engine.Now(), h.armed[0])
+	if h.wantDone(t, core.Completed); len(h.started) != 1 {
+		t.Error("the late timer of an answered task ended the wait of the next one")
+	}
+	h.nodes[0].Fire(h.engine.Now(), h.armed[1])
+	if len(h.started) != 2 {
+		t.Error("the timer of the task did not make it execute here")
+	}
+	h.deliver(h.take(t, core.MsgForward))
+	late := *answer
+	late.Token, late.Task = h.armed[1], h.engine.NewTask()
+	h.deliver(&late)
+	h.wantDone(t, core.Completed)
+}
+
+// A reply counts once, from the peer that was asked, and until the timeout.
+func TestReplyTokens(t *testing.T) {
+	var got []core.Reply
+	h := newHandHost(mesh3, &core.Config{Slots: 9, Speed: 1, Forwarding: forwarding(time.Second)},
+		coretest.Everywhere(func(env core.Env, _ *core.Task) core.Verdict {
+			got = append([]core.Reply(nil), env.Probe(1, 2)...)
+			return core.Execute()
+		}))
+	defer h.engine.Close()
+	ask := func() (one, two *core.Msg) {
+		got = nil
+		h.submit(0)
+		h.deliver(h.take(t, core.MsgProbe))
+		h.deliver(h.take(t, core.MsgProbe))
+		return h.take(t, core.MsgReply), h.take(t, core.MsgReply)
+	}
+	one, two := ask()
+	h.deliver(one)
+	h.deliver(one)
+	liar := *two
+	liar.From = 1
+	h.deliver(&liar)
+	liar = *two
+	liar.Item = 7
+	h.deliver(&liar)
+	if got != nil {
+		t.Fatal("the decision goes on before the second peer has answered")
+	}
+	h.deliver(two)
+	if len(got) != 2 || got[0].Err != nil || got[1].Err != nil {
+		t.Fatalf("replies %v, want two without an error", got)
+	}
+	h.deliver(two)
+
+	three, four := ask()
+	h.deliver(two) // the question is over that it answers
+	h.deliver(three)
+	h.nodes[0].Fire(h.engine.Now(), h.armed[0])
+	if got != nil {
+		t.Fatal("the timer of an answered question ended the next one")
+	}
+	h.nodes[0].Fire(h.engine.Now(), h.armed[1])
+	if len(got) != 2 || got[0].Err != nil || got[1].Err != core.ErrNoAnswer || got[1].Load != (core.Load{}) {
+		t.Fatalf("replies %v, want one and one that has not come", got)
+	}
+	h.deliver(four)
+	if got[1].Err == nil || len(h.started) != 2 || len(h.faults) != 0 {
+		t.Errorf("an answer after the timeout changed %v", got)
+	}
+}
+
+// An execution that was stopped has no end any more, whoever has its place in the table.
+func TestExecutionTokens(t *testing.T) {
+	h := newHandHost(mesh3, &core.Config{Slots: 1, Room: 9, Speed: 1}, coretest.Everywhere(coretest.Local))
+	defer h.engine.Close()
+	h.submit(0)
+	h.nodes[0].Cancel(0, 0)
+	h.wantDone(t, core.LostClientGone)
+	if h.stopped != 1 || h.engine.Executing(h.started[0]) != nil {
+		t.Errorf("stopped %d executions, and the first one: %v", h.stopped, h.engine.Executing(h.started[0]))
+	}
+	h.submit(0)
+	if h.engine.Executing(h.started[0]) != nil || h.engine.Executing(h.started[1]) == nil {
+		t.Error("the token of a stopped execution is that of the next one")
+	}
+	h.nodes[0].Crash(0)
+	h.nodes[0].Restart(0, nil)
+	h.submit(0)
+	if h.engine.Executing(h.started[1]) != nil {
+		t.Error("the token of an execution before the crash is that of one after it")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("freeing a task twice goes unnoticed")
+		}
+	}()
+	task := h.engine.NewTask()
+	h.engine.Free(task)
+	h.engine.Free(task)
+}
+
+// What a Pull brings after its timeout executes all the same: nobody else has it.
+func TestLateHandover(t *testing.T) {
+	var count int
+	var err error
+	s := &thief{pull: func(env core.Env) { count, err = env.Pull(1, 5, 0) }}
+	h := newHandHost(mesh3, &core.Config{Slots: 1, Room: 9, Speed: 1, Forwarding: forwarding(time.Second)},
+		func(id core.NodeID) core.Scheduler {
+			if id == 0 {
+				return s
+			}
+			return coretest.Func(coretest.Local)
+		})
+	defer h.engine.Close()
+	h.submit(1)
+	h.submit(1)
+	h.submit(1)
+	h.nodes[0].Boot(0)
+	h.deliver(h.take(t, core.MsgPull))
+	h.nodes[0].Fire(0, h.armed[0])
+	if count != 0 || err != core.ErrNoAnswer {
+		t.Errorf("the pull brought %d tasks, error %v, want none and no answer", count, err)
+	}
+	h.deliver(h.take(t, core.MsgHandover))
+	if l := h.nodes[0].Load(); l.Running != 1 || l.Queued != 1 {
+		t.Errorf("the load is %+v, want one task running and one waiting", l)
+	}
+}
+
+// thief is an algorithm that pulls when it starts.
+type thief struct{ pull func(core.Env) }
+
+func (s *thief) Schedule(core.Env, *core.Task) core.Verdict { return core.Execute() }
+func (s *thief) Start(env core.Env)                         { s.pull(env) }
+
+// A decision that probes, forwards and gets its answer allocates nothing once the pools are filled.
+func TestAllocations(t *testing.T) {
+	h := newHandHost(mesh3, &core.Config{Slots: 4, Room: 9, Speed: 1, Forwarding: forwarding(time.Second)},
+		coretest.Everywhere(func(env core.Env, task *core.Task) core.Verdict {
+			if task.Hops > 0 {
+				return core.Execute()
+			}
+			best := core.NoNode
+			for _, r := range env.Probe(env.Neighbours().Sample(2)...) {
+				if r.Err == nil && best == core.NoNode {
+					best = r.Peer
+				}
+			}
+			return core.Forward(best)
+		}))
+	defer h.engine.Close()
+	queue := make([]core.Msg, 0, 64)
+	round := func() {
+		h.submit(0)
+		for len(h.sent) > 0 || len(h.started) > 0 {
+			queue = append(queue[:0], h.sent...)
+			h.sent = h.sent[:0]
+			for i := range queue {
+				h.deliver(&queue[i])
+			}
+			for _, k := range h.started {
+				task := h.engine.Executing(k)
+				h.nodes[task.Executor()].Finish(h.engine.Now(), task)
+			}
+			h.started = h.started[:0]
+		}
+		h.armed, h.done = h.armed[:0], h.done[:0]
+	}
+	for range 10 {
+		round()
+	}
+	if n := testing.AllocsPerRun(1000, round); n != 0 {
+		t.Errorf("%v allocations per request, want none", n)
+	}
+	if h.engine.InUse() != 0 {
+		t.Errorf("%d tasks are left", h.engine.InUse())
+	}
+}
