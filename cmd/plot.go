@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,7 @@ func newPlot() *cobra.Command {
 				return input(err)
 			}
 			if out == "" {
-				out = filepath.Join(args[0], "plots", fmt.Sprintf("%s-%s.svg", y, x))
+				out = filepath.Join(args[0], "plots", strings.Trim(y+"-"+x, "-")+".svg")
 			}
 			if err := results.PlotXY(r, x, y, by, out); err != nil {
 				return input(err)
@@ -34,7 +35,7 @@ func newPlot() *cobra.Command {
 	}
 	c.Flags().StringVar(&x, "x", "", "swept key on the horizontal axis (default: the first one with numbers)")
 	c.Flags().StringVar(&y, "y", "latency.mean", "metric on the vertical axis")
-	c.Flags().StringVar(&by, "by", "scheduler", "swept key that makes the lines")
+	c.Flags().StringVar(&by, "by", "", "swept key that makes the lines (default: whatever else is swept)")
 	c.Flags().StringVar(&out, "out", "", "file to write: .svg, .pdf or .png (default: within DIR)")
 	return c
 }

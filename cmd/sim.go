@@ -116,7 +116,7 @@ func (f *simFlags) run(c *cobra.Command, path string) error {
 		return input(fmt.Errorf("--workers %d: at least one replication must run at a time", f.workers))
 	}
 	s := &simulation{flags: f, points: points, out: c.OutOrStdout(), notes: c.ErrOrStderr(),
-		streams: map[key]*results.Stream{}}
+		streams: map[key]*results.Stream{}, earlier: map[key]*results.Replication{}}
 	s.result = &results.Run{Name: file.Name(), Scenario: file.Resolved(), Seed: points[0].Scenario.Seed, Command: os.Args,
 		Version: version(), Host: host(), World: "sim", Started: time.Now().UTC().Truncate(time.Second), Swept: file.Swept(),
 		Keep: keep}
@@ -160,14 +160,15 @@ func host() string {
 
 // simulation is one invocation of sim.
 type simulation struct {
-	flags  *simFlags
-	points []scenarios.Point
-	result *results.Run
-	writer *results.Writer
-	out    io.Writer // what was asked for
-	notes  io.Writer // what is said about it
-	tracer *os.File
-	bar    *progressbar.ProgressBar // nil: plain lines
+	flags   *simFlags
+	points  []scenarios.Point
+	result  *results.Run
+	writer  *results.Writer
+	out     io.Writer // what was asked for
+	notes   io.Writer // what is said about it
+	tracer  *os.File
+	earlier map[key]*results.Replication // of the run that is resumed
+	bar     *progressbar.ProgressBar     // nil: plain lines
 
 	mu       sync.Mutex
 	streams  map[key]*results.Stream
@@ -254,6 +255,11 @@ func (s *simulation) open() (err error) {
 	}
 	if s.flags.resume {
 		s.writer, err = results.Resume(dir, s.result)
+		for i, p := range s.result.Points {
+			for _, r := range p.Replications {
+				s.earlier[key{i, r.Index}] = r
+			}
+		}
 	} else {
 		s.writer, err = results.Create(dir, s.result)
 	}
@@ -306,16 +312,14 @@ func (s *simulation) stream(point, replication int) func(*results.Record) {
 
 // have is the replication of an earlier run, for --resume.
 func (s *simulation) have(point, replication int) *results.Replication {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.result.Points[point].Replication(replication)
+	return s.earlier[key{point, replication}]
 }
 
 // save stores a finished replication.
 func (s *simulation) save(point int, r *results.Replication) error {
 	s.mu.Lock()
 	k := key{point, r.Index}
-	stream, broken, stored := s.streams[k], s.broken, s.result.Points[point].Replication(r.Index) != nil
+	stream, broken, stored := s.streams[k], s.broken, s.earlier[k] != nil
 	delete(s.streams, k)
 	if !stored {
 		s.jobs += r.Jobs
