@@ -62,8 +62,16 @@ func (doc *document) resolve(b *builder) *Scenario {
 	s.Scheduler = doc.Scheduler.resolve(b, &s.Cluster)
 	doc.checkTimeouts(b, s)
 	s.Workload = doc.Workload.resolve(b, s)
+	if len(b.problems) == 0 && len(b.missing) == 0 {
+		if n := s.ExpectedTasks(); n > taskLimit {
+			b.wrong(&doc.Workload, "a run has about %.3g tasks: write lower rates, fewer nodes or a shorter duration", n)
+		}
+	}
 	return s
 }
+
+// taskLimit bounds the tasks of a run: at a million per second, these take twelve days.
+const taskLimit = 1e12
 
 // checkTimeouts refuses links that lose messages where nobody would notice.
 func (doc *document) checkTimeouts(b *builder, s *Scenario) {
