@@ -33,8 +33,8 @@ type cache struct {
 	shared  map[string]any // what was made of data files
 }
 
-// inCommon makes a value that the points of a file have in common once. Its key is all that it depends on: what it is for,
-// and the part of the document that describes it.
+// inCommon makes a value that the points of a file have in common once. It is known by all that it depends on: what it
+// is for, and the part of the document that describes it.
 func inCommon[T any](b *builder, purpose string, doc any, make func() T, args ...any) T {
 	key := fmt.Sprint(purpose, args, string(writeYAML(encodeValue(reflect.ValueOf(doc)))))
 	if v, ok := b.shared[key]; ok {

@@ -76,7 +76,8 @@ var beyondSchema = strings.Fields(`
 	some-shares sweep-bad-value sweep-below-a-value sweep-fraction sweep-of-the-name sweep-range-downwards
 	sweep-range-units sweep-range-without-step sweep-repeated-value sweep-same-scheduler sweep-too-large
 	sweep-unknown-function sweep-unknown-key sweep-unknown-parameter sweep-unknown-section swept-twice tag
-	too-few-positional too-long too-many-nodes too-many-tasks two-documents two-functions-of-one-name two-groups-of-one-name
+	too-few-positional too-long too-many-nodes too-many-tasks
+	two-documents two-functions-of-one-name two-groups-of-one-name
 	unknown-column warmup-of-all warmup-too-long weights-and-values zip-of-unequal-lists`)
 
 func TestTheSchemaRefusesWhatItCanKnow(t *testing.T) {

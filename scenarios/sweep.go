@@ -298,7 +298,8 @@ func (b *builder) sequence(n *yaml.Node, here string) (values []*yaml.Node) {
 		b.wrong(&r.To, "%s is not more than %s: a range goes up", r.To, r.From)
 		return nil
 	}
-	k, at := 0, func(int) float64 { return 0 }
+	var k int
+	var at func(i int) float64
 	switch {
 	case r.Step != nil:
 		step, _, ok := b.quantity(r.Step, unit)

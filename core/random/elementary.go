@@ -103,7 +103,7 @@ func taylor(a, n float64) float64 {
 	return s
 }
 
-// gamma returns Γ(x) for x >= 1 to about 1e-14: Stirling's series for ln Γ, after shifting x up to where it converges.
+// gamma returns Γ(x) for x >= 1 to about 1e-14: Stirling's series for ln Γ, after shifting x to where it converges.
 func gamma(x float64) float64 {
 	shift := 1.0
 	for x < 16 {
