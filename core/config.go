@@ -27,7 +27,7 @@ type AtHopLimit uint8
 
 const (
 	LimitExecute AtHopLimit = iota // it executes, without Schedule being called
-	LimitLose                      // it is lost
+	LimitLose                      // it is lost, whatever the fallback: nobody refused it
 )
 
 // Forwarding is what the engine does around every algorithm.

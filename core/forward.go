@@ -171,7 +171,7 @@ func (n *Node) answered(k Token, c *Task, o Outcome) {
 	n.merge(t, c, o)
 	e.Free(c)
 	switch o {
-	case NoRoom, Rejected, LostHopLimit, LostNodeDown:
+	case NoRoom, Rejected, LostNodeDown:
 		n.fallback(t, o)
 	default:
 		n.end(t, o)
