@@ -78,7 +78,7 @@ func script(w *coretest.World, s *coretest.Setup, data []byte) {
 		switch kind {
 		default:
 			r := coretest.Request{Service: time.Duration(data[2]) * time.Millisecond / 2, Priority: int16(arg % 3),
-				Type: core.TaskType(arg % 5)}
+				Type: core.TaskType(int(arg) % max(1, s.Types))}
 			if arg%2 == 0 {
 				r.Budget = time.Duration(arg) * 8 * time.Millisecond
 			}
@@ -146,7 +146,7 @@ func (c *chaos) look(v core.View) {
 		running, queued = running+r, queued+q
 	}
 	l := v.Load()
-	if c.types >= 5 && (running != int(l.Running) || queued != int(l.Queued)) || l.Running < 0 || l.Queued < 0 {
+	if running != int(l.Running) || queued != int(l.Queued) || l.Running < 0 || l.Queued < 0 {
 		c.tb.Errorf("node %d has the load %+v, by type %d running and %d waiting", v.Self(), l, running, queued)
 	}
 }

@@ -179,6 +179,33 @@ func TestCompletionCancelsWinner(t *testing.T) {
 	}
 }
 
+// A copy that the cancellation overtook is cancelled when it starts.
+func TestCancelOvertakesReplica(t *testing.T) {
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 3, Slots: 1, Room: 9, Latency: 5 * time.Millisecond,
+		Forwarding: core.Forwarding{MaxHops: 1},
+		Scheduler: func(id core.NodeID) core.Scheduler {
+			return coretest.Func(func(core.Env, *core.Task) core.Verdict {
+				if id == 0 {
+					return core.Replicate(core.CancelOnStart, 1, 2)
+				}
+				return core.Execute()
+			})
+		}}, 1)
+	w.Latency = func(m *core.Msg) time.Duration {
+		if m.Kind == core.MsgForward && m.To == 2 {
+			return 100 * time.Millisecond
+		}
+		return 5 * time.Millisecond
+	}
+	i := w.Submit(10*ms, 0, request(200*ms))
+	behind := w.Submit(115*ms, 2, request(10*ms))
+	rs := w.Run()
+	wantOutcome(t, rs, i, core.Completed, 1)
+	if want := 15 * time.Millisecond; rs[behind].Latency != want { // from 120, when the copy is cancelled
+		t.Errorf("the task behind the late copy took %v, want %v", rs[behind].Latency, want)
+	}
+}
+
 // careless panics in the faces that run on the driver's own stack.
 type careless struct{ coretest.Func }
 

@@ -142,8 +142,8 @@ func (c *conforming) Run() []coretest.Result {
 
 // ended takes the record of a request.
 func (c *conforming) ended(r *results.Record) {
-	c.results[r.ID] = coretest.Result{Outcome: r.Outcome, Executor: r.Executor, Hops: r.Hops, Timing: r.Timing,
-		Latency: r.Latency}
+	c.results[r.ID] = coretest.Result{Outcome: r.Outcome, Executor: r.Executor, Hops: r.Hops, Probes: r.Probes,
+		Retries: r.Retries, Timing: r.Timing, Latency: r.Latency}
 }
 
 // Faults implements coretest.Cluster.

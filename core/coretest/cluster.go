@@ -45,6 +45,8 @@ type Result struct {
 	Outcome  core.Outcome // InFlight: it has not
 	Executor core.NodeID
 	Hops     int
+	Probes   int
+	Retries  int
 	Timing   core.Timing
 	Latency  time.Duration // from its arrival at the entry node to its end there
 }

@@ -37,6 +37,7 @@ func Run(t *testing.T, newCluster func(testing.TB, Setup) Cluster) {
 		{"pull", testPull},
 		{"replicate/on completion", testReplicateCompletion},
 		{"replicate/on start", testReplicateStart},
+		{"replicate/on start, one waits", testReplicateQueued},
 		{"tell and ask", testNotes},
 		{"watcher's changes coalesce", testWatcher},
 		{"starter sleeps", testStarter},

@@ -79,15 +79,18 @@ func testShortest(b *bench) {
 }
 
 func testAbandon(b *bench) {
-	b.set(Setup{Nodes: 1, Slots: 1, Room: 9, Abandon: true})
+	b.set(Setup{Nodes: 2, Slots: 1, Room: 9, Abandon: true, Forwarding: core.Forwarding{MaxHops: 1},
+		Scheduler: Everywhere(func(core.Env, *core.Task) core.Verdict { return core.Forward(0) })})
 	late := b.Submit(at(10), 0, Request{Service: 200 * ms, Budget: 100 * ms})
 	waits := b.Submit(at(20), 0, Request{Service: 20 * ms, Budget: 100 * ms})
 	patient := b.Submit(at(30), 0, Request{Service: 20 * ms})
+	remote := b.Submit(at(40), 1, Request{Service: 20 * ms, Budget: 100 * ms})
 	b.play()
 	b.ended(late, core.Completed, 0, 200) // what executes is not abandoned
 	b.ended(waits, core.Expired, core.NoNode, 100)
 	b.near("waiting of the abandoned request", b.results[waits].Timing.Waiting, 100)
 	b.ended(patient, core.Completed, 0, 200)
+	b.ended(remote, core.Expired, core.NoNode, 105) // the deadline travels with the task
 }
 
 func testConfigure(b *bench) {
@@ -128,14 +131,22 @@ func testConfigureScheduler(b *bench) {
 
 func testCancel(b *bench) {
 	b.set(Setup{Nodes: 2, Slots: 1, Room: 9, Forwarding: core.Forwarding{MaxHops: 1},
-		Scheduler: Everywhere(func(env core.Env, _ *core.Task) core.Verdict { return core.Forward(1) })})
+		Scheduler: Everywhere(func(env core.Env, t *core.Task) core.Verdict {
+			if t.Priority == 1 {
+				env.Sleep(100 * ms)
+			}
+			return core.Forward(1)
+		})})
+	decides := b.Submit(at(10), 1, Request{Service: 50 * ms, Priority: 1})
 	remote := b.submit(10, 0, 300)
 	waits := b.submit(30, 1, 50)
 	queued := b.submit(50, 1, 50)
+	b.Cancel(at(60), 1, decides)
 	b.Cancel(at(70), 1, queued)
 	b.Cancel(at(100), 0, remote)
 	b.play()
 	b.ended(remote, core.LostClientGone, core.NoNode, 90)
+	b.ended(decides, core.LostClientGone, core.NoNode, 100) // when the decision is over
 	b.ended(queued, core.LostClientGone, core.NoNode, 20)
 	b.ended(waits, core.Completed, 1, 125) // from 105, when the peer hears of it
 }

@@ -87,6 +87,7 @@ func testSilentPeer(b *bench) {
 		b.Errorf("probing took %v, longer than the timeout (it began at %v)", p, started)
 	}
 	equal(b, "outcome", b.results[i].Outcome, core.Completed)
+	equal(b, "probes", b.results[i].Probes, 2)
 }
 
 func testPath(b *bench) {
@@ -130,7 +131,7 @@ func testLimitExecute(b *bench) {
 
 func testLimitLose(b *bench) {
 	b.set(Setup{Nodes: 2, Slots: 1, Scheduler: Everywhere(pingpong),
-		Forwarding: core.Forwarding{MaxHops: 3, AtLimit: core.LimitLose, OnFailure: core.FallbackFail}})
+		Forwarding: core.Forwarding{MaxHops: 3, AtLimit: core.LimitLose, OnFailure: core.FallbackExecute}})
 	i := b.submit(10, 0, 50)
 	b.play()
 	b.ended(i, core.LostHopLimit, core.NoNode, 30)
@@ -153,6 +154,7 @@ func testRefusal(b *bench) {
 		i := b.submit(20, 0, 100)
 		b.play()
 		b.ended(i, c.outcome, c.executor, c.latency)
+		equal(b, "retries", b.results[i].Retries, 1)
 	}
 }
 
@@ -236,6 +238,19 @@ func testReplicateCompletion(b *bench) {
 	}
 	if want := []int{2, 1, 1, 0}; !slices.Equal(total, want) {
 		b.Errorf("tasks at nodes 1 and 2, with both copies and with none: %v, want %v", total, want)
+	}
+}
+
+func testReplicateQueued(b *bench) {
+	s := &replicating{when: core.CancelOnStart}
+	s.probing = probing{when: []int{100}, peers: []core.NodeID{1, 2}}
+	b.set(Setup{Nodes: 3, Slots: 1, Room: 9, Forwarding: core.Forwarding{MaxHops: 1}, Scheduler: only(s)})
+	b.submit(10, 1, 400)
+	i := b.submit(50, 0, 200)
+	b.play()
+	b.ended(i, core.Completed, 2, 210)
+	for _, r := range s.replies[0] {
+		equal(b, "tasks at the node, after one copy had started and the waiting one was cancelled", r.Load.Total(), 1)
 	}
 }
 

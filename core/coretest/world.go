@@ -235,10 +235,13 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 		w.wrong("request %d ends as %v after it has ended as %v", t.ID, o, r.Outcome)
 	}
 	w.ended++
-	*r = Result{Outcome: o, Executor: t.Executor(), Hops: int(t.Hops), Timing: t.Timing,
-		Latency: w.clock.Sub(w.asked[t.ID])}
+	*r = Result{Outcome: o, Executor: t.Executor(), Hops: int(t.Hops), Probes: int(t.Probes),
+		Retries: int(t.Retries), Timing: t.Timing, Latency: w.clock.Sub(w.asked[t.ID])}
 	if sum := r.Timing.Total(); o == core.Completed && sum != r.Latency {
 		w.wrong("request %d took %v, its parts add up to %v: %+v", t.ID, r.Latency, sum, r.Timing)
+	}
+	if o == core.Expired && (!w.setup.Abandon || w.clock < t.Deadline) {
+		w.wrong("request %d, which is due at %v, has expired", t.ID, t.Deadline)
 	}
 	if o == core.Completed && r.Executor == core.NoNode {
 		w.wrong("request %d is completed, and no node executed it", t.ID)
