@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -189,6 +190,9 @@ func TestExecutionTokens(t *testing.T) {
 		t.Error("the token of a stopped execution is that of the next one")
 	}
 	h.nodes[0].Crash(0)
+	if h.stopped != 2 {
+		t.Errorf("%d executions were stopped, want the cancelled one and the one that the crash ended", h.stopped)
+	}
 	h.nodes[0].Restart(0, nil)
 	h.submit(0)
 	if h.engine.Executing(h.started[1]) != nil {
@@ -237,6 +241,52 @@ type thief struct{ pull func(core.Env) }
 
 func (s *thief) Schedule(core.Env, *core.Task) core.Verdict { return core.Execute() }
 func (s *thief) Start(env core.Env)                         { s.pull(env) }
+
+// A node remembers the last load of so many peers as its algorithm wants; the longest unheard goes first, and a crash
+// forgets them all.
+func TestMemory(t *testing.T) {
+	var heard []core.NodeID
+	cfg := &core.Config{Slots: 9, Speed: 1}
+	h := newHandHost(&core.Topology{Nodes: 5, Cloud: core.NoNode}, cfg, func(core.NodeID) core.Scheduler {
+		return remembering{func(env core.Env, _ *core.Task) core.Verdict {
+			heard = heard[:0]
+			for p := range core.NodeID(5) {
+				if l, at, ok := env.Heard(p); ok {
+					heard = append(heard, p)
+					if at.Sub(0) != time.Duration(l.Queued) {
+						t.Errorf("what was heard of node %d at %d is dated %d", p, l.Queued, at)
+					}
+				}
+			}
+			return core.Execute()
+		}}
+	})
+	defer h.engine.Close()
+	tell := func(at int32, from core.NodeID) {
+		m := core.Msg{Kind: core.MsgTell, From: from, Load: core.Load{Queued: at}}
+		h.nodes[0].Deliver(core.Time(at), &m)
+	}
+	want := func(peers ...core.NodeID) {
+		t.Helper()
+		if h.submit(0); !slices.Equal(heard, peers) {
+			t.Errorf("at %d node 0 remembers %v, want %v", h.engine.Now(), heard, peers)
+		}
+	}
+	tell(1, 1)
+	tell(2, 2)
+	tell(3, 3)
+	want(1, 2, 3)
+	tell(4, 1)
+	tell(5, 4) // node 2 makes room
+	want(1, 3, 4)
+	tell(6, 2) // node 3 does
+	want(1, 2, 4)
+	h.nodes[0].Crash(7)
+	h.nodes[0].Restart(7, nil)
+	want()
+	tell(8, 2)
+	want(2)
+}
 
 // A decision that probes, forwards and gets its answer allocates nothing once the pools are filled.
 func TestAllocations(t *testing.T) {

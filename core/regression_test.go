@@ -102,10 +102,10 @@ func TestStartOfReplacedScheduler(t *testing.T) {
 	}
 }
 
-// remembering remembers up to 8 loads.
+// remembering remembers up to 3 loads.
 type remembering struct{ coretest.Func }
 
-func (remembering) Remember() int { return 8 }
+func (remembering) Remember() int { return 3 }
 
 // Every answer to a probe is remembered, not only the last one.
 func TestRememberAllReplies(t *testing.T) {
