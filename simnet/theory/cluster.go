@@ -210,14 +210,17 @@ func stealingAgain(p *params) []model {
 
 // redundancy has k servers, "inf" for the limit of many.
 func redundancy(p *params) []model {
-	k := manyNodes
-	if p.text("k") != "inf" {
+	k, limit := manyNodes, p.text("k") == "inf"
+	if !limit {
 		k = p.int("k")
 	}
-	lam := p.positive("lam")
-	m := together(k, lam, 1, 0, fmt.Sprintf("name: Redundancy, d: %d", p.int("d")))
-	if p.int("d") > 1 {
+	lam, d := p.positive("lam"), p.int("d")
+	m := together(k, lam, 1, 0, fmt.Sprintf("name: Redundancy, d: %d", d))
+	switch {
+	case d > 1:
 		m = m.pooled(lam)
+	case limit:
+		m = m.blind()
 	}
 	return []model{m}
 }

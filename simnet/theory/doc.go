@@ -18,8 +18,8 @@
 // works alone, up to 16 of them run side by side. Limits of infinitely many nodes are measured with 1000.
 //
 // A run is as long as the variance of the mean sojourn time asks for, within bounds: the relaxation time of the model is
-// estimated, five of them are dropped and at least twenty measured, in 32 independent replications. At a load of 0.99 the
-// interval is wide, and honest.
+// estimated, five of them are dropped and at least twenty measured (eight where there are many nodes), in 32 independent
+// replications. At a load of 0.99 the interval is wide, and honest.
 //
 // # Rule
 //

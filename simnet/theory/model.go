@@ -18,6 +18,7 @@ type model struct {
 	workload  string  // keys of workload
 	scheduler string  // keys of scheduler
 	rate      float64 // arrivals per second, of a node or, where there are several, their mean
+	slots     int     // of a node; 0: one
 	relax     float64 // seconds in which the distance to the steady state falls to 1/e, about
 	align     float64 // seconds: the measured part is a multiple of it; 0: any
 	horizon   float64 // seconds: measure from the empty system until then; 0: the steady state
@@ -32,13 +33,15 @@ type effort struct {
 }
 
 var (
-	full = effort{replications: 32, least: 4e6, most: 16e6, precision: 0.01}
+	full = effort{replications: 32, least: 3e6, most: 12e6, precision: 0.01}
 	fast = effort{replications: 16, least: 4e5, most: 1e6, precision: 0.05}
 )
 
 const (
 	forget    = 5    // relaxation times of warm-up
 	remember  = 20   // and at least so many are measured: the bias of the start is below e^-5/20, 0.03 %
+	recall    = 8    // instead, where the mean over the nodes takes part in that over time: 0.08 %
+	fewer     = 100  // nodes are enough for that
 	maxCopies = 16   // of a node that runs alone
 	manyNodes = 1000 // for the limit of many nodes
 )
@@ -47,21 +50,24 @@ const (
 func (m *model) length(e effort) (nodes int, warmup, measured float64) {
 	// The mean sojourn time of M/M/1 has a relative variance of about relax*rate over the number of requests, the others
 	// about as much or less; 6 standard errors are the interval of a test among thousands.
-	wanted := m.relax * m.rate * 36 / (e.precision * e.precision)
+	wanted := m.relax * m.rate / float64(max(1, m.slots)) * 36 / (e.precision * e.precision)
 	perNode := min(max(wanted, e.least), e.most) / float64(e.replications) / m.rate // seconds of one node
+	enough := remember * m.relax
+	switch {
+	case m.horizon > 0:
+		enough = m.horizon
+	case m.nodes >= fewer:
+		enough = recall * m.relax
+	}
 	nodes = m.nodes
 	if nodes == 0 {
-		enough := remember * m.relax
-		if m.horizon > 0 {
-			enough = m.horizon
-		}
 		nodes = min(maxCopies, max(1, int(perNode/enough)))
 	}
 	if m.horizon > 0 {
 		return nodes, 0, m.horizon
 	}
 	warmup = m.round(forget * m.relax)
-	return nodes, warmup, m.round(max(perNode/float64(nodes), remember*m.relax))
+	return nodes, warmup, m.round(max(perNode/float64(nodes), enough))
 }
 
 // round rounds a number of seconds up to a short one.

@@ -3,7 +3,9 @@ package theory
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,12 +15,13 @@ import (
 type params struct {
 	of       *Case
 	values   map[string]string
-	traffic  string // folder of the curves
+	traffic  string          // folder of the curves
+	read     map[string]bool // which of them were asked for
 	problems []error
 }
 
 func newParams(c *Case) *params {
-	p := &params{of: c, values: map[string]string{}}
+	p := &params{of: c, values: map[string]string{}, read: map[string]bool{}}
 	for part := range strings.SplitSeq(c.Params, ";") {
 		if name, value, ok := strings.Cut(part, "="); ok {
 			p.values[name] = value
@@ -33,11 +36,20 @@ func (p *params) wrong(name, value, want string) {
 	p.problems = append(p.problems, fmt.Errorf("%s: %s is %q: write %s", p.of.ID, name, value, want))
 }
 
-// err joins the problems.
-func (p *params) err() error { return errors.Join(p.problems...) }
+// err joins the problems. A parameter that nobody has asked for is one: it would change the model.
+func (p *params) err() error {
+	for _, name := range slices.Sorted(maps.Keys(p.values)) {
+		if !p.read[name] {
+			p.problems = append(p.problems, fmt.Errorf("%s: the table %s has no parameter %s", p.of.ID, p.of.Table, name))
+			p.read[name] = true
+		}
+	}
+	return errors.Join(p.problems...)
+}
 
 func (p *params) text(name string) string {
 	v, ok := p.values[name]
+	p.read[name] = true
 	if !ok {
 		p.problems = append(p.problems, fmt.Errorf("%s: the parameter %s is missing", p.of.ID, name))
 	}

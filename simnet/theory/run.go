@@ -151,7 +151,7 @@ func (p *plan) add(c *Case, o Options) error {
 		return fmt.Errorf("%s: there is no table %q: write one of %s", c.ID, c.Table, strings.Join(Tables(), ", "))
 	}
 	if len(todo) == 0 {
-		return of.err()
+		return nil
 	}
 	models := build(of)
 	if err := of.err(); err != nil {

@@ -15,7 +15,7 @@ import (
 // queue is a node with Poisson arrivals.
 func queue(lam float64, service law, slots, places int) model {
 	return model{cluster: node(slots, places), functions: function(service), workload: poisson(lam), scheduler: alone,
-		rate: lam, relax: relaxation(exponential(1/lam), service, slots, places), measures: onFIFO()}
+		rate: lam, slots: slots, relax: relaxation(exponential(1/lam), service, slots, places), measures: onFIFO()}
 }
 
 // renewal replaces the arrivals of a node.

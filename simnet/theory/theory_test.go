@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +16,15 @@ import (
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
-// TestFastSubset simulates cases of every table. It takes most of a minute on two cores, and is left out with -short.
+// raceDetector is whether it is on: everything takes ten times as long then.
+var raceDetector bool
+
+// TestFastSubset simulates cases of every table. It takes half a minute on two cores, and is left out with -short.
 func TestFastSubset(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes most of a minute")
+	if testing.Short() || raceDetector {
+		t.Skip("it takes half a minute, or ten times as long with the race detector")
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // the worlds are small, and collected too often otherwise
 	rows, err := Run(context.Background(), Options{Fast: true, Workers: runtime.GOMAXPROCS(0)})
 	if err != nil {
 		t.Fatal(err)
@@ -270,11 +275,12 @@ func TestBadCases(t *testing.T) {
 		}
 	}
 	for params, want := range map[string]string{
-		"lam=0.5":        "the parameter mu is missing",
-		"lam=0;mu=1":     `lam is "0": write a number above 0`,
-		"lam=x;mu=1":     `lam is "x"`,
-		"lam=-1;mu=1":    `lam is "-1"`,
-		"lam=0.5;mu=1;x": `params is "x": write name=value`,
+		"lam=0.5":          "the parameter mu is missing",
+		"lam=0;mu=1":       `lam is "0": write a number above 0`,
+		"lam=x;mu=1":       `lam is "x"`,
+		"lam=-1;mu=1":      `lam is "-1"`,
+		"lam=0.5;mu=1;x":   `params is "x": write name=value`,
+		"lam=0.5;mu=1;c=2": `X: the table MM1 has no parameter c`,
 	} {
 		_, err := Run(context.Background(), Options{Cases: []Case{{ID: "X", Table: "MM1", Params: params, Values: []Value{{Metric: "T"}}}}})
 		if err == nil || !strings.Contains(err.Error(), want) {
