@@ -1,0 +1,5 @@
+//go:build race
+
+package theory
+
+func init() { raceDetector = true }
