@@ -110,8 +110,8 @@ func (p *play) run(*testing.T) {
 func (p *play) done(now core.Time, t *core.Task, o core.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.results[t.ID] = coretest.Result{Outcome: o, Executor: t.Executor(), Hops: int(t.Hops), Timing: t.Timing,
-		Latency: now.Sub(t.Arrived)}
+	p.results[t.ID] = coretest.Result{Outcome: o, Executor: t.Executor(), Hops: int(t.Hops), Probes: int(t.Probes),
+		Retries: int(t.Retries), Timing: t.Timing, Latency: now.Sub(t.Arrived)}
 	p.open.Done()
 }
 
