@@ -49,17 +49,25 @@ func jsqOf(p *params, n, places int, more string) model {
 	return together(n, p.positive("lam"), 1, places, fmt.Sprintf("name: JSQ, d: %d%s, on_failure: fail", p.int("d"), more))
 }
 
-func jsqLimit(p *params, places int) []model {
-	m := jsqOf(p, manyNodes, places, "")
+func jsq(p *params) []model {
+	m := jsqOf(p, manyNodes, 0, "")
 	if p.int("d") == 1 {
 		return []model{m.blind()}
 	}
 	return []model{m.pooled(m.rate)}
 }
 
-func jsq(p *params) []model        { return jsqLimit(p, 0) }
-func jsqBounded(p *params) []model { return jsqLimit(p, p.int("K")) }
-func jsqFinite(p *params) []model  { return []model{jsqOf(p, p.int("N"), 0, "")} }
+// jsqBounded has the limit of LL(d-1,0).
+func jsqBounded(p *params) []model {
+	d, places := p.int("d"), p.int("K")
+	m := jsqOf(p, manyNodes, places, "")
+	if d == 1 {
+		return []model{m.blind()}
+	}
+	m.relax = newLimit(m.rate, 1, places, d-1, 0).relax
+	return []model{m}
+}
+func jsqFinite(p *params) []model { return []model{jsqOf(p, p.int("N"), 0, "")} }
 
 func jsqRefined(p *params) []model {
 	m := jsqOf(p, p.int("N"), 0, ", replacement: true")
@@ -71,8 +79,10 @@ func jsqRefined(p *params) []model {
 // leastLoaded is LL(F,T): a node with T tasks or more probes F others and forwards to the least loaded one if that has
 // strictly less.
 func leastLoaded(p *params, n int) model {
-	lam, slots, places := p.positive("lam"), p.int("c"), p.int("K")
-	return together(n, lam, slots, places, fmt.Sprintf("name: PowerOfNScheduler, fanout: %d, threshold: %d", p.int("F"), p.int("T")))
+	lam, slots, places, fanout, threshold := p.positive("lam"), p.int("c"), p.int("K"), p.int("F"), p.int("T")
+	m := together(n, lam, slots, places, fmt.Sprintf("name: PowerOfNScheduler, fanout: %d, threshold: %d", fanout, threshold))
+	m.relax = newLimit(lam, slots, places, fanout, threshold).relax
+	return m
 }
 
 func ll(p *params) []model       { return []model{leastLoaded(p, manyNodes)} }
@@ -117,6 +127,8 @@ func llClasses(p *params) []model {
 		m.measures[fmt.Sprintf("util%d", i)] = groupUtilisation(i)
 		m.measures[fmt.Sprintf("L%d", i)] = groupLoad(i)
 	}
+	// Classes that share the load of all may be slower to fill than each of them.
+	m.relax = max(m.relax, newLimit(m.rate, int(slots[0]), int(places[0]), p.int("F"), p.int("T")).relax)
 	m.groups, m.cluster = strings.Join(groups, ", "), "topology: full-mesh"
 	m.workload = "rate: {groups: {" + strings.Join(rates, ", ") + "}}"
 	return []model{m}
@@ -132,6 +144,7 @@ func llDelayed(p *params) []model {
 	m := together(manyNodes, p.positive("lam"), p.int("c"), p.int("K"),
 		fmt.Sprintf("name: PowerOfNScheduler, fanout: 1, threshold: %d, on_failure: fail", p.int("T")))
 	nu := p.positive("nu")
+	m.relax = newLimit(m.rate, m.slots, p.int("K"), 1, p.int("T")).relax + 1/nu
 	const bytesPerSecond = 1e7
 	var functions []string
 	for i := range linkSteps {
@@ -140,7 +153,6 @@ func llDelayed(p *params) []model {
 	}
 	m.functions = strings.Join(functions, ", ")
 	m.cluster += ", links: {bandwidth: 10MB/s}"
-	m.relax += 1 / nu
 	underway := estimator{records: true, of: func(r *results.Replication) float64 { return onLinks(r, false) }}
 	m.measures = measures{"PB": rate("drop_rate"), "PB_remote": rate("retry_rate"),
 		"PB_local": {share: true, of: func(r *results.Replication) float64 { return value("drop_rate")(r) - value("retry_rate")(r) }},

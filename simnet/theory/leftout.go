@@ -33,6 +33,9 @@ var Exceptions = []Exception{
 		return p.int("N") < 50
 	}},
 	{"REFLL*", "PB_N*", "where the correction of 1/N exceeds 7 %", "the term in 1/N² that is left out exceeds 0.5 %", coarse},
+	{"JSQDK", "*", "lam >= 1 with PB < 1 %", "critical: only rare refusals bound the load, and 1000 nodes are far from the limit",
+		func(p *params, _ Value) bool { return p.float("lam") >= 1 && p.given("PB") < 0.01 }},
+	{"JSQDK", "PB", "below 1 %", "off by more than 5 % at 1000 nodes", func(_ *params, v Value) bool { return v.Value < 0.01 }},
 	{"LL[SPF]", "PB pK", "below 1 %", "off by more than 5 % at 1000 nodes; the table REFLL of the same letter has the value",
 		func(_ *params, v Value) bool { return v.Value < 0.01 }},
 	{"LLS", "*", "lam = 1 with T <= 5", "critical: about 1 % off at 1000 nodes; REFLLS has the value",

@@ -17,6 +17,7 @@ type limit struct {
 	slots, places, fanout int // c, K, F
 	threshold             int // T
 	x                     []float64
+	relax                 float64 // seconds in which the distance of the mean load to its limit falls to 1/e, from empty on
 }
 
 func newLimit(lam float64, slots, places, fanout, threshold int) *limit {
@@ -25,7 +26,9 @@ func newLimit(lam float64, slots, places, fanout, threshold int) *limit {
 	// Heun's method, in steps well below the fastest time constant, until nothing changes any more.
 	h := 0.1 / (2*lam + float64(slots))
 	y := make([]float64, places+1)
-	for moved := 1.0; moved > 1e-13; {
+	var loads []float64
+	for moved := 1.0; moved > 1e-11; {
+		loads = append(loads, l.load())
 		a := l.drift()
 		for j := range y {
 			y[j] = l.x[j]
@@ -39,6 +42,11 @@ func newLimit(lam float64, slots, places, fanout, threshold int) *limit {
 			moved = max(moved, math.Abs(d))
 		}
 	}
+	near := len(loads)
+	for near > 0 && math.Abs(loads[near-1]-l.load()) < l.load()*math.Exp(-forget) {
+		near--
+	}
+	l.relax = max(1, float64(near)*h/forget) // never less than a service
 	return l
 }
 
@@ -68,15 +76,22 @@ func (l *limit) drift() []float64 {
 	return d
 }
 
+func (l *limit) load() float64 {
+	sum := 0.0
+	for j, x := range l.x {
+		sum += float64(j) * x
+	}
+	return sum
+}
+
 func (l *limit) values() map[string]float64 {
 	full := l.x[l.places]
 	blocking := full
 	if l.threshold <= l.places {
 		blocking *= l.allAbove(l.places)
 	}
-	load, forwarded := 0.0, 0.0
+	load, forwarded := l.load(), 0.0
 	for j, x := range l.x {
-		load += float64(j) * x
 		if j >= l.threshold {
 			forwarded += x * (1 - l.allAbove(j))
 		}
