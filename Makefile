@@ -35,7 +35,7 @@ lint: ## vet and staticcheck
 
 .PHONY: fma
 fma: ## no fused multiply-add on arm64 in what must be equal bit for bit
-	.ci/fma core/... learner/... simnet scenarios
+	.ci/fma core/... simnet scenarios
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)
