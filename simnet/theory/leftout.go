@@ -32,7 +32,8 @@ var Exceptions = []Exception{
 	{"REFINED", "*", "with N < 50", "the error O(1/N²) of the approximation exceeds 0.5 %", func(p *params, _ Value) bool {
 		return p.int("N") < 50
 	}},
-	{"REFLL*", "PB_N*", "where the correction of 1/N exceeds 7 %", "the term in 1/N² that is left out exceeds 0.5 %", coarse},
+	{"REFLL*", "PB_N* T_N*", "where the correction of 1/N exceeds 5 %",
+		"the terms that the expansion leaves out exceed 0.5 %, at critical load by far", coarse},
 	{"JSQDK", "*", "lam >= 1 with PB < 1 %", "critical: only rare refusals bound the load, and 1000 nodes are far from the limit",
 		func(p *params, _ Value) bool { return p.float("lam") >= 1 && p.given("PB") < 0.01 }},
 	{"JSQDK", "PB", "below 1 %", "off by more than 5 % at 1000 nodes", func(_ *params, v Value) bool { return v.Value < 0.01 }},
@@ -94,10 +95,13 @@ func onAtom(p *params, v Value) bool {
 	return known && math.Abs(1-waits-level/100) < 0.005
 }
 
-// coarse reports whether an expansion in 1/N has more than 7 % in its first term.
+// coarse reports whether an expansion in 1/N has more than 5 % in its first term.
 func coarse(p *params, v Value) bool {
-	limit, ok := p.of.value("PB_inf")
-	return ok && math.Abs(v.Value-limit) > 0.07*v.Value
+	limit := p.given("PB_inf")
+	if strings.HasPrefix(v.Metric, "T") {
+		limit = p.given("L_inf") / (p.float("lam") * (1 - limit))
+	}
+	return math.Abs(v.Value-limit) > 0.05*v.Value
 }
 
 func heavy(p *params, _ Value) bool {
