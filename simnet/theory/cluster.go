@@ -197,8 +197,8 @@ func idleQueues(p *params) []model {
 	n := dispatchers * r
 	m := together(n, lam, 1, 0, fmt.Sprintf("name: JIQ, dispatchers: %d", dispatchers))
 	m.dispatched(dispatchers, n, lam)
-	// A busy server gets what dispatchers with an empty queue send to random ones.
-	m.relax = relaxation(exponential(1/(lam*p.given("P_Iqueue_empty"))), unit, 1, 0) + 1/(1-lam)
+	// A busy server gets what dispatchers with an empty queue send to random ones, at the rate 1-1/T.
+	m.relax = relaxation(exponential(1/(1-1/p.given("T_random"))), unit, 1, 0) + 1/(1-lam)
 	m.measures = measures{"T_random": metric("latency.mean")}
 	return []model{m}
 }

@@ -35,7 +35,10 @@ var Exceptions = []Exception{
 	{"REFLL*", "PB_N* T_N*", "where the correction of 1/N exceeds 5 %",
 		"the terms that the expansion leaves out exceed 0.5 %, at critical load by far", coarse},
 	{"JSQDK", "*", "lam >= 1 with PB < 1 %", "critical: only rare refusals bound the load, and 1000 nodes are far from the limit",
-		func(p *params, _ Value) bool { return p.float("lam") >= 1 && p.given("PB") < 0.01 }},
+		func(p *params, _ Value) bool {
+			blocking, known := p.of.value("PB")
+			return known && blocking < 0.01 && p.float("lam") >= 1
+		}},
 	{"JSQDK", "PB", "below 1 %", "off by more than 5 % at 1000 nodes", func(_ *params, v Value) bool { return v.Value < 0.01 }},
 	{"LL[SPF]", "PB pK", "below 1 %", "off by more than 5 % at 1000 nodes; the table REFLL of the same letter has the value",
 		func(_ *params, v Value) bool { return v.Value < 0.01 }},
@@ -97,11 +100,11 @@ func onAtom(p *params, v Value) bool {
 
 // coarse reports whether an expansion in 1/N has more than 5 % in its first term.
 func coarse(p *params, v Value) bool {
-	limit := p.given("PB_inf")
-	if strings.HasPrefix(v.Metric, "T") {
-		limit = p.given("L_inf") / (p.float("lam") * (1 - limit))
+	limit, known := p.of.value("PB_inf")
+	if load, also := p.of.value("L_inf"); strings.HasPrefix(v.Metric, "T") {
+		limit, known = load/(p.float("lam")*(1-limit)), known && also
 	}
-	return math.Abs(v.Value-limit) > 0.05*v.Value
+	return known && math.Abs(v.Value-limit) > 0.05*v.Value
 }
 
 func heavy(p *params, _ Value) bool {
