@@ -76,11 +76,15 @@ func jsqRefined(p *params) []model {
 	return []model{m}
 }
 
+func powerOfN(fanout, threshold int) string {
+	return fmt.Sprintf("name: PowerOfNScheduler, fanout: %d, threshold: %d", fanout, threshold)
+}
+
 // leastLoaded is LL(F,T): a node with T tasks or more probes F others and forwards to the least loaded one if that has
 // strictly less.
 func leastLoaded(p *params, n int) model {
 	lam, slots, places, fanout, threshold := p.positive("lam"), p.int("c"), p.int("K"), p.int("F"), p.int("T")
-	m := together(n, lam, slots, places, fmt.Sprintf("name: PowerOfNScheduler, fanout: %d, threshold: %d", fanout, threshold))
+	m := together(n, lam, slots, places, powerOfN(fanout, threshold))
 	m.relax = newLimit(lam, slots, places, fanout, threshold).relax
 	return m
 }
@@ -115,7 +119,7 @@ func llClasses(p *params) []model {
 		return nil
 	}
 	var groups, rates []string
-	m := together(manyNodes, 1, 1, 0, fmt.Sprintf("name: PowerOfNScheduler, fanout: %d, threshold: %d", p.int("F"), p.int("T")))
+	m := together(manyNodes, 1, 1, 0, powerOfN(p.int("F"), p.int("T")))
 	m.relax, m.rate, m.nodes = 0, 0, 0
 	for i, w := range weights {
 		n, c, k := int(math.Round(w*manyNodes)), int(slots[i]), int(places[i])
@@ -141,8 +145,7 @@ const linkSteps = 64
 // carries: as many functions of equal shares as there are steps differ in their payloads alone, the means of the
 // exponential distribution within its quantiles.
 func llDelayed(p *params) []model {
-	m := together(manyNodes, p.positive("lam"), p.int("c"), p.int("K"),
-		fmt.Sprintf("name: PowerOfNScheduler, fanout: 1, threshold: %d, on_failure: fail", p.int("T")))
+	m := together(manyNodes, p.positive("lam"), p.int("c"), p.int("K"), powerOfN(1, p.int("T"))+", on_failure: fail")
 	nu := p.positive("nu")
 	m.relax = newLimit(m.rate, m.slots, p.int("K"), 1, p.int("T")).relax + 1/nu
 	const bytesPerSecond = 1e7
@@ -155,8 +158,10 @@ func llDelayed(p *params) []model {
 	m.cluster += ", links: {bandwidth: 10MB/s}"
 	underway := estimator{records: true, of: func(r *results.Replication) float64 { return onLinks(r, false) }}
 	m.measures = measures{"PB": rate("drop_rate"), "PB_remote": rate("retry_rate"),
-		"PB_local": {share: true, of: func(r *results.Replication) float64 { return value("drop_rate")(r) - value("retry_rate")(r) }},
-		"L":        inSystem, "inflight": underway, "probe": rate("probing_share"),
+		"PB_local": {share: true, of: func(r *results.Replication) float64 {
+			return value("drop_rate")(r) - value("retry_rate")(r)
+		}},
+		"L": inSystem, "inflight": underway, "probe": rate("probing_share"),
 		"fwd": {share: true, of: func(r *results.Replication) float64 {
 			return value("forwarded_share")(r) + value("retry_rate")(r)
 		}},
@@ -239,7 +244,8 @@ func redundancy(p *params) []model {
 
 func stale(p *params, epochs string) model {
 	period, lam, d := p.positive("P"), p.positive("lam"), p.int("d")
-	m := together(manyNodes, lam, 1, 0, fmt.Sprintf("name: StaleJSQ, d: %d, period: %s, epochs: %s", d, seconds(period), epochs))
+	m := together(manyNodes, lam, 1, 0,
+		fmt.Sprintf("name: StaleJSQ, d: %d, period: %s, epochs: %s", d, seconds(period), epochs))
 	if d == 1 {
 		return m.blind()
 	}

@@ -46,8 +46,8 @@ type Row struct {
 //	|mean - expected| <= t * standard error + 0.5 % of expected
 //
 // t is the quantile of Student's distribution at which, were all of so many comparisons right and exact, any of them
-// would fail with a probability of 0.27 %, that of 3 standard errors for a single one (Bonferroni's inequality). A share
-// below 0.001 may be missed in all replications by chance; it fails from above alone.
+// would fail with a probability of 0.27 %, that of 3 standard errors for a single one (Bonferroni's inequality). A
+// share below 0.001 may be missed in all replications by chance; it fails from above alone.
 func (r *Row) judge(values []float64, share bool, comparisons int) {
 	n := float64(len(values))
 	mean, deviation := stat.MeanStdDev(values, nil)

@@ -34,14 +34,15 @@ var Exceptions = []Exception{
 	}},
 	{"REFLL*", "PB_N* T_N*", "where the correction of 1/N exceeds 5 %",
 		"the terms that the expansion leaves out exceed 0.5 %, at critical load by far", coarse},
-	{"JSQDK", "*", "lam >= 1 with PB < 1 %", "critical: only rare refusals bound the load, and 1000 nodes are far from the limit",
+	{"JSQDK", "*", "lam >= 1 with PB < 1 %",
+		"critical: only rare refusals bound the load, and 1000 nodes are far from the limit",
 		func(p *params, _ Value) bool {
 			blocking, known := p.of.value("PB")
 			return known && blocking < 0.01 && p.float("lam") >= 1
 		}},
-	{"JSQDK", "PB", "below 1 %", "off by more than 5 % at 1000 nodes", func(_ *params, v Value) bool { return v.Value < 0.01 }},
-	{"LL[SPF]", "PB pK", "below 1 %", "off by more than 5 % at 1000 nodes; the table REFLL of the same letter has the value",
-		func(_ *params, v Value) bool { return v.Value < 0.01 }},
+	{"JSQDK", "PB", "below 1 %", "off by more than 5 % at 1000 nodes", small},
+	{"LL[SPF]", "PB pK", "below 1 %",
+		"off by more than 5 % at 1000 nodes; the table REFLL of the same letter has the value", small},
 	{"LLS", "*", "lam = 1 with T <= 5", "critical: about 1 % off at 1000 nodes; REFLLS has the value",
 		func(p *params, _ Value) bool { return p.float("lam") >= 1 && p.int("T") <= 5 }},
 	{"*", "Wq_p* T_p*", "where the distribution has an atom that ends at this probability",
@@ -97,6 +98,8 @@ func onAtom(p *params, v Value) bool {
 	}
 	return known && math.Abs(1-waits-level/100) < 0.005
 }
+
+func small(_ *params, v Value) bool { return v.Value < 0.01 }
 
 // coarse reports whether an expansion in 1/N has more than 5 % in its first term.
 func coarse(p *params, v Value) bool {

@@ -10,14 +10,14 @@ import (
 //	flow from j to j+1 tasks = lam*x[j]*(1 if j < T, else u[j]^F) + lam*u[max(T,j+1)]*(u[j]^F - u[j+1]^F)
 //	flow from j+1 to j tasks = min(j+1,c)*x[j+1]
 //
-// x[j] being the share of nodes with j tasks and u[j] that with j or more (Mitzenmacher, IEEE TPDS 12(10), 2001, for the
-// method; Beraldi and Proietti Mattia, IEEE TCC 2020, for the rule).
+// x[j] being the share of nodes with j tasks and u[j] that with j or more (method: Mitzenmacher, IEEE TPDS 12(10), 2001;
+// rule: Beraldi and Proietti Mattia, IEEE TCC 2020).
 type limit struct {
 	lam                   float64
 	slots, places, fanout int // c, K, F
 	threshold             int // T
 	x                     []float64
-	relax                 float64 // seconds in which the distance of the mean load to its limit falls to 1/e, from empty on
+	relax                 float64 // seconds in which the mean load comes nearer to its limit by 1/e, from empty on
 }
 
 func newLimit(lam float64, slots, places, fanout, threshold int) *limit {
@@ -97,8 +97,8 @@ func (l *limit) values() map[string]float64 {
 		}
 	}
 	probing := l.above(l.threshold)
-	return map[string]float64{"PB": blocking, "L": load, "T": load / (l.lam * (1 - blocking)), "probe": probing, "fwd": forwarded,
-		"msgs": float64(l.fanout) * probing, "p0": l.x[0], "pK": full}
+	return map[string]float64{"PB": blocking, "L": load, "T": load / (l.lam * (1 - blocking)), "probe": probing,
+		"fwd": forwarded, "msgs": float64(l.fanout) * probing, "p0": l.x[0], "pK": full}
 }
 
 // smallRooms are cases of LL(F,T) at nodes with so few places that many tasks are refused.

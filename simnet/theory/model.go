@@ -83,7 +83,8 @@ func (m *model) round(x float64) float64 {
 func (m *model) body(e effort, seed uint64) string {
 	nodes, warmup, measured := m.length(e)
 	var b strings.Builder
-	fmt.Fprintf(&b, "duration: %s\nwarmup: %s\nreplications: %d\n", seconds(warmup+measured), seconds(warmup), e.replications)
+	fmt.Fprintf(&b, "duration: %s\nwarmup: %s\n", seconds(warmup+measured), seconds(warmup))
+	fmt.Fprintf(&b, "replications: %d\n", e.replications)
 	who := fmt.Sprintf("nodes: %d", nodes)
 	if m.groups != "" {
 		who = "groups: [" + m.groups + "]"
@@ -113,9 +114,9 @@ func poisson(rate float64) string { return "rate: " + perSecond(rate) }
 const alone = "name: NoScheduler"
 
 // relaxation is about the relaxation time of a node, in seconds: that of M/M/1/K, of which the generator has the
-// eigenvalue -mu(1+rho-2*sqrt(rho)*cos(pi/(K+1))) next to 0 (Morse, Queues, Inventories and Maintenance, 1958), on slots
-// times as fast a server, stretched by the variability of gaps and services as in heavy traffic; never less than a
-// service. 0 places: no bound.
+// eigenvalue -mu(1+rho-2*sqrt(rho)*cos(pi/(K+1))) next to 0 (Morse, Queues, Inventories and Maintenance, 1958), on a
+// server so many times as fast as there are slots, stretched by the variability of gaps and services as in heavy
+// traffic; never less than a service. 0 places: no bound.
 func relaxation(arrivals, services law, slots, places int) float64 {
 	rho := services.mean / arrivals.mean / float64(slots)
 	bend := 1.0

@@ -42,10 +42,10 @@ var quick = []string{"MM1-P005", "MMCK-P013", "MMCK-P031", "ERLB-P013", "MMC-P00
 // Options say what to validate.
 type Options struct {
 	Cases    []Case                    // nil: Cases()
-	Select   string                    // patterns as of path.Match on tables and case IDs, separated by commas; "": everything
+	Select   string                    // patterns as of path.Match on tables and cases, separated by commas; "": all
 	Fast     bool                      // one case or two of every table, and short runs: under a minute
 	Workers  int                       // replications at a time
-	Traffic  string                    // folder of the first P2PFaaS's traffic_node_0.csv and so on; "": the table NHPP is skipped
+	Traffic  string                    // folder of the first P2PFaaS's traffic_node_0.csv and so on; "": without NHPP
 	Seed     uint64                    // added to the seeds of the scenarios
 	Progress func(done, total float64) // told by how many requests of how many; from several goroutines
 }

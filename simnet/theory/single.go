@@ -236,7 +236,7 @@ func coldStarts(p *params) []model {
 	return []model{m}
 }
 
-// routing divides one Poisson stream among nodes of different speed: in fixed shares, or as latency levelling finds them.
+// routing divides one Poisson stream among nodes of different speed: in fixed shares, and as latency levelling does.
 func routing(p *params) []model {
 	mus, lam := p.floats("mus"), p.positive("Lam")
 	slices.SortFunc(mus, func(a, b float64) int { return int(math.Copysign(1, b-a)) })
@@ -292,8 +292,9 @@ func socialFlows(mus []float64) measures {
 }
 
 // levelling lets the nodes find the split. The algorithm moves a share by step*(difference of latencies)/latency in a
-// period, and near the equilibrium the latency T of a node grows by T² per unit of flow; at first every node keeps all. Its
-// flows are those of the equilibrium. Its mean latency is longer, as the flows go on moving and the latency is convex.
+// period, and near the equilibrium the latency T of a node grows by T² per unit of flow; at first every node keeps all.
+// Its flows are those of the equilibrium. Its mean latency is longer, as the flows go on moving and the latency is
+// convex.
 func levelling(m model, lam, latency float64, flows measures) model {
 	const period, step = 100, 0.005
 	m.variant = "latency levelling"
@@ -309,8 +310,10 @@ func forwarding(p *params) []model {
 	lams, mean := p.floats("lams"), 1/p.positive("mu")
 	sojourn := func(x *results.Record) float64 { return (x.Latency - x.Timing.Returning).Seconds() }
 	here := func(x *results.Record) float64 { return (x.Timing.Waiting + x.Timing.Executing).Seconds() }
-	m := model{nodes: len(lams), functions: function(exponential(mean)), measures: measures{
-		"T_mean": measured(func(r *results.Replication) float64 { return value("latency.mean")(r) - value("returning.mean")(r) })},
+	m := model{nodes: len(lams), functions: function(exponential(mean)),
+		measures: measures{"T_mean": measured(func(r *results.Replication) float64 {
+			return value("latency.mean")(r) - value("returning.mean")(r)
+		})},
 		cluster:   fmt.Sprintf("slots: 1, links: {latency: %s}", seconds(p.float("delay"))),
 		scheduler: fmt.Sprintf("name: Random, probability: %s, include_self: false", plain(p.float("p")))}
 	var groups, rates []string

@@ -195,7 +195,8 @@ func traffic(t *testing.T, level float64) string {
 
 // TestCurves: a level curve makes M/M/1/K, that soon forgets that it began empty.
 func TestCurves(t *testing.T) {
-	c := Case{ID: "X", Table: "NHPP", Params: "node=3;max_load=20;period_s=600;horizon_s=1800;mu=8;c=1;K=10", Values: []Value{
+	const params = "node=3;max_load=20;period_s=600;horizon_s=1800;mu=8;c=1;K=10"
+	c := Case{ID: "X", Table: "NHPP", Params: params, Values: []Value{
 		{"exp_arrivals", 8 * 1800, "", ""}, {"PB", 1. / 11, "", ""}, {"L_timeavg", 5, "", ""}, {"T_little", 5.5 / 8, "", ""},
 		{"exp_blocked", 8 * 1800. / 11, "", ""}}}
 	for metric, verdict := range verdicts(t, Options{Cases: []Case{c}, Traffic: traffic(t, 0.4)}) {
@@ -282,16 +283,19 @@ func TestBadCases(t *testing.T) {
 		"lam=0.5;mu=1;x":   `params is "x": write name=value`,
 		"lam=0.5;mu=1;c=2": `X: the table MM1 has no parameter c`,
 	} {
-		_, err := Run(context.Background(), Options{Cases: []Case{{ID: "X", Table: "MM1", Params: params, Values: []Value{{Metric: "T"}}}}})
+		c := Case{ID: "X", Table: "MM1", Params: params, Values: []Value{{Metric: "T"}}}
+		_, err := Run(context.Background(), Options{Cases: []Case{c}})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", params, err, want)
 		}
 	}
-	_, err := Run(context.Background(), Options{Cases: []Case{{ID: "X", Table: "MM1", Params: "lam=0.5;mu=1", Values: []Value{{Metric: "TT"}}}}})
+	c := Case{ID: "X", Table: "MM1", Params: "lam=0.5;mu=1", Values: []Value{{Metric: "TT"}}}
+	_, err := Run(context.Background(), Options{Cases: []Case{c}})
 	if err == nil || !strings.Contains(err.Error(), "X: nothing measures TT") {
 		t.Error(err)
 	}
-	if _, err := Run(context.Background(), Options{Select: "MM9*"}); err == nil || !strings.Contains(err.Error(), "matches no case") {
+	_, err = Run(context.Background(), Options{Select: "MM9*"})
+	if err == nil || !strings.Contains(err.Error(), "matches no case") {
 		t.Error(err)
 	}
 }
@@ -319,8 +323,8 @@ func TestScenarios(t *testing.T) {
 }
 
 func TestTotals(t *testing.T) {
-	got := Totals([]Row{{Case: "A1", Table: "A", Verdict: OK, Error: 1, Measured: 3}, {Case: "A1", Table: "A", Verdict: Skipped},
-		{Case: "B1", Table: "B", Verdict: Fail, Error: 1, Measured: 1}, {Case: "A2", Table: "A", Verdict: OK}})
+	got := Totals([]Row{{Case: "A1", Table: "A", Verdict: OK, Error: 1, Measured: 3},
+		{Case: "A1", Table: "A", Verdict: Skipped}, {Case: "B1", Table: "B", Verdict: Fail, Error: 1, Measured: 1}, {Case: "A2", Table: "A", Verdict: OK}})
 	want := []Total{{"A", 2, 2, 0, 1, 0.5}, {"B", 1, 0, 1, 0, 0}, {"", 3, 2, 1, 1, 1. / 3}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
