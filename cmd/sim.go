@@ -60,7 +60,6 @@ summary, the figures and a report. Ctrl-C leaves a readable directory; --resume 
 	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
 	fl.StringVar(&f.trace, "trace", "", "write one line per event of the first replication to this file, - for the output; needs one point")
 	fl.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "replications at a time")
-	c.MarkFlagsMutuallyExclusive("json", "trace")
 	return c
 }
 
@@ -110,6 +109,8 @@ func (f *simFlags) run(c *cobra.Command, path string) error {
 	switch {
 	case f.trace != "" && len(points) != 1:
 		return input(fmt.Errorf("--trace wants one point, and the sweep has %d: choose one with --select", len(points)))
+	case f.trace == "-" && f.json:
+		return input(errors.New("--trace - and --json both write to the output: trace to a file"))
 	case f.resume && f.out == "":
 		return input(errors.New("--resume wants --out: the directory of the run to complete"))
 	case f.workers < 1:
@@ -160,15 +161,16 @@ func host() string {
 
 // simulation is one invocation of sim.
 type simulation struct {
-	flags   *simFlags
-	points  []scenarios.Point
-	result  *results.Run
-	writer  *results.Writer
-	out     io.Writer // what was asked for
-	notes   io.Writer // what is said about it
-	tracer  *os.File
-	earlier map[key]*results.Replication // of the run that is resumed
-	bar     *progressbar.ProgressBar     // nil: plain lines
+	flags     *simFlags
+	points    []scenarios.Point
+	result    *results.Run
+	writer    *results.Writer
+	out       io.Writer // what was asked for
+	notes     io.Writer // what is said about it
+	tracer    io.Writer
+	traceFile *os.File                     // nil: none, or the output
+	earlier   map[key]*results.Replication // of the run that is resumed
+	bar       *progressbar.ProgressBar     // nil: plain lines
 
 	mu       sync.Mutex
 	streams  map[key]*results.Stream
@@ -186,11 +188,12 @@ type key struct{ point, replication int }
 
 func (s *simulation) run(ctx context.Context) error {
 	s.announce()
-	if err := s.open(); err != nil {
+	if err := s.openTrace(); err != nil {
 		return input(err)
 	}
-	if err := s.openTrace(); err != nil {
-		return err
+	defer s.closeTrace()
+	if err := s.open(); err != nil {
+		return input(err)
 	}
 	s.startProgress()
 	batch := simnet.Batch{Points: s.points, Workers: s.flags.workers, Options: s.options, Have: s.have, Done: s.save,
@@ -280,17 +283,26 @@ func (s *simulation) options(point, replication int) simnet.Options {
 	return o
 }
 
-func (s *simulation) openTrace() (err error) {
+func (s *simulation) openTrace() error {
 	switch s.flags.trace {
 	case "":
 	case "-":
-		s.tracer = os.Stdout
+		s.tracer = s.out
 	default:
-		if s.tracer, err = os.Create(s.flags.trace); err != nil {
+		file, err := os.Create(s.flags.trace)
+		if err != nil {
 			return fmt.Errorf("--trace: %w", err)
 		}
+		s.tracer, s.traceFile = file, file
 	}
 	return nil
+}
+
+// closeTrace ends the file of the trace. Its world has written and checked it already.
+func (s *simulation) closeTrace() {
+	if s.traceFile != nil {
+		s.traceFile.Close()
+	}
 }
 
 // stream returns what takes the records of a replication.

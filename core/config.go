@@ -35,7 +35,7 @@ type Forwarding struct {
 	MaxHops       int           // forwards of one task, at most; 0..255
 	AtLimit       AtHopLimit    //
 	OnFailure     Fallback      //
-	ProbeTimeout  time.Duration // a Probe, Ask or Pull that is not answered by then has failed
+	ProbeTimeout  time.Duration // a Probe, Ask or Pull that is not answered by then has failed; 0 = wait for ever
 	AnswerTimeout time.Duration // a forward that is not answered by then has failed; 0 = wait for ever
 }
 

@@ -122,7 +122,7 @@ func (e *Engine) tripOf(t *Task) *trip {
 	}
 	e.freeTrip = p.next
 	p.fromToken, p.from, p.target, p.executor = 0, NoNode, NoNode, NoNode
-	p.pending, p.winner = 0, -1
+	p.pending, p.winner, p.pulled = 0, -1, false
 	p.targets, p.visited = p.targets[:0], p.visited[:0]
 	t.trip = p
 	return p

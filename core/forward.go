@@ -113,7 +113,8 @@ func (n *Node) forward(t *Task, peer NodeID) {
 func (n *Node) handedOn(t *Task, peer NodeID) *Task {
 	e := n.cfg.eng
 	t.state = stateForwarded
-	e.tripOf(t).target = peer
+	p := e.tripOf(t)
+	p.target, p.pulled = peer, false
 	k := e.tokenOf(t)
 	if d := n.cfg.Forwarding.AnswerTimeout; d > 0 {
 		e.host.Arm(n.id, e.now.Add(d), k)
@@ -216,6 +217,8 @@ func (n *Node) unanswered(t *Task) {
 func (n *Node) fallback(t *Task, o Outcome) {
 	t.Retries++
 	switch f := &n.cfg.Forwarding; {
+	case t.trip.pulled:
+		n.admit(t) // it had a place here
 	case f.OnFailure == FallbackFail:
 		n.end(t, o)
 	case f.OnFailure == FallbackNext && len(t.trip.targets) > 0:
@@ -378,6 +381,7 @@ func (n *Node) handOver(m *Msg) {
 		}
 		n.unqueue(t)
 		c := n.handedOn(t, thief)
+		t.trip.pulled, t.trip.targets = true, t.trip.targets[:0]
 		c.flags |= flagDirect
 		if last == nil {
 			first = c
@@ -391,12 +395,12 @@ func (n *Node) handOver(m *Msg) {
 	e.host.Send(r)
 }
 
-// movable is the waiting task next in turn that may make another hop.
+// movable is the waiting task next in turn that may make another hop. A replica stays: its forwarder knows where it is.
 func (n *Node) movable() *Task {
 	limit := n.cfg.Forwarding.MaxHops
 	if n.cfg.Discipline <= LIFO {
 		for t := n.head; t != nil; t = t.next {
-			if int(t.Hops) < limit {
+			if int(t.Hops) < limit && t.flags&flagReplica == 0 {
 				return t
 			}
 		}
@@ -404,7 +408,7 @@ func (n *Node) movable() *Task {
 	}
 	var best waiting
 	for _, w := range n.x.heap {
-		if int(w.task.Hops) < limit && (best.task == nil || n.cfg.Discipline.before(w, best)) {
+		if int(w.task.Hops) < limit && w.task.flags&flagReplica == 0 && (best.task == nil || n.cfg.Discipline.before(w, best)) {
 			best = w
 		}
 	}
@@ -418,9 +422,12 @@ func (n *Node) takeOver(m *Msg) {
 	for t := m.Task; t != nil; {
 		next := t.next
 		t.next = nil
+		before := n.running + n.queued
 		n.accept(t, m)
+		if n.running+n.queued > before {
+			count++ // otherwise it was refused: its node takes it back
+		}
 		t = next
-		count++
 	}
 	if a := e.activityOf(m.Token); a != nil && a.wait == waitHandover {
 		a.count, a.err = count, nil

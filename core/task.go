@@ -48,6 +48,7 @@ type trip struct {
 	target    NodeID   // the peer that has it now
 	executor  NodeID   // where it was executed, if at a peer
 	pending   int32    // replicas that have not ended
+	pulled    bool     // the target asked for it
 	winner    int32    // replica that the others were cancelled for; -1 = none yet
 	targets   []NodeID // peers left to try, or the peers that hold the replicas
 	visited   []NodeID // nodes that held it before this one, entry first
@@ -79,6 +80,9 @@ func (t *Task) Executor() NodeID {
 	}
 	return t.node
 }
+
+// Executing returns the node that holds t, and whether it executes t at this instant.
+func (t *Task) Executing() (NodeID, bool) { return t.node, t.state == stateRunning }
 
 // Visited returns the nodes that held the task before this one, its entry node first. Read only.
 func (t *Task) Visited() []NodeID {

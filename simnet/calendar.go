@@ -132,7 +132,11 @@ func (c *calendar) turn(limit core.Time) bool {
 			return true
 		}
 		if passed > len(c.heads) {
-			c.open(c.earliest())
+			next := c.earliest()
+			if next > last {
+				return false // what comes before it must still find its bucket: today is not there yet
+			}
+			c.open(next)
 			passed = 0
 		}
 	}

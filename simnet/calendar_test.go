@@ -128,3 +128,24 @@ func TestCalendarAgainstReference(t *testing.T) {
 		}
 	}
 }
+
+// A far event must not draw today after it: what comes before it has to find buckets.
+func TestCalendarWithAFarEvent(t *testing.T) {
+	c := newCalendar()
+	far := core.Time(1) << 44
+	c.push(far, evTimer, 0, 0, 0)
+	if c.pop(1e9) != nil {
+		t.Fatal("an event after the limit")
+	}
+	for i := range 10_000 {
+		c.push(core.Time(1e9+i*1000), evTimer, 0, 0, uint64(i+1))
+	}
+	if len(c.today) > 1000 {
+		t.Errorf("%d events in today", len(c.today))
+	}
+	for i := range 10_000 {
+		if e := c.pop(far); e == nil || e.aux != uint64(i+1) {
+			t.Fatalf("event %d: %+v", i, e)
+		}
+	}
+}

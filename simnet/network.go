@@ -108,9 +108,9 @@ func (w *World) Send(m *core.Msg) {
 	n := &w.net
 	if w.now >= w.warm && w.now <= w.end {
 		w.messages++
-	}
-	if w.sentBytes != nil {
-		w.sentBytes[m.From] += int64(w.bytes(m))
+		if w.sentBytes != nil {
+			w.sentBytes[m.From] += int64(w.bytes(m))
+		}
 	}
 	if n.uniform {
 		f := n.inOrder.push()
@@ -188,6 +188,7 @@ type request struct {
 	scenarios.Arrival
 	id       core.TaskID
 	up, down time.Duration // on the client's link
+	unheard  bool          // the answer gets lost there
 }
 
 func (a *access) init(w *World) {
@@ -204,7 +205,7 @@ func (a *access) send(x *scenarios.Arrival, id core.TaskID) {
 	f := &w.scenario.Functions[x.Type]
 	up, lostUp := a.transit(f.Payload)
 	down, lostDown := a.transit(f.Reply)
-	if lostUp || lostDown {
+	if lostUp {
 		w.lostOnAccess(&request{Arrival: *x, id: id, up: up, down: down})
 		return
 	}
@@ -216,7 +217,7 @@ func (a *access) send(x *scenarios.Arrival, id core.TaskID) {
 		i = uint32(len(a.waiting))
 		a.waiting = append(a.waiting, request{})
 	}
-	a.waiting[i] = request{Arrival: *x, id: id, up: up, down: down}
+	a.waiting[i] = request{Arrival: *x, id: id, up: up, down: down, unheard: lostDown}
 	w.calendar.push(w.now.Add(up), evArrive, x.Node, i, 0)
 }
 

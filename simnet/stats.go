@@ -84,10 +84,12 @@ func (w *World) newStats(o Options, nodes int) {
 	if nodes <= manyNodes {
 		w.node = make([]nodeStat, nodes)
 	}
+	sending := s.Cluster.Cloud != nil && s.Cluster.Cloud.Power.JoulesPerByte > 0
 	for i := range s.Cluster.Groups {
-		if s.Cluster.Groups[i].Power.JoulesPerByte > 0 {
-			w.sentBytes = make([]int64, nodes)
-		}
+		sending = sending || s.Cluster.Groups[i].Power.JoulesPerByte > 0
+	}
+	if sending {
+		w.sentBytes = make([]int64, nodes)
 	}
 	w.every = max(1, s.Duration/samples)
 	w.watched, w.spread = evenly(nodes, watchedNodes), evenly(nodes, spreadNodes)
@@ -158,12 +160,15 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 		q := &w.access.inside[t.Slot()]
 		r.Arrival, r.Client = q.At, q.up+q.down
 		r.Latency += r.Client
+		if q.unheard {
+			r.Outcome = core.LostNoAnswer
+		}
 	}
 	r.EnergyJ = w.energy(r)
 	w.record(r)
 }
 
-// lostOnAccess ends a request that never reached its entry node, or whose answer got lost.
+// lostOnAccess ends a request that never reached its entry node.
 func (w *World) lostOnAccess(q *request) {
 	w.one = results.Record{Replication: w.replication, ID: q.id, Node: q.Node, Function: q.Type, Arrival: q.At,
 		Outcome: core.LostNoAnswer, Executor: core.NoNode, Demand: q.Demand, Deadline: q.Deadline}
@@ -298,6 +303,11 @@ func (w *World) finish(wall time.Duration) (*results.Replication, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
+	w.engine.Tasks(func(t *core.Task) {
+		if n, running := t.Executing(); running {
+			w.busy(n, t) // what did not end was busy all the same
+		}
+	})
 	w.tally.Pack()
 	for _, b := range w.batches {
 		b.Pack()

@@ -1,8 +1,12 @@
 package simnet
 
 import (
+	"os"
 	"testing"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
 // Power of two choices with threshold 2 at load 0.9, 10 ms per message: independent simulators agree on a mean sojourn
@@ -29,5 +33,66 @@ func TestPowerOfTwo(t *testing.T) {
 	}
 	if r.InFlight != 0 || r.Submitted != r.Ended {
 		t.Errorf("%d submitted, %d ended, %d in flight", r.Submitted, r.Ended, r.InFlight)
+	}
+}
+
+// replicate runs one replication of a scenario given as text.
+func replicate(t *testing.T, text string) *results.Replication {
+	t.Helper()
+	f, err := scenarios.Parse("test.yaml", []byte(text), os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := f.Points()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := New(points[0].Scenario, 0, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := w.Run(never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Half of the requests get lost on the way up; of the others, which execute, half of the answers get lost.
+func TestLossOnTheClientsLink(t *testing.T) {
+	r := replicate(t, `
+duration: 20000s
+warmup: 0s
+replications: 1
+cluster: {nodes: 1, slots: 1}
+functions: [{name: f, service: {distribution: exponential, mean: 1s}}]
+workload: {rate: 0.5/s}
+client: {link: {loss: 0.5}}
+scheduler: {name: NoScheduler}
+`)
+	if u, _ := r.Metric("utilisation"); u < 0.24 || u > 0.26 {
+		t.Errorf("utilisation %v, want 0.25", u)
+	}
+	if d, _ := r.Metric("drop_rate"); d < 0.73 || d > 0.77 {
+		t.Errorf("drop rate %v, want 0.75", d)
+	}
+}
+
+// A slot that is busy when the run ends was busy.
+func TestUnfinishedExecutionsCount(t *testing.T) {
+	r := replicate(t, `
+duration: 100s
+warmup: 0s
+replications: 1
+cluster: {nodes: 1, slots: 1, queue: 0}
+functions: [{name: f, service: 1000s}]
+workload: {rate: 10/s}
+scheduler: {name: NoScheduler}
+`)
+	if u, _ := r.Metric("utilisation"); u < 0.95 {
+		t.Errorf("utilisation %v, want nearly 1", u)
+	}
+	if r.InFlight != 1 {
+		t.Errorf("%d in flight, want 1", r.InFlight)
 	}
 }
