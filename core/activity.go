@@ -18,7 +18,7 @@ type activity struct {
 	kind      activityKind
 	suspended bool
 	ended     bool
-	dead      bool // its node crashed: the call that suspended it panics with errDead
+	dead      bool // its node crashed, or the engine closes: the call that suspended it panics with errDead
 	slot      uint32
 	gen       uint32 // of the token of the current wait
 	missing   int32  // answers still to come
@@ -116,8 +116,7 @@ func (a *activity) serve() (more bool) {
 		cause := recover()
 		a.failed(cause)
 		if cause == nil {
-			// This coroutine can do nothing but exit, and would take the driver along: it is left where it is.
-			a.next, a.stop = iter.Pull(a.loop)
+			a.leave() // this coroutine can do nothing but exit, and would take the driver along
 		}
 		a.ended = true
 		more = a.yield(struct{}{})
@@ -138,6 +137,14 @@ func (a *activity) serve() (more bool) {
 			return false
 		}
 	}
+}
+
+// leave goes on with a new coroutine and leaves this one where it is, for ever: it cannot be ended.
+func (a *activity) leave() {
+	yield := a.yield
+	a.next, a.stop = iter.Pull(a.loop)
+	a.ended = true
+	yield(struct{}{})
 }
 
 // failed reports what an activity panicked with; nil: it called runtime.Goexit.
@@ -168,15 +175,13 @@ func (a *activity) suspend(w waitKind) {
 			if a.afterlife > maxAfterlife {
 				a.eng.host.Fault(&Fault{Node: a.node.id, Now: a.eng.now,
 					Cause: "the algorithm recovers from the crash of its node and goes on"})
+				a.leave()
 			}
 			panic(errDead{})
 		}
 		a.suspended = true
 		a.since = a.eng.now
-		if !a.yield(struct{}{}) {
-			a.dead, a.afterlife = true, 0
-			continue
-		}
+		a.yield(struct{}{})
 		if !a.dead {
 			return
 		}
@@ -189,10 +194,10 @@ func (a *activity) token() Token {
 	return Token(a.slot)<<32 | Token(a.gen)
 }
 
-func (a *activity) close() {
-	if a.stop != nil {
-		a.stop()
-	}
+// kill ends a where it is suspended: the call that suspended it does not return.
+func (a *activity) kill() {
+	a.dead, a.afterlife = true, 0
+	a.eng.run(a)
 }
 
 // The View.
@@ -211,7 +216,10 @@ func (a *activity) MeanService(t TaskType) time.Duration {
 	return 0
 }
 
-func (a *activity) Neighbours() Neighbours { return &a.nb }
+func (a *activity) Neighbours() Neighbours {
+	a.nb.list, a.nb.mesh = a.node.row()
+	return &a.nb
+}
 
 func (a *activity) Cloud() (NodeID, bool) {
 	c := a.eng.topo.Cloud
@@ -295,7 +303,6 @@ func (a *activity) replied(m *Msg) bool {
 		return false // a duplicate
 	}
 	r.Load, r.Err = m.Load, nil
-	a.node.remember(m.From, m.Load, a.eng.now)
 	if a.asking {
 		r.Note = m.Note
 	}

@@ -50,6 +50,9 @@ type Config struct {
 	Types       int  // task types to count apart; 0 and 1 = one
 	Forwarding  Forwarding
 	MeanService []time.Duration // by task type, on a node of speed 1; may be nil
+	// CopyDemand draws the demand of replica i > 0 of a task. Nil: all have that of the task, as where nobody knows it
+	// before it has been executed. It is no part of a Log.
+	CopyDemand func(t *Task, i int) time.Duration `json:"-"`
 	// Scheduler is shared by all nodes of the group where it keeps no state between calls; a node that was given
 	// its own value (Engine.Init) uses that. Nil: every task executes where it arrives (the cloud).
 	Scheduler Scheduler

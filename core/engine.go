@@ -122,7 +122,7 @@ func (e *Engine) tripOf(t *Task) *trip {
 	}
 	e.freeTrip = p.next
 	p.fromToken, p.from, p.target, p.executor = 0, NoNode, NoNode, NoNode
-	p.pending, p.winner, p.pulled = 0, -1, false
+	p.pending, p.winner, p.pulled, p.outcome = 0, -1, false, InFlight
 	p.targets, p.visited = p.targets[:0], p.visited[:0]
 	t.trip = p
 	return p
@@ -228,10 +228,14 @@ func (f *Fault) Error() string {
 	return s
 }
 
-// Close ends every coroutine. The engine cannot be driven afterwards.
+// Close ends every coroutine but those of algorithms that called runtime.Goexit or recovered from their end without
+// end. The engine cannot be driven afterwards.
 func (e *Engine) Close() {
 	for _, a := range e.activities {
-		a.close()
+		if a.suspended {
+			a.kill()
+		}
+		a.stop()
 	}
 	e.activities, e.idle = nil, nil
 }

@@ -96,11 +96,15 @@ func (n *Node) forward(t *Task, peer NodeID) {
 	case peer == n.id:
 		n.admit(t)
 		return
-	case !n.knows(peer):
+	case !n.knows(peer) && !n.gone(peer):
 		n.fault(t, "Forward to node %d, which is no neighbour", peer)
 		return
 	case int(t.Hops) >= n.cfg.Forwarding.MaxHops:
 		n.atLimit(t)
+		return
+	case n.gone(peer):
+		e.tripOf(t)
+		n.fallback(t, LostNodeDown)
 		return
 	}
 	c := n.handedOn(t, peer)
@@ -172,7 +176,7 @@ func (n *Node) answered(k Token, c *Task, o Outcome) {
 	n.merge(t, c, o)
 	e.Free(c)
 	switch o {
-	case NoRoom, Rejected, LostNodeDown:
+	case NoRoom, Rejected, LostNodeDown: // the last is the host's, where it cannot reach the peer
 		n.fallback(t, o)
 	default:
 		n.end(t, o)
@@ -196,7 +200,7 @@ func (n *Node) merge(t, c *Task, o Outcome) {
 		rest = 0
 	}
 	t.Timing.Returning += rest
-	t.trip.executor, t.Hops = c.Executor(), c.Hops
+	t.trip.executor, t.Hops, t.Demand = c.Executor(), c.Hops, c.Demand
 	t.flags |= c.flags & (flagCold | flagRan)
 }
 
@@ -337,6 +341,7 @@ func (n *Node) cancelCopy(m *Msg) {
 		n.forgetReplica(t)
 	}
 	if n.withdraw(t) {
+		n.observe(t, LostClientGone)
 		n.cfg.eng.Free(t)
 		n.drain()
 	}
@@ -408,7 +413,8 @@ func (n *Node) movable() *Task {
 	}
 	var best waiting
 	for _, w := range n.x.heap {
-		if int(w.task.Hops) < limit && w.task.flags&flagReplica == 0 && (best.task == nil || n.cfg.Discipline.before(w, best)) {
+		t := w.task
+		if int(t.Hops) < limit && t.flags&flagReplica == 0 && (best.task == nil || n.cfg.Discipline.before(w, best)) {
 			best = w
 		}
 	}
@@ -432,7 +438,6 @@ func (n *Node) takeOver(m *Msg) {
 	if a := e.activityOf(m.Token); a != nil && a.wait == waitHandover {
 		a.count, a.err = count, nil
 		e.host.Disarm(n.id, m.Token)
-		n.remember(m.From, m.Load, e.now)
 		n.resume(a)
 	}
 }

@@ -19,11 +19,12 @@ type handHost struct {
 	started []core.Token
 	stopped int
 	done    []core.Outcome
+	demand  time.Duration // of the last one done
 	faults  []*core.Fault
 }
 
 func newHandHost(topo *core.Topology, cfg *core.Config, s func(core.NodeID) core.Scheduler) *handHost {
-	h := &handHost{nodes: make([]core.Node, topo.Nodes)}
+	h := &handHost{nodes: make([]core.Node, max(topo.Nodes, int(topo.Cloud)+1))}
 	h.engine = core.NewEngine(h, topo)
 	h.engine.Attach(func(id core.NodeID) *core.Node { return &h.nodes[id] })
 	for i := range h.nodes {
@@ -39,8 +40,8 @@ func (h *handHost) Disarm(core.NodeID, core.Token)               {}
 func (h *handHost) Start(_ core.NodeID, t *core.Task)            { h.started = append(h.started, t.Token()) }
 func (h *handHost) Stop(core.NodeID, *core.Task)                 { h.stopped++ }
 func (h *handHost) Fault(f *core.Fault)                          { h.faults = append(h.faults, f) }
-func (h *handHost) Done(_ core.NodeID, _ *core.Task, o core.Outcome) {
-	h.done = append(h.done, o)
+func (h *handHost) Done(_ core.NodeID, t *core.Task, o core.Outcome) {
+	h.done, h.demand = append(h.done, o), t.Demand
 }
 func (h *handHost) Act(core.NodeID, core.Token, []float64) (core.Action, bool, error) {
 	return core.Action{}, true, core.ErrNoActor

@@ -13,12 +13,6 @@ type memo struct {
 	load Load
 }
 
-func (n *Node) remember(p NodeID, l Load, now Time) {
-	if n.cfg.faces&faceRememberer != 0 {
-		n.x.memory.put(memo{peer: p, at: now, load: l})
-	}
-}
-
 func (n *Node) heard(p NodeID) (Load, Time, bool) {
 	if n.x == nil {
 		return Load{}, 0, false

@@ -33,7 +33,8 @@ const (
 	numMsgKinds
 )
 
-var msgNames = [numMsgKinds]string{"probe", "ask", "reply", "tell", "pull", "handover", "forward", "answer", "started", "cancel"}
+var msgNames = [numMsgKinds]string{"probe", "ask", "reply", "tell", "pull", "handover", "forward", "answer", "started",
+	"cancel"}
 
 // String returns the kind's name as traces spell it.
 func (k MsgKind) String() string {

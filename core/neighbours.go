@@ -3,9 +3,11 @@ package core
 import "sort"
 
 // neighbours implements Neighbours for the node of an activity: computed for a full mesh, a row of the topology
-// otherwise, or the node's own list.
+// otherwise, or the node's own list. They stay as they were when the activity asked, whatever changes meanwhile.
 type neighbours struct {
 	view   *activity
+	list   []NodeID
+	mesh   bool
 	sample []NodeID
 }
 
@@ -15,11 +17,11 @@ func (n *Node) row() (list []NodeID, mesh bool) {
 		return n.x.peers, false
 	}
 	topo := n.cfg.eng.topo
-	if topo.Offsets == nil {
-		return nil, true
-	}
 	if int(n.id) >= topo.Nodes {
 		return nil, false // the cloud has no neighbours
+	}
+	if topo.Offsets == nil {
+		return nil, true
 	}
 	return topo.Edges[topo.Offsets[n.id]:topo.Offsets[n.id+1]], false
 }
@@ -41,21 +43,23 @@ func (n *Node) knows(p NodeID) bool {
 	return i < len(list) && list[i] == p
 }
 
+// gone reports whether p may have left: it is none of the node's neighbours, and these change.
+func (n *Node) gone(p NodeID) bool {
+	return p >= 0 && n.x != nil && n.x.peers != nil && !n.knows(p)
+}
+
 func (b *neighbours) Len() int {
-	list, mesh := b.view.node.row()
-	if mesh {
+	if b.mesh {
 		return max(0, b.view.eng.topo.Nodes-1)
 	}
-	return len(list)
+	return len(b.list)
 }
 
 func (b *neighbours) At(i int) NodeID {
-	n := b.view.node
-	list, mesh := n.row()
-	if !mesh {
-		return list[i]
+	if !b.mesh {
+		return b.list[i]
 	}
-	if NodeID(i) >= n.id {
+	if NodeID(i) >= b.view.node.id {
 		return NodeID(i + 1)
 	}
 	return NodeID(i)

@@ -49,9 +49,22 @@ func (e *Engine) Init(n *Node, id NodeID, cfg *Config, rng rand.PCG, own Schedul
 	cfg.eng, cfg.faces = e, faces
 	*n = Node{cfg: cfg, id: id, rng: rng}
 	if own != nil || cfg.Types > 1 || cfg.Discipline > LIFO || cfg.faces&(faceWatcher|faceRememberer) != 0 {
-		n.more().own = own
+		n.more()
 	}
-	if r, ok := s.(Rememberer); ok {
+	n.adopt(own)
+}
+
+// adopt makes s the node's own value of the algorithm; nil: it stays what it is.
+func (n *Node) adopt(s Scheduler) {
+	if s != nil {
+		n.more().own = s
+		if f := facesOf(s); f != n.cfg.faces {
+			own := *n.cfg
+			own.faces = f
+			n.cfg = &own
+		}
+	}
+	if r, ok := n.scheduler().(Rememberer); ok {
 		n.x.memory.limit = r.Remember()
 	}
 }
@@ -131,6 +144,9 @@ func (n *Node) Deliver(now Time, m *Msg) {
 		e.FreeChain(m.Task)
 		return
 	}
+	if n.cfg.faces&faceRememberer != 0 {
+		n.x.memory.put(memo{peer: m.From, at: now, load: m.Load})
+	}
 	switch m.Kind {
 	case MsgProbe:
 		r := e.message(MsgReply, n, m.From)
@@ -144,13 +160,11 @@ func (n *Node) Deliver(now Time, m *Msg) {
 		}
 	case MsgAsk:
 		from, k, item := m.From, m.Token, m.Item
-		n.remember(from, m.Load, now)
 		note := n.receive(from, m.Note)
 		r := e.message(MsgReply, n, from)
 		r.Token, r.Item, r.Note = k, item, note
 		e.host.Send(r)
 	case MsgTell:
-		n.remember(m.From, m.Load, now)
 		n.receive(m.From, m.Note)
 	case MsgPull:
 		n.handOver(m)
@@ -226,7 +240,13 @@ func (n *Node) Cancel(now Time, id TaskID) {
 // where they are now more than the bound.
 func (n *Node) Configure(now Time, c Change) {
 	n.enter(now)
-	if c.Slots != nil || c.Room != nil || c.Scheduler != nil {
+	if c.Scheduler != nil {
+		n.kill(activityStart)
+		n.adopt(c.Scheduler)
+		n.x.watching = false
+		n.changed()
+	}
+	if c.Slots != nil || c.Room != nil {
 		own := *n.cfg
 		n.cfg = &own
 		if c.Slots != nil {
@@ -234,15 +254,6 @@ func (n *Node) Configure(now Time, c Change) {
 		}
 		if c.Room != nil {
 			own.Room = *c.Room
-		}
-		if c.Scheduler != nil {
-			n.kill(activityStart)
-			n.more().own = c.Scheduler
-			n.x.watching = false
-			own.faces = facesOf(c.Scheduler)
-			if r, ok := c.Scheduler.(Rememberer); ok {
-				n.x.memory.limit = r.Remember()
-			}
 		}
 		n.drain()
 		n.changed()
@@ -295,19 +306,20 @@ func (n *Node) kill(from activityKind) {
 	e := n.cfg.eng
 	for _, a := range e.activities {
 		if a.node == n && a.suspended && a.kind >= from {
-			a.dead, a.afterlife = true, 0
-			e.run(a)
+			a.kill()
 		}
 	}
 }
 
-// Restart brings a crashed node back, empty, with a new value of the algorithm (nil: the one that it had).
+// Restart brings a crashed node back, empty, with a new value of the algorithm (nil: the one that it had, with all that
+// it kept). A node that is up is left alone.
 func (n *Node) Restart(now Time, own Scheduler) {
 	n.enter(now)
-	n.down = false
-	if own != nil {
-		n.more().own = own
+	if !n.down {
+		return
 	}
+	n.down = false
+	n.adopt(own)
 	n.Boot(now)
 }
 

@@ -113,7 +113,8 @@ func (n *Node) left(t *Task) {
 	n.queued--
 	n.count(t.Type, 0, -1)
 	if n.cfg.Abandon && t.Deadline != Never {
-		t.gen++ // the deadline's token is dead
+		n.cfg.eng.host.Disarm(n.id, t.Token())
+		t.gen++
 	}
 	t.state = stateNew
 }

@@ -246,3 +246,175 @@ func TestConfigOfTwoAlgorithms(t *testing.T) {
 	e.Init(&nodes[0], 0, cfg, *rand.NewPCG(1, 1), coretest.Func(coretest.Local))
 	e.Init(&nodes[1], 1, cfg, *rand.NewPCG(1, 2), careless{coretest.Local})
 }
+
+// A peer that left while a decision was suspended is one that refuses, not a mistake of the algorithm; the neighbours
+// are those that it asked for.
+func TestPeersLeaveDuringDecision(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		verdict  func(core.Neighbours) core.Verdict
+		executor core.NodeID
+		retries  int
+	}{
+		{"forward", func(nb core.Neighbours) core.Verdict { return core.Forward(nb.At(2)) }, 0, 1},
+		{"next", func(nb core.Neighbours) core.Verdict { return core.Forward(nb.At(2), nb.At(1), nb.At(0)) }, 1, 2},
+		{"all replicas", func(nb core.Neighbours) core.Verdict {
+			return core.Replicate(core.CancelOnCompletion, nb.At(1), nb.At(2))
+		}, 0, 1},
+		{"a replica", func(nb core.Neighbours) core.Verdict {
+			return core.Replicate(core.CancelOnCompletion, nb.At(0), nb.At(2))
+		}, 1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := coretest.NewWorld(t, coretest.Setup{Nodes: 4, Slots: 1,
+				Forwarding: core.Forwarding{MaxHops: 1, OnFailure: core.FallbackNext},
+				Scheduler: coretest.Everywhere(func(env core.Env, _ *core.Task) core.Verdict {
+					nb := env.Neighbours()
+					env.Sleep(10 * time.Millisecond)
+					return c.verdict(nb)
+				})}, 1)
+			i := w.Submit(10*ms, 0, request(ms))
+			w.Configure(15*ms, 0, core.Change{Peers: &[]core.NodeID{1}})
+			rs := w.Run()
+			wantNoFault(t, w)
+			wantOutcome(t, rs, i, core.Completed, c.executor)
+			if rs[i].Retries != c.retries {
+				t.Errorf("%d retries, want %d", rs[i].Retries, c.retries)
+			}
+		})
+	}
+}
+
+// The cloud is no member of the mesh.
+func TestCloudHasNoNeighbours(t *testing.T) {
+	h := newHandHost(&core.Topology{Nodes: 2, Cloud: 2}, &core.Config{Slots: 1}, coretest.Everywhere(
+		func(env core.Env, _ *core.Task) core.Verdict {
+			if n := env.Neighbours().Len(); (n > 0) != (env.Self() < 2) {
+				t.Errorf("node %d has %d neighbours", env.Self(), n)
+			}
+			return core.Execute()
+		}))
+	for id := range core.NodeID(3) {
+		h.submit(id)
+	}
+	if len(h.faults) > 0 {
+		t.Error(h.faults[0])
+	}
+}
+
+// A restart with another algorithm finds the faces of that one, and a node that is up is left alone.
+func TestRestartAdopts(t *testing.T) {
+	plain, loop := coretest.Func(coretest.Local), &looping{Func: coretest.Local}
+	h := newHandHost(&core.Topology{Nodes: 1, Cloud: core.NoNode}, &core.Config{Slots: 1},
+		func(core.NodeID) core.Scheduler { return plain })
+	h.nodes[0].Boot(0)
+	h.nodes[0].Restart(1*ms, loop)
+	if loop.started != 0 {
+		t.Error("a node that was up has been restarted")
+	}
+	h.nodes[0].Crash(2 * ms)
+	h.nodes[0].Restart(3*ms, loop)
+	h.nodes[0].Restart(4*ms, nil)
+	if loop.started != 1 {
+		t.Errorf("the new algorithm was started %d times", loop.started)
+	}
+	h.engine.Close()
+}
+
+// counting counts the outcomes that it sees.
+type counting struct {
+	coretest.Func
+	seen map[core.Outcome]int
+}
+
+func (c counting) Observe(_ core.View, _ *core.Task, o core.Outcome) { c.seen[o]++ }
+
+// A forward that its sender gave up waiting for is over for the peer's algorithm too.
+func TestCancelledCopyIsObserved(t *testing.T) {
+	seen := map[core.Outcome]int{}
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 2, Slots: 1,
+		Forwarding: core.Forwarding{MaxHops: 2, AnswerTimeout: 50 * time.Millisecond},
+		Scheduler: func(id core.NodeID) core.Scheduler {
+			if id == 0 {
+				return coretest.Func(func(core.Env, *core.Task) core.Verdict { return core.Forward(1) })
+			}
+			return counting{coretest.Local, seen}
+		}}, 1)
+	w.Submit(ms, 0, request(100*ms))
+	w.Run()
+	if want := "map[lost-client-gone:1]"; fmt.Sprint(seen) != want {
+		t.Errorf("observed %v, want %v", seen, want)
+	}
+}
+
+// An algorithm that survives the end of its node again and again is left behind, with one fault.
+func TestImmortal(t *testing.T) {
+	for _, ends := range []string{"crash", "close"} {
+		t.Run(ends, func(t *testing.T) {
+			h := newHandHost(&core.Topology{Nodes: 1, Cloud: core.NoNode}, &core.Config{Slots: 1},
+				coretest.Everywhere(func(env core.Env, _ *core.Task) core.Verdict {
+					for {
+						func() {
+							defer func() { _ = recover() }()
+							env.Sleep(time.Second)
+						}()
+					}
+				}))
+			h.submit(0)
+			if ends == "crash" {
+				h.nodes[0].Crash(ms)
+				h.wantDone(t, core.LostNodeDown)
+			}
+			h.engine.Close()
+			if len(h.faults) != 1 {
+				t.Errorf("%d faults, want 1", len(h.faults))
+			}
+		})
+	}
+}
+
+// A task one replica of which has expired is not executed again because another was refused later.
+func TestExpiredReplica(t *testing.T) {
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 3, Slots: 1, Room: 1, Abandon: true,
+		Forwarding: core.Forwarding{MaxHops: 1}, Latency: time.Millisecond,
+		Scheduler: coretest.Everywhere(func(_ core.Env, t *core.Task) core.Verdict {
+			if t.Deadline == core.Never {
+				return core.Execute()
+			}
+			return core.Replicate(core.CancelOnCompletion, 1, 2)
+		})}, 1)
+	w.Latency = func(m *core.Msg) time.Duration {
+		if m.Kind == core.MsgForward && m.To == 2 {
+			return 30 * time.Millisecond
+		}
+		return time.Millisecond
+	}
+	for _, n := range []core.NodeID{1, 2, 2} { // one place is left at node 1, none at node 2
+		w.Submit(ms, n, request(second))
+	}
+	i := w.Submit(2*ms, 0, coretest.Request{Service: time.Millisecond, Budget: 20 * time.Millisecond})
+	wantOutcome(t, w.Run(), i, core.Expired, core.NoNode)
+}
+
+// Each replica has a demand of its own where the host draws one: the waiting room orders by it, and the task that is
+// done tells that of the replica that was executed.
+func TestDemandOfReplicas(t *testing.T) {
+	cfg := &core.Config{Slots: 1, Room: 9, Discipline: core.ShortestJob, Forwarding: core.Forwarding{MaxHops: 1},
+		CopyDemand: func(_ *core.Task, i int) time.Duration { return time.Duration(i) * time.Second }}
+	h := newHandHost(&core.Topology{Nodes: 2, Cloud: core.NoNode}, cfg, coretest.Everywhere(
+		func(core.Env, *core.Task) core.Verdict { return core.Replicate(core.CancelOnCompletion, 1, 1, 1) }))
+	h.submit(0)
+	for i, want := range []time.Duration{0, time.Second, 2 * time.Second} {
+		if d := h.sent[i].Task.Demand; d != want {
+			t.Errorf("replica %d has a demand of %v, want %v", i, d, want)
+		}
+	}
+	last := h.sent[2]
+	h.sent = nil
+	h.deliver(&last)
+	h.nodes[1].Finish(h.engine.Now(), h.engine.Executing(h.started[0]))
+	h.deliver(h.take(t, core.MsgAnswer))
+	if h.demand != 2*time.Second {
+		t.Errorf("the task that is done tells a demand of %v", h.demand)
+	}
+}

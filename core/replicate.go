@@ -9,8 +9,13 @@ func (n *Node) replicate(t *Task, v *Verdict) {
 		n.fault(t, "Replicate to %d nodes: between 1 and 255 are possible", len(v.peers))
 		return
 	}
+	r := e.tripOf(t)
+	r.targets = r.targets[:0]
 	for _, p := range v.peers {
-		if p != n.id && !n.knows(p) {
+		switch {
+		case p == n.id || n.knows(p):
+			r.targets = append(r.targets, p)
+		case !n.gone(p):
 			n.fault(t, "Replicate to node %d, which is no neighbour", p)
 			return
 		}
@@ -19,10 +24,12 @@ func (n *Node) replicate(t *Task, v *Verdict) {
 		n.atLimit(t)
 		return
 	}
+	if len(r.targets) == 0 {
+		n.fallback(t, LostNodeDown)
+		return
+	}
 	t.state = stateReplicated
-	r := e.tripOf(t)
-	r.winner, r.pending = -1, int32(len(v.peers))
-	r.targets = append(r.targets[:0], v.peers...)
+	r.winner, r.pending, r.outcome = -1, int32(len(r.targets)), InFlight
 	k := e.tokenOf(t)
 	if d := n.cfg.Forwarding.AnswerTimeout; d > 0 {
 		e.host.Arm(n.id, e.now.Add(d), k)
@@ -59,6 +66,9 @@ func (n *Node) replica(t *Task, k Token, i int, flags taskFlags) *Task {
 	c := n.copyOf(t, k)
 	c.Copy = uint8(i)
 	c.flags |= flags
+	if draw := n.cfg.CopyDemand; draw != nil && i > 0 {
+		c.Demand = draw(t, i)
+	}
 	return c
 }
 
@@ -90,12 +100,16 @@ func (n *Node) notifyStart(t *Task) {
 	e.host.Send(m)
 }
 
-// replicaEnded takes the outcome of one copy.
+// replicaEnded takes the outcome of one copy. Where none completes, the task has expired if one of them has; otherwise
+// it ended as the last one did.
 func (n *Node) replicaEnded(t, c *Task, o Outcome) {
 	e := n.cfg.eng
 	k, i := c.trip.fromToken, int32(c.Copy)
 	r := t.trip
 	r.pending--
+	if r.outcome != Expired {
+		r.outcome = o
+	}
 	if o != Completed && r.pending > 0 && r.winner != i {
 		e.Free(c)
 		return
@@ -109,8 +123,12 @@ func (n *Node) replicaEnded(t, c *Task, o Outcome) {
 	t.state = stateNew
 	n.merge(t, c, o)
 	e.Free(c)
-	if o == Completed || o == Expired {
+	if o == Completed {
 		n.end(t, o)
+		return
+	}
+	if r.outcome == Expired {
+		n.end(t, Expired)
 		return
 	}
 	r.targets = r.targets[:0]

@@ -98,11 +98,13 @@ type (
 	Observer interface {
 		Observe(v View, t *Task, o Outcome)
 	}
-	// Rememberer makes the node keep the last load heard of up to so many peers (the longest unheard goes first).
+	// Rememberer makes the node keep the last load of up to so many peers (the longest unheard goes first): every message
+	// tells its sender's.
 	Rememberer interface{ Remember() int }
 )
 
-// Neighbours are the peers of a node. A full mesh of a million nodes costs nothing: there is no list.
+// Neighbours are the peers of a node, as they were when View.Neighbours was called. A full mesh of a million nodes
+// costs nothing: there is no list.
 type Neighbours interface {
 	Len() int
 	// At returns the i-th neighbour, 0 <= i < Len, in ascending order of NodeID.

@@ -48,6 +48,7 @@ type trip struct {
 	target    NodeID   // the peer that has it now
 	executor  NodeID   // where it was executed, if at a peer
 	pending   int32    // replicas that have not ended
+	outcome   Outcome  // of the replicas that have ended without completing
 	pulled    bool     // the target asked for it
 	winner    int32    // replica that the others were cancelled for; -1 = none yet
 	targets   []NodeID // peers left to try, or the peers that hold the replicas

@@ -12,9 +12,6 @@ import (
 
 // Start implements core.Host: it executes t on node n.
 func (w *World) Start(n core.NodeID, t *core.Task) {
-	if t.Copy > 0 {
-		t.Demand = w.scenario.CopyDemand(w.replication, t.ID, t.Type, int(t.Copy), t.Demand)
-	}
 	g := w.groupOf(n)
 	d := t.Demand
 	if g.speed != 1 {

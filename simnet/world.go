@@ -93,20 +93,23 @@ func (w *World) addNodes() error {
 	for i := range s.Functions {
 		mean[i] = random.Seconds(s.Functions[i].Service.Mean())
 	}
+	copyDemand := func(t *core.Task, i int) time.Duration {
+		return s.CopyDemand(w.replication, t.ID, t.Type, i, t.Demand)
+	}
 	w.powerless = s.Cluster.Cloud == nil || s.Cluster.Cloud.Power == scenarios.Power{}
 	for i := range s.Cluster.Groups {
 		g := &s.Cluster.Groups[i]
 		w.powerless = w.powerless && g.Power == scenarios.Power{}
 		cfg := &core.Config{Slots: int32(g.Slots), Room: int32(g.Queue), Speed: float32(g.Speed),
 			Discipline: g.Discipline, Abandon: g.Abandon, Types: len(s.Functions),
-			Forwarding: s.Scheduler.Forwarding, MeanService: mean}
+			Forwarding: s.Scheduler.Forwarding, MeanService: mean, CopyDemand: copyDemand}
 		if err := w.addGroup(g.Name, g.Nodes, g.Speed, cfg, newExecutor(w, g), g.Power); err != nil {
 			return err
 		}
 	}
 	if c := s.Cluster.Cloud; c != nil {
 		cfg := &core.Config{Slots: int32(c.Slots), Speed: float32(c.Speed), Types: len(s.Functions),
-			Forwarding: s.Scheduler.Forwarding, MeanService: mean}
+			Forwarding: s.Scheduler.Forwarding, MeanService: mean, CopyDemand: copyDemand}
 		w.groups = append(w.groups, group{name: "cloud", first: core.NodeID(len(w.nodes) - 1), nodes: 1,
 			speed: c.Speed, power: c.Power, slots: c.Slots})
 		w.engine.Init(&w.nodes[len(w.nodes)-1], core.NodeID(len(w.nodes)-1), cfg, rand.PCG{}, nil)

@@ -78,11 +78,7 @@ func (w *World) Crash(at core.Time, n core.NodeID) {
 
 // Restart implements Cluster.
 func (w *World) Restart(at core.Time, n core.NodeID) {
-	w.play(at, n, func() {
-		if w.Nodes[n].Down() {
-			w.Nodes[n].Restart(w.clock, w.setup.Scheduler(n))
-		}
-	})
+	w.play(at, n, func() { w.Nodes[n].Restart(w.clock, w.setup.Scheduler(n)) })
 }
 
 // Cancel implements Cluster.
