@@ -3,6 +3,9 @@ package core
 import (
 	"fmt"
 	"math/rand/v2"
+	"unsafe"
+
+	"github.com/p2pfaas/p2pfaas/core/prefetch"
 )
 
 // Engine is what the nodes of one loop share: the host, the table of tasks, the coroutines under their decisions,
@@ -252,17 +255,25 @@ func (e *Engine) Entered() int {
 	return count
 }
 
-// Prefetch reads what the end of the execution under k will need: the task, its node, and the task that is next in
-// turn there. A host that knows several such ends ahead lets the processor fetch them from memory at the same time.
-// The result means nothing; it keeps the reads from being optimised away.
-func (e *Engine) Prefetch(k Token, n *Node) uint32 {
-	t := e.taskOf(k)
-	if t == nil {
-		return 0
+// Prefetch asks the processor for what lies behind k, which a host knows to come soon: the task or, with its node, what
+// it leads to. It reads nothing that may be far away itself, if the task was asked for some time before its node is.
+func (e *Engine) Prefetch(k Token, n *Node) {
+	slot := uint32(k >> 32 & 0x7fffffff)
+	if k&taskToken == 0 || int(slot/taskChunk) >= len(e.chunks) {
+		return
 	}
-	s := uint32(t.since)
-	if h := n.head; h != nil {
-		s += uint32(h.since) + h.gen
+	t := &e.chunks[slot/taskChunk][slot%taskChunk]
+	if n == nil {
+		prefetch.Lines(unsafe.Pointer(t))
+		return
 	}
-	return s
+	if t.trip != nil {
+		prefetch.Lines(unsafe.Pointer(t.trip))
+	}
+	if n.head != nil {
+		prefetch.Lines(unsafe.Pointer(n.head))
+	}
 }
+
+// Prefetch asks the processor for the node.
+func (n *Node) Prefetch() { prefetch.Line(unsafe.Pointer(n)) }

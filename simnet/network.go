@@ -144,13 +144,17 @@ func (w *World) Send(m *core.Msg) {
 	w.calendar.push(w.now.Add(d), evMessage, m.To, i, 0)
 }
 
-// lookAhead is how many messages before its own the node of a message is fetched (see World.prefetch).
+// lookAhead is how many messages before its own the node of a message is asked for (see World.prefetch).
 const lookAhead = 4
 
 func (w *World) deliverInOrder() {
 	r := &w.net.inOrder
-	if r.len() > lookAhead {
-		w.fetched += uint32(w.nodes[r.at(lookAhead).msg.To].ID())
+	if w.large && r.len() > lookAhead {
+		m := &r.at(lookAhead).msg
+		w.nodes[m.To].Prefetch()
+		if m.Kind == core.MsgAnswer {
+			w.engine.Prefetch(m.Token, nil)
+		}
 	}
 	w.deliver(&r.front().msg) // stays in place until it is dropped
 	r.drop()

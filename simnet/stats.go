@@ -81,7 +81,7 @@ func (w *World) newStats(o Options, nodes int) {
 		}
 	}
 	w.digest = s.Seed
-	if nodes <= manyNodes {
+	if !w.large {
 		w.node = make([]nodeStat, nodes)
 	}
 	sending := s.Cluster.Cloud != nil && s.Cluster.Cloud.Power.JoulesPerByte > 0
@@ -140,7 +140,7 @@ func (w *World) executed(n core.NodeID) {
 
 // statOf is where a node's share is counted: its own place or, in a large world, its group's.
 func (w *World) statOf(n core.NodeID) *nodeStat {
-	if len(w.nodes) <= manyNodes {
+	if !w.large {
 		return &w.node[n]
 	}
 	return &w.groupOf(n).stat

@@ -35,7 +35,7 @@ type World struct {
 	end      core.Time // no arrivals after it
 	warm     core.Time // requests that arrive before it are not measured
 	inFlight int
-	fetched  uint32 // see prefetch
+	large    bool // too large for the caches: what events will need is prefetched, and groups are counted, not nodes
 
 	stats
 	progress    func(jobs int) // told by how many requests the run has advanced; may be nil
@@ -70,6 +70,7 @@ func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {
 	w.engine = core.NewEngine(w, topo)
 	w.nodes = make([]core.Node, total)
 	w.engine.Attach(func(id core.NodeID) *core.Node { return &w.nodes[id] })
+	w.large = total > manyNodes
 	w.newStats(o, total)
 	if err := w.addNodes(); err != nil {
 		return nil, err
@@ -77,7 +78,9 @@ func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {
 	w.net.init(w)
 	w.access.init(w)
 	w.newTimeouts()
-	w.calendar.ahead = w.prefetch
+	if w.large {
+		w.calendar.ahead = w.prefetch
+	}
 	if o.Trace != nil {
 		w.trace = newTrace(o.Trace, w)
 	}
@@ -196,13 +199,21 @@ func (w *World) Run(interrupted func() bool) (*results.Replication, error) {
 	return w.finish(time.Since(began))
 }
 
-// prefetch reads the tasks and nodes of the executions that end next. In a large world each is a cache miss, and
-// these misses overlap.
+// prefetch asks for the tasks and nodes of the executions that end next: in a large world each is a cache miss.
 func (w *World) prefetch(batch []event) {
 	for i := range batch {
 		if e := &batch[i]; e.kind == evFinish {
-			w.fetched += w.engine.Prefetch(core.Token(e.ref), &w.nodes[e.node])
+			w.engine.Prefetch(core.Token(e.aux), nil)
+			w.nodes[e.node].Prefetch()
 		}
+	}
+}
+
+// prefetchMore asks for what the task and the node lead to of an execution that ends soon.
+func (w *World) prefetchMore() {
+	const soon = 2 // events before it
+	if e := w.calendar.peek(soon); e != nil && e.kind == evFinish {
+		w.engine.Prefetch(core.Token(e.aux), &w.nodes[e.node])
 	}
 }
 
@@ -273,6 +284,9 @@ const maxPerInstant = 10_000_000
 func (w *World) handle(e *event) {
 	switch e.kind {
 	case evFinish:
+		if w.large {
+			w.prefetchMore()
+		}
 		if t := w.engine.Executing(core.Token(e.aux)); t != nil {
 			w.finished(e.node, t)
 		}
@@ -309,8 +323,8 @@ func (w *World) arrive() {
 		w.access.send(&w.arrival, id)
 	}
 	w.more = w.arrivals.Next(&w.arrival)
-	if w.more {
-		w.fetched += uint32(w.nodes[w.arrival.Node].ID())
+	if w.more && w.large {
+		w.nodes[w.arrival.Node].Prefetch()
 	}
 }
 
