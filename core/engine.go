@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"unsafe"
-
-	"github.com/p2pfaas/p2pfaas/core/prefetch"
 )
 
 // Engine is what the nodes of one loop share: the host, the table of tasks, the coroutines under their decisions,
@@ -172,15 +170,10 @@ func (e *Engine) Executing(k Token) *Task {
 
 // taskOf returns the task that waits under k, or nil if k is dead.
 func (e *Engine) taskOf(k Token) *Task {
-	slot := uint32(k >> 32 & 0x7fffffff)
-	if k&taskToken == 0 || int(slot/taskChunk) >= len(e.chunks) {
-		return nil
+	if t := e.place(k); t != nil && t.gen == uint32(k) && t.state != stateFree {
+		return t
 	}
-	t := &e.chunks[slot/taskChunk][slot%taskChunk]
-	if t.gen != uint32(k) || t.state == stateFree {
-		return nil
-	}
-	return t
+	return nil
 }
 
 func (e *Engine) activityOf(k Token) *activity {
@@ -255,25 +248,24 @@ func (e *Engine) Entered() int {
 	return count
 }
 
-// Prefetch asks the processor for what lies behind k, which a host knows to come soon: the task or, with its node, what
-// it leads to. It reads nothing that may be far away itself, if the task was asked for some time before its node is.
-func (e *Engine) Prefetch(k Token, n *Node) {
-	slot := uint32(k >> 32 & 0x7fffffff)
-	if k&taskToken == 0 || int(slot/taskChunk) >= len(e.chunks) {
-		return
+// Place is where in memory the task of k lies, and Beyond where that lies which the end of its execution on n leads to:
+// its trip and the task next in turn there (nil: none). With these a host that knows what is to come can ask the
+// processor for it. Place reads nothing that may be far away; Beyond reads the task and the node.
+func (e *Engine) Place(k Token) unsafe.Pointer { return unsafe.Pointer(e.place(k)) }
+
+// Beyond: see Place.
+func (e *Engine) Beyond(k Token, n *Node) (trip, next unsafe.Pointer) {
+	if t := e.place(k); t != nil {
+		trip = unsafe.Pointer(t.trip)
 	}
-	t := &e.chunks[slot/taskChunk][slot%taskChunk]
-	if n == nil {
-		prefetch.Lines(unsafe.Pointer(t))
-		return
-	}
-	if t.trip != nil {
-		prefetch.Lines(unsafe.Pointer(t.trip))
-	}
-	if n.head != nil {
-		prefetch.Lines(unsafe.Pointer(n.head))
-	}
+	return trip, unsafe.Pointer(n.head)
 }
 
-// Prefetch asks the processor for the node.
-func (n *Node) Prefetch() { prefetch.Line(unsafe.Pointer(n)) }
+// place is the task of the table that k names, dead or alive; nil where k is no task's.
+func (e *Engine) place(k Token) *Task {
+	slot := uint32(k >> 32 & 0x7fffffff)
+	if k&taskToken == 0 || int(slot/taskChunk) >= len(e.chunks) {
+		return nil
+	}
+	return &e.chunks[slot/taskChunk][slot%taskChunk]
+}

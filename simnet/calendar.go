@@ -5,7 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/p2pfaas/p2pfaas/core"
-	"github.com/p2pfaas/p2pfaas/core/prefetch"
+	"github.com/p2pfaas/p2pfaas/simnet/prefetch"
 )
 
 // event is something that will happen to a node. It holds no pointer, so that the collector never looks at the queue.

@@ -4,10 +4,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+	"unsafe"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/simnet/prefetch"
 )
 
 // network carries messages between nodes: latency, jitter, transmission time and loss. Each message has the link to
@@ -151,9 +153,9 @@ func (w *World) deliverInOrder() {
 	r := &w.net.inOrder
 	if w.large && r.len() > lookAhead {
 		m := &r.at(lookAhead).msg
-		w.nodes[m.To].Prefetch()
+		prefetch.Line(unsafe.Pointer(&w.nodes[m.To]))
 		if m.Kind == core.MsgAnswer {
-			w.engine.Prefetch(m.Token, nil)
+			prefetch.Lines(w.engine.Place(m.Token))
 		}
 	}
 	w.deliver(&r.front().msg) // stays in place until it is dropped

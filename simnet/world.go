@@ -6,11 +6,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"time"
+	"unsafe"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/simnet/prefetch"
 )
 
 // World is one replication of one scenario: nodes, network and clients on one virtual clock. It is driven by one
@@ -203,8 +205,8 @@ func (w *World) Run(interrupted func() bool) (*results.Replication, error) {
 func (w *World) prefetch(batch []event) {
 	for i := range batch {
 		if e := &batch[i]; e.kind == evFinish {
-			w.engine.Prefetch(core.Token(e.aux), nil)
-			w.nodes[e.node].Prefetch()
+			prefetch.Lines(w.engine.Place(core.Token(e.aux)))
+			prefetch.Line(unsafe.Pointer(&w.nodes[e.node]))
 		}
 	}
 }
@@ -213,7 +215,9 @@ func (w *World) prefetch(batch []event) {
 func (w *World) prefetchMore() {
 	const soon = 2 // events before it
 	if e := w.calendar.peek(soon); e != nil && e.kind == evFinish {
-		w.engine.Prefetch(core.Token(e.aux), &w.nodes[e.node])
+		trip, next := w.engine.Beyond(core.Token(e.aux), &w.nodes[e.node])
+		prefetch.Lines(trip)
+		prefetch.Lines(next)
 	}
 }
 
@@ -324,7 +328,7 @@ func (w *World) arrive() {
 	}
 	w.more = w.arrivals.Next(&w.arrival)
 	if w.more && w.large {
-		w.nodes[w.arrival.Node].Prefetch()
+		prefetch.Line(unsafe.Pointer(&w.nodes[w.arrival.Node]))
 	}
 }
 

@@ -4,7 +4,7 @@ package prefetch
 
 import "unsafe"
 
-// Line asks for the 64 bytes at p, which may be any address.
+// Line asks for the 64 bytes at p, which may be any address, nil too.
 //
 //go:noescape
 func Line(p unsafe.Pointer)
