@@ -124,7 +124,10 @@ func (e *Engine) tripOf(t *Task) *trip {
 	e.freeTrip = p.next
 	p.fromToken, p.from, p.target, p.executor = 0, NoNode, NoNode, NoNode
 	p.pending, p.winner, p.pulled, p.outcome = 0, -1, false, InFlight
-	p.targets, p.visited = p.targets[:0], p.visited[:0]
+	if p.targets = p.targets[:0]; cap(p.visited) == 0 {
+		p.visited = p.few[:]
+	}
+	p.visited = p.visited[:0]
 	t.trip = p
 	return p
 }

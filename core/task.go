@@ -43,17 +43,18 @@ type Task struct {
 
 // trip is what a task has with it that travels, or that waits for a copy of itself.
 type trip struct {
-	fromToken Token    // what the forwarder knows the task by
-	from      NodeID   // the forwarder; NoNode at the entry
-	target    NodeID   // the peer that has it now
-	executor  NodeID   // where it was executed, if at a peer
-	pending   int32    // replicas that have not ended
-	outcome   Outcome  // of the replicas that have ended without completing
-	pulled    bool     // the target asked for it
-	winner    int32    // replica that the others were cancelled for; -1 = none yet
-	targets   []NodeID // peers left to try, or the peers that hold the replicas
-	visited   []NodeID // nodes that held it before this one, entry first
-	next      *trip    // free list
+	fromToken Token     // what the forwarder knows the task by
+	from      NodeID    // the forwarder; NoNode at the entry
+	target    NodeID    // the peer that has it now
+	executor  NodeID    // where it was executed, if at a peer
+	pending   int32     // replicas that have not ended
+	outcome   Outcome   // of the replicas that have ended without completing
+	pulled    bool      // the target asked for it
+	winner    int32     // replica that the others were cancelled for; -1 = none yet
+	targets   []NodeID  // peers left to try, or the peers that hold the replicas
+	visited   []NodeID  // nodes that held it before this one, entry first
+	few       [4]NodeID // where visited begins
+	next      *trip     // free list
 }
 
 // Cold reports whether the execution began with a cold start.

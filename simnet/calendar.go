@@ -2,6 +2,8 @@ package simnet
 
 import (
 	"math/bits"
+	"slices"
+	"sort"
 	"unsafe"
 
 	"github.com/p2pfaas/p2pfaas/core"
@@ -60,6 +62,8 @@ const (
 	minBuckets   = 1 << 8
 	reviewPeriod = 1 << 14 // events that leave between two looks at the layout
 	perBucket    = 3       // events of one bucket and year, as the binary logarithm: 8 to 16
+	crowd        = 1 << 8  // events of today, above which its bucket was far too wide
+	narrower     = 4       // how much narrower buckets become then, as the binary logarithm
 )
 
 func newCalendar() *calendar {
@@ -72,6 +76,9 @@ func newCalendar() *calendar {
 func (c *calendar) push(at core.Time, kind eventKind, node core.NodeID, ref uint32, aux uint64) {
 	if at < c.until {
 		c.insert(event{at: at, aux: aux, node: node, ref: ref, kind: kind})
+		if len(c.today)-c.first > crowd {
+			c.split()
+		}
 		return
 	}
 	i := c.free
@@ -99,6 +106,24 @@ func (c *calendar) insert(e event) {
 		i--
 	}
 	c.today[i] = e
+}
+
+// split puts what is late today back into buckets, narrower ones: a burst after a quiet time comes down in a bucket that
+// was made for the quiet. Where all of today is one instant there is nothing to split.
+func (c *calendar) split() {
+	rest := c.today[c.first:]
+	at := rest[len(rest)>>narrower].at
+	early := sort.Search(len(rest), func(i int) bool { return rest[i].at >= at })
+	if early == 0 || c.shift < narrower {
+		return
+	}
+	c.until = at
+	c.layout(len(c.heads), c.shift-narrower)
+	late := slices.Clone(rest[early:])
+	c.today, c.first = append(c.today[:0], rest[:early]...), 0
+	for _, e := range late {
+		c.push(e.at, e.kind, e.node, e.ref, e.aux)
+	}
 }
 
 // pop takes out the earliest event if it is not later than limit. The event is readable until the next push or pop.

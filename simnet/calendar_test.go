@@ -40,7 +40,9 @@ func drive(script []byte) error {
 			return false, fmt.Errorf("at %v, limit %v: calendar has an event: %v, reference: %v", now, limit, got != nil, ok)
 		}
 		if !ok {
-			now = max(now, limit)
+			if limit < core.Never-1 {
+				now = max(now, limit)
+			}
 			return false, nil
 		}
 		if got.at != want.at || got.aux != want.aux {
@@ -147,5 +149,33 @@ func TestCalendarWithAFarEvent(t *testing.T) {
 		if e := c.pop(far); e == nil || e.aux != uint64(i+1) {
 			t.Fatalf("event %d: %+v", i, e)
 		}
+	}
+}
+
+// A burst after a quiet time: buckets as wide as the quiet needs would hold all of it, and today would be a long list.
+func TestCalendarWithABurst(t *testing.T) {
+	c := newCalendar()
+	now := core.Time(0)
+	for range 2 * reviewPeriod {
+		c.push(now+1e9, evTimer, 0, 0, 0)
+		now = c.pop(core.Never - 1).at
+	}
+	r, ref := rand.New(rand.NewPCG(1, 1)), &reference{}
+	longest := 0
+	for id := range uint64(100_000) {
+		at := now + core.Time(r.IntN(1e6))
+		c.push(at, evTimer, 0, 0, id)
+		ref.push(event{at: at, aux: id})
+		longest = max(longest, len(c.today)-c.first)
+		if len(ref.items) > 2000 {
+			want, _ := ref.pop(core.Never)
+			if e := c.pop(core.Never - 1); e == nil || e.at != want.at || e.aux != want.aux {
+				t.Fatalf("event %d: %+v, want %+v", id, e, want)
+			}
+			now = want.at
+		}
+	}
+	if longest > 2*crowd {
+		t.Errorf("%d events in today", longest)
 	}
 }

@@ -16,10 +16,10 @@ import (
 // itself; there is no queue on it. Where every link has one constant latency and nothing else, messages arrive in
 // the order in which they were sent, and a first-in first-out ring takes the place of the calendar.
 type network struct {
-	rand  *rand.Rand
-	links *scenarios.Links
-	cloud core.NodeID // NoNode: none
-	far   *scenarios.Link
+	streams *streams // by sender; nil where links are uniform
+	links   *scenarios.Links
+	cloud   core.NodeID // NoNode: none
+	far     *scenarios.Link
 
 	uniform bool // every link: this latency, no jitter, no bandwidth, no loss
 	latency time.Duration
@@ -27,7 +27,6 @@ type network struct {
 
 	late []core.Msg // messages that the calendar refers to
 	free []uint32
-	lost uint64
 }
 
 // flight is a message on its way.
@@ -38,7 +37,6 @@ type flight struct {
 
 func (n *network) init(w *World) {
 	s := w.scenario
-	n.rand = rand.New(random.Stream(s.Seed, w.replication, random.Network, 0))
 	n.links = &s.Cluster.Links
 	n.cloud = core.NoNode
 	if c := s.Cluster.Cloud; c != nil {
@@ -50,6 +48,8 @@ func (n *network) init(w *World) {
 		n.links.Latency == nil && n.links.Position == nil
 	if n.uniform {
 		n.latency = random.Seconds(c.Mean())
+	} else {
+		n.streams = newStreams(w, random.Network)
 	}
 }
 
@@ -60,21 +60,22 @@ func (n *network) transit(from, to core.NodeID, bytes int) (d time.Duration, los
 	if far {
 		l = n.far
 	}
-	if l.Loss > 0 && n.rand.Float64() < l.Loss {
+	r := n.streams.of(int(from))
+	if l.Loss > 0 && r.Float64() < l.Loss {
 		return 0, true
 	}
 	switch {
 	case far:
-		d = random.Duration(l.Latency, n.rand)
+		d = random.Duration(l.Latency, r)
 	case n.links.Latency != nil:
 		d = n.links.Latency[from][to]
 	case n.links.Position != nil:
 		d = n.distance(from, to)
 	default:
-		d = random.Duration(l.Latency, n.rand)
+		d = random.Duration(l.Latency, r)
 	}
 	if l.Jitter != nil {
-		d += random.Duration(l.Jitter, n.rand)
+		d += random.Duration(l.Jitter, r)
 	}
 	if l.Bandwidth > 0 && bytes > 0 {
 		d += random.Seconds(float64(bytes) / l.Bandwidth)
@@ -129,7 +130,6 @@ func (w *World) Send(m *core.Msg) {
 		w.trace.send(m, d, lost)
 	}
 	if lost {
-		n.lost++
 		w.engine.FreeChain(m.Task)
 		return
 	}

@@ -2,7 +2,6 @@ package simnet
 
 import (
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
@@ -189,9 +188,9 @@ func (x *shared) wake(n core.NodeID, generation uint64) {
 
 // cold keeps the instances of functions that are warm, per node and function.
 type cold struct {
-	rand  *rand.Rand
-	types int
-	idle  [][]core.Time // [node*types+type]: since when each warm instance is idle, the longest first
+	streams *streams
+	types   int
+	idle    [][]core.Time // [node*types+type]: since when each warm instance is idle, the longest first
 }
 
 func newCold(w *World) *cold {
@@ -203,7 +202,7 @@ func newCold(w *World) *cold {
 		return nil
 	}
 	types := len(w.scenario.Functions)
-	return &cold{rand: rand.New(random.Stream(w.scenario.Seed, w.replication, random.Faults, 0)), types: types,
+	return &cold{streams: newStreams(w, random.ColdStart), types: types,
 		idle: make([][]core.Time, types*len(w.nodes))}
 }
 
@@ -220,7 +219,7 @@ func (c *cold) start(w *World, n core.NodeID, t *core.Task) time.Duration {
 		*idle = (*idle)[:0] // the others have been idle for longer
 	}
 	t.SetCold()
-	return random.Duration(f.Time, c.rand)
+	return random.Duration(f.Time, c.streams.of(int(n)))
 }
 
 func (c *cold) finish(w *World, n core.NodeID, typ core.TaskType) {

@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"slices"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
@@ -58,14 +59,16 @@ func (q *timeouts) take() timeout {
 	return f
 }
 
-// newTimeouts makes a ring for each of the scenario's timeouts.
+// newTimeouts makes a ring for each of the scenario's timeouts, the longest last: of those due at one instant it is the
+// longest that was set first, and step takes the last one that is due.
 func (w *World) newTimeouts() {
 	f := w.scenario.Scheduler.Forwarding
-	if f.ProbeTimeout > 0 {
-		w.timeouts = append(w.timeouts, timeouts{after: f.ProbeTimeout, due: core.Never})
-	}
-	if f.AnswerTimeout > 0 && f.AnswerTimeout != f.ProbeTimeout {
-		w.timeouts = append(w.timeouts, timeouts{after: f.AnswerTimeout, due: core.Never})
+	after := []time.Duration{f.ProbeTimeout, f.AnswerTimeout}
+	slices.Sort(after)
+	for _, d := range slices.Compact(after) {
+		if d > 0 {
+			w.timeouts = append(w.timeouts, timeouts{after: d, due: core.Never})
+		}
 	}
 }
 

@@ -10,7 +10,8 @@ const (
 	Network     = "network"     // latency, jitter, loss
 	Algorithm   = "algorithm"   // what View.Rand gives to a scheduler
 	Learner     = "learner"     // exploration
-	Faults      = "faults"      // crashes and cold starts
+	ColdStart   = "cold-start"  // how long new instances take to start
+	Faults      = "faults"      // crashes and partitions
 	Topology    = "topology"    // random graphs
 )
 
