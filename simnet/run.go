@@ -23,7 +23,8 @@ type Batch struct {
 	// Done takes a finished replication, in order of completion. It is called from several goroutines.
 	Done func(point int, r *results.Replication) error
 	// Enough says, by the replications of a point with the indices 0 to n-1, whether it needs no more. Nil: each
-	// point gets the replications that its scenario says.
+	// point gets the replications that its scenario says. A worker without anything else to do begins replications that
+	// may turn out not to be needed; Done does not see those.
 	Enough func(point int, replications []*results.Replication) bool
 	// Progress is told by how many requests the batch has advanced. It is called from several goroutines.
 	Progress func(jobs int)
@@ -58,11 +59,16 @@ type schedule struct {
 }
 
 type pointState struct {
-	target  int                    // replications wanted, as far as is known
-	started int                    //
-	done    []*results.Replication // by index; nil where it is not finished
-	prefix  int                    // the first so many are finished
-	closed  bool                   // no more are wanted
+	target  int // replications wanted, as far as is known
+	started int
+	done    []finishable // by index
+	closed  bool         // no more are wanted
+}
+
+// finishable is a replication that has been started.
+type finishable struct {
+	result *results.Replication // nil: not finished
+	given  bool                 // to Batch.Done
 }
 
 // take returns the next replication to run; ok is false when there is none left.
@@ -70,19 +76,12 @@ func (s *schedule) take() (point, replication int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.err == nil {
-		best := -1
-		for i := range s.state {
+		if i := s.next(); i >= 0 {
 			p := &s.state[i]
-			if !p.closed && p.started < p.target && (best < 0 || p.started < s.state[best].started) {
-				best = i
-			}
-		}
-		if best >= 0 {
-			p := &s.state[best]
 			p.started++
-			p.done = append(p.done, nil)
+			p.done = append(p.done, finishable{})
 			s.busy++
-			return best, p.started - 1, true
+			return i, p.started - 1, true
 		}
 		if s.busy == 0 {
 			break
@@ -92,6 +91,47 @@ func (s *schedule) take() (point, replication int, ok bool) {
 	return 0, 0, false
 }
 
+// next is the point with the fewest replications of those that want more, or else one that may want more soon; -1 where
+// there is none.
+func (s *schedule) next() int {
+	best, likely := -1, -1
+	for i := range s.state {
+		p := &s.state[i]
+		switch {
+		case p.closed:
+		case p.started < p.target:
+			if best < 0 || p.started < s.state[best].started {
+				best = i
+			}
+		case p.started < s.most(i):
+			if likely < 0 || p.started-p.target < s.state[likely].started-s.state[likely].target {
+				likely = i
+			}
+		}
+	}
+	if best < 0 {
+		return likely
+	}
+	return best
+}
+
+// most is up to how many replications of a point may be begun before it is known that they are wanted.
+func (s *schedule) most(point int) int {
+	p := s.precision(point)
+	if p == nil {
+		return 0
+	}
+	return min(p.Replications, s.state[point].target+s.batch.Workers-1)
+}
+
+// precision is the stopping rule of a point; nil: none.
+func (s *schedule) precision(point int) *scenarios.Precision {
+	if s.batch.Enough == nil {
+		return nil
+	}
+	return s.batch.Points[point].Scenario.Precision
+}
+
 func (s *schedule) work(ctx context.Context) {
 	for {
 		point, replication, ok := s.take()
@@ -99,11 +139,31 @@ func (s *schedule) work(ctx context.Context) {
 			return
 		}
 		r, err := s.one(ctx, point, replication)
-		if err == nil && s.batch.Done != nil {
-			err = s.batch.Done(point, r)
+		for _, r := range s.finish(point, replication, r, err) {
+			if s.batch.Done == nil {
+				break
+			}
+			if err := s.batch.Done(point, r); err != nil {
+				s.fail(err)
+			}
 		}
-		s.finish(point, r, err)
 	}
+}
+
+func (s *schedule) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil || errors.Is(s.err, ErrInterrupted) {
+		s.err = err
+	}
+}
+
+// unwanted reports whether a replication has turned out not to be needed.
+func (s *schedule) unwanted(point, replication int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.state[point]
+	return p.closed && replication >= p.target
 }
 
 // one runs a replication, or takes it from an earlier run. A scheduler that calls runtime.Goexit ends the goroutine of
@@ -131,7 +191,7 @@ func (s *schedule) one(ctx context.Context, point, replication int) (r *results.
 			return
 		}
 		w.progress = b.Progress
-		r, err = w.Run(func() bool { return ctx.Err() != nil })
+		r, err = w.Run(func() bool { return ctx.Err() != nil || s.unwanted(point, replication) })
 	}()
 	<-returned
 	if err == errEnded && w.err != nil {
@@ -143,30 +203,53 @@ func (s *schedule) one(ctx context.Context, point, replication int) (r *results.
 	return r, err
 }
 
-// finish files a result and decides, by the longest prefix of replications, whether the point needs more.
-func (s *schedule) finish(point int, r *results.Replication, err error) {
+// finish files a result, decides by the longest prefix of replications whether the point needs more, and returns those
+// that are wanted and that nobody was given yet.
+func (s *schedule) finish(point, index int, r *results.Replication, err error) (wanted []*results.Replication) {
+	if s.unwanted(point, index) {
+		r, err = nil, nil
+	}
+	if err != nil {
+		s.fail(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.wake.Broadcast()
 	s.busy--
-	if err != nil {
-		if s.err == nil || errors.Is(s.err, ErrInterrupted) {
-			s.err = err
-		}
-		return
+	if r == nil {
+		return nil
 	}
 	p := &s.state[point]
-	p.done[r.Index] = r
-	for p.prefix < len(p.done) && p.done[p.prefix] != nil {
-		p.prefix++
+	p.done[index].result = r
+	for precision := s.precision(point); precision != nil && !p.closed; {
+		prefix := p.prefix()
+		if prefix == nil {
+			break
+		}
+		p.closed = s.batch.Enough(point, prefix) || p.target >= precision.Replications
+		if !p.closed {
+			p.target++
+		}
 	}
-	precision := s.batch.Points[point].Scenario.Precision
-	if precision == nil || s.batch.Enough == nil || p.prefix < p.target {
-		return
+	for i := range p.done[:min(p.target, len(p.done))] {
+		if d := &p.done[i]; d.result != nil && !d.given {
+			d.given = true
+			wanted = append(wanted, d.result)
+		}
 	}
-	if s.batch.Enough(point, p.done[:p.prefix]) || p.target >= precision.Replications {
-		p.closed = true
-		return
+	return wanted
+}
+
+// prefix are the replications up to the target; nil where one of them is not finished.
+func (p *pointState) prefix() []*results.Replication {
+	if len(p.done) < p.target {
+		return nil
 	}
-	p.target++
+	prefix := make([]*results.Replication, p.target)
+	for i := range prefix {
+		if prefix[i] = p.done[i].result; prefix[i] == nil {
+			return nil
+		}
+	}
+	return prefix
 }
