@@ -2,7 +2,6 @@ package simnet
 
 import (
 	"math"
-	"math/rand/v2"
 	"time"
 	"unsafe"
 
@@ -175,83 +174,4 @@ func (w *World) deliver(m *core.Msg) {
 		w.trace.deliver(m)
 	}
 	w.nodes[m.To].Deliver(w.now, m)
-}
-
-// access is the link between the clients and their node.
-type access struct {
-	none     bool
-	link     *scenarios.Link
-	rand     *rand.Rand
-	world    *World
-	waiting  []request // requests on the way up; index = evArrive's ref
-	free     []uint32
-	inside   []request // requests that are in the cluster, by task slot
-	entering request   // the one that is being submitted
-}
-
-// request is what the client's side of a request knows.
-type request struct {
-	scenarios.Arrival
-	id       core.TaskID
-	up, down time.Duration // on the client's link
-	unheard  bool          // the answer gets lost there
-}
-
-func (a *access) init(w *World) {
-	l := &w.scenario.Client.Link
-	c, constant := l.Latency.(random.Constant)
-	a.none = l.Latency == nil || constant && c.Mean() == 0 && l.Jitter == nil && l.Bandwidth == 0 && l.Loss == 0
-	a.link, a.world = l, w
-	a.rand = rand.New(random.Stream(w.scenario.Seed, w.replication, random.Network, -1))
-}
-
-// send draws the way up and the way back at once, so that they do not depend on the algorithm.
-func (a *access) send(x *scenarios.Arrival, id core.TaskID) {
-	w := a.world
-	f := &w.scenario.Functions[x.Type]
-	up, lostUp := a.transit(f.Payload)
-	down, lostDown := a.transit(f.Reply)
-	if lostUp {
-		w.lostOnAccess(&request{Arrival: *x, id: id, up: up, down: down})
-		return
-	}
-	var i uint32
-	if k := len(a.free); k > 0 {
-		i = a.free[k-1]
-		a.free = a.free[:k-1]
-	} else {
-		i = uint32(len(a.waiting))
-		a.waiting = append(a.waiting, request{})
-	}
-	a.waiting[i] = request{Arrival: *x, id: id, up: up, down: down, unheard: lostDown}
-	w.calendar.push(w.now.Add(up), evArrive, x.Node, i, 0)
-}
-
-func (a *access) transit(bytes int) (time.Duration, bool) {
-	l := a.link
-	lost := l.Loss > 0 && a.rand.Float64() < l.Loss
-	d := random.Duration(l.Latency, a.rand)
-	if l.Jitter != nil {
-		d += random.Duration(l.Jitter, a.rand)
-	}
-	if l.Bandwidth > 0 {
-		d += random.Seconds(float64(bytes) / l.Bandwidth)
-	}
-	return max(0, d), lost
-}
-
-// entered brings a request to its entry node.
-func (w *World) entered(i uint32) {
-	a := &w.access
-	a.free = append(a.free, i)
-	a.entering = a.waiting[i]
-	w.submit(&a.entering.Arrival, a.entering.id)
-}
-
-// enter remembers the request behind a task.
-func (a *access) enter(t *core.Task) {
-	for t.Slot() >= len(a.inside) {
-		a.inside = append(a.inside, request{})
-	}
-	a.inside[t.Slot()] = a.entering
 }

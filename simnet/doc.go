@@ -1,0 +1,50 @@
+// Package simnet is the world on a virtual clock: it drives the core.Nodes of a cluster, a hundred or a million, from
+// one event queue, with the network, the executions and the clients around them.
+//
+// # A world
+//
+// New builds the world of one replication of a scenario, Run simulates it and returns what was counted. It is one
+// goroutine from beginning to end. A Batch runs the replications of a sweep's points, one world each, on all cores;
+// what comes out does not depend on how many there are. With a stopping rule (precision) cores that have nothing else
+// to do begin replications in advance, and those that turn out not to be needed are dropped.
+//
+// A World is the core.Host of its nodes: what the core asks for in Send, Arm, Start and Done becomes events here, and
+// events become the inputs of nodes. No decision is taken in this package.
+//
+// # Time
+//
+// What is due at one instant is processed in this order: executions that end, with all else that the calendar holds;
+// messages; timeouts; arrivals; within each, first come first served (docs/adr/0002). A run ends when the scenario's
+// duration is over and every request has ended, or, where one does not end, when the duration is over once more.
+//
+// # The network
+//
+// A message is on its way for the latency of its link, plus jitter, plus its bytes over the bandwidth; it gets lost
+// with the link's probability. Each message has the link to itself: there is no queue in front of it, so a bandwidth
+// delays but does not congest. A forward carries the function's payload, an answer its reply; probes and notes have no
+// bytes of their own, since a latency includes a header's.
+//
+// A client is one more link away from its node where the scenario says so. A request that is lost on it never reaches
+// the node; where the answer is lost, the node has done the work and the request still counts as lost.
+//
+// # Executions
+//
+// A node executes in dedicated slots, or shares its cores among all running tasks (processor sharing), or gives them
+// to the most urgent ones (preemptive resume). The demand of a request is drawn when it arrives, that of a replica
+// when the replica is made; a node of speed s takes demand/s. A cold start adds its time, where no instance of the
+// function has been idle for less than the keep-alive.
+//
+// # What is counted
+//
+// Requests that arrive after the warm-up, when they end: see package results for the metrics. Requests are counted by
+// arrival, so that the ones still under way at the end of the duration are waited for. Utilisation and energy cover
+// the part of each execution that lies between the warm-up and the end of the duration. Tasks are conserved, submitted
+// = ended + in flight, and no node holds more than it may: that is checked four times per run and at its end, and a
+// violation is an error of the run.
+//
+// # Large worlds
+//
+// A full mesh has no list of neighbours, a node of the cluster is 64 bytes, and above 1024 nodes no statistics are
+// kept per node, only per group. Most of what an event touches is then in no cache, so that the world asks for it some
+// events ahead (package prefetch).
+package simnet
