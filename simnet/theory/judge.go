@@ -60,7 +60,7 @@ func (r *Row) judge(values []float64, share bool, comparisons int) {
 		distance = math.Abs(distance)
 	}
 	r.Verdict = Fail
-	if distance <= r.Allowed+1e-12 { // values that do not vary differ by the rounding of their sum; NaN fails
+	if distance <= r.Allowed+1e-12*math.Abs(mean) { // values that do not vary differ by the rounding of their sum; NaN fails
 		r.Verdict = OK
 	}
 }

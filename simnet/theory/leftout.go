@@ -47,6 +47,12 @@ var Exceptions = []Exception{
 		func(p *params, _ Value) bool { return p.float("lam") >= 1 && p.int("T") <= 5 }},
 	{"*", "Wq_p* T_p*", "where the distribution has an atom that ends at this probability",
 		"every value above the atom is as right, to the limit of many requests", onAtom},
+	{"*", "Lq Wq Wq_var", "where less than one request in a million waits",
+		"no run meets enough of those; that ErlangC, or P_wait, is not larger is measured",
+		func(p *params, _ Value) bool {
+			waits, known := p.waiting()
+			return known && waits < 1e-6
+		}},
 	{"MG1", "T_var Wq_var", "lognormal services with cv > 1.5",
 		"made of the third moment of the services, which has no useful estimate from 10^7 of them", heavy},
 	{"NHPP", "*", "without the folder of the traffic", "the curves do not come with the program: --traffic DIR", nil},
@@ -87,16 +93,21 @@ func onAtom(p *params, v Value) bool {
 	if name == "T" && !strings.HasPrefix(p.values["G"], "D/") {
 		return false
 	}
-	waits, known := p.of.value("P_wait")
-	for _, other := range []string{"ErlangC", "P_wait_acc", "rho"} {
-		if !known {
-			waits, known = p.of.value(other)
+	waits, known := p.waiting()
+	return known && math.Abs(1-waits-level/100) < 0.005
+}
+
+// waiting is the probability that a request waits, where it is known.
+func (p *params) waiting() (probability float64, known bool) {
+	for _, metric := range []string{"P_wait", "ErlangC", "P_wait_acc", "rho"} {
+		if probability, known = p.of.value(metric); known {
+			return probability, true
 		}
 	}
-	if !known {
-		waits, known = p.float("lam")*p.float("mean"), p.of.Table == "MG1LN"
+	if p.of.Table == "MG1LN" {
+		return p.float("lam") * p.float("mean"), true
 	}
-	return known && math.Abs(1-waits-level/100) < 0.005
+	return 0, false
 }
 
 func small(_ *params, v Value) bool { return v.Value < 0.01 }
