@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/p2pfaas/p2pfaas/cmd"
+	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -222,5 +224,19 @@ func TestScenarioCommands(t *testing.T) {
 	}
 	if _, out, _ := p2pfaas(t, "scenario", "schema"); !json.Valid([]byte(out)) {
 		t.Error("the schema is no JSON")
+	}
+}
+
+// The metrics of a stopping rule are those of a summary, but for what grows with the length of the run.
+func TestMetricsOfStoppingRule(t *testing.T) {
+	grow := []string{"requests", "completed", "latency.max", "waiting.max"}
+	var want []string
+	for _, d := range results.Definitions {
+		if !slices.Contains(grow, d.Name) {
+			want = append(want, d.Name)
+		}
+	}
+	if !slices.Equal(scenarios.Metrics, want) {
+		t.Errorf("a stopping rule may have %v, a summary has %v", scenarios.Metrics, want)
 	}
 }

@@ -55,7 +55,7 @@ summary, the figures and a report. Ctrl-C leaves a readable directory; --resume 
 	fl.IntVar(&f.replications, "replications", 0, "replications instead of the scenario's")
 	fl.StringArrayVar(&f.set, "set", nil, "give a key another value: --set KEY=VALUE, as in --set workload.rate=5/s; may be repeated")
 	fl.StringVar(&f.pick, "select", "", "run some points alone: an index, or KEY=VALUE,... of swept keys")
-	fl.StringVar(&f.records, "records", "", "requests to record: none, sample, all (default: a sample in a sweep, else all)")
+	fl.StringVar(&f.records, "records", "", "requests to record instead of the scenario's: none, sample, all, auto")
 	fl.BoolVar(&f.resume, "resume", false, "complete the interrupted run in --out")
 	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
 	fl.StringVar(&f.trace, "trace", "", "write one line per event of the first replication to this file, - for the output; needs one point")
@@ -102,7 +102,7 @@ func (f *simFlags) run(c *cobra.Command, path string) error {
 	if err != nil {
 		return input(err)
 	}
-	keep, err := f.keep(len(points))
+	keep, err := f.keep(points)
 	if err != nil {
 		return input(err)
 	}
@@ -135,17 +135,20 @@ const (
 	leastRecords   = 100
 )
 
-func (f *simFlags) keep(points int) (results.Keep, error) {
+func (f *simFlags) keep(points []scenarios.Point) (results.Keep, error) {
 	k := results.Keep{Mode: results.Mode(f.records), Format: results.Parquet}
+	if f.records == "" {
+		k.Mode = results.Mode(points[0].Scenario.Records)
+	}
 	switch k.Mode {
 	case results.None, results.Sample, results.All:
-	case "":
+	case "auto":
 		k.Mode = results.All
-		if points > 1 {
+		if len(points) > 1 {
 			k.Mode = results.Sample
 		}
 	default:
-		return k, fmt.Errorf("--records %s: write none, sample or all", f.records)
+		return k, fmt.Errorf("--records %s: write none, sample, all or auto", f.records)
 	}
 	return k, nil
 }

@@ -1,10 +1,11 @@
 package results
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 )
 
 // Definition says what a metric is.
@@ -210,30 +211,9 @@ func KnownMetric(name string, functions []string) (nearest []string, ok bool) {
 			return nil, true
 		}
 	}
+	var names []string
 	for _, d := range Definitions {
-		nearest = append(nearest, d.Name)
+		names = append(names, d.Name)
 	}
-	slices.SortStableFunc(nearest, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
-	return nearest[:3], false
-}
-
-// distance is the Levenshtein distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return spelling.Nearest(name, names)[:3], false
 }

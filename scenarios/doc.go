@@ -36,6 +36,7 @@
 //	replications: 10        # independent runs of each point
 //	precision:              # more runs, until the interval of a metric is narrow; default: none
 //	  {metric: latency.mean, relative: 5%, confidence: 95%, max_replications: 1000}
+//	records: auto           # requests to record: none, sample, all; auto: a sample in a sweep, all otherwise
 //	cluster: ...            # required, as are functions, workload and scheduler
 //	functions: [...]
 //	workload: ...

@@ -9,6 +9,7 @@ var docs = map[string]string{
 	"document.warmup":       "results before it are dropped; a duration or a percentage",
 	"document.replications": "independent runs per point",
 	"document.precision":    "more runs, until an interval is narrow enough",
+	"document.records":      "requests to record; auto: a sample in a sweep, all otherwise",
 	"document.cluster":      "the nodes and the network between them",
 	"document.functions":    "what the requests run",
 	"document.workload":     "when and where requests arrive",

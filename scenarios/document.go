@@ -11,6 +11,7 @@ type document struct {
 	Warmup       portion       `key:"warmup" default:"10%"`
 	Replications count         `key:"replications" default:"10" min:"1" max:"1000000"`
 	Precision    *precisionDoc `key:"precision"`
+	Records      choice        `key:"records" oneof:"auto none sample all" default:"auto"`
 	Cluster      clusterDoc    `key:"cluster" eg:"{nodes: 12}"`
 	Functions    []functionDoc `key:"functions" need:"true" eg:"[{name: f, service: 300ms}]"`
 	Workload     workloadDoc   `key:"workload" eg:"{rate: 8/s}"`
@@ -37,6 +38,7 @@ func (doc *document) resolve(b *builder) *Scenario {
 		Duration:     time.Duration(doc.Duration),
 		Warmup:       time.Duration(doc.Warmup.in(doc.Duration)),
 		Replications: int(doc.Replications),
+		Records:      string(doc.Records),
 		Client:       Client{Link: doc.Client.Link.resolve(b)},
 	}
 	if doc.Name != nil {

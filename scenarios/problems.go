@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 )
 
 // Problem is one mistake in a scenario or in a data file that it names.
@@ -60,50 +62,10 @@ func (ps Problems) err() error {
 	return slices.Compact(ps)
 }
 
-// nearest returns the known word that word is most likely a misspelling of, or "".
-func nearest(word string, known []string) string {
-	best, least := "", max(min(2, len(word)/2), len(word)/3)+1
-	if len(word) < 3 {
-		least = 1 // only its capitals are wrong
-	}
-	for _, k := range known {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is the number of insertions, deletions, substitutions and swaps of neighbours that turn a into b.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	var before, last, row [65]int
-	for j := range len(b) + 1 {
-		last[j] = j
-	}
-	for i := range len(a) {
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last = last, row
-	}
-	return last[len(b)]
-}
-
 // suggest says which of the known words to write in place of word.
 func suggest(word string, known []string) string {
 	list := strings.Join(known, ", ")
-	if n := nearest(word, known); n != "" {
+	if n := spelling.Meant(word, known); n != "" {
 		return fmt.Sprintf("did you mean %s? (known: %s)", n, list)
 	}
 	return "write one of " + list

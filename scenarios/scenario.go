@@ -18,6 +18,7 @@ type Scenario struct {
 	Warmup       time.Duration // results before it are dropped
 	Replications int
 	Precision    *Precision // nil: exactly Replications runs
+	Records      string     // requests to record: none, sample, all; auto: a sample in a sweep, else all
 	Cluster      Cluster
 	Functions    []Function // index = core.TaskType
 	Workload     Workload

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -465,18 +466,27 @@ func (l label) schema() *jsonschema.Schema {
 // metric names a column of a summary.
 type metric string
 
-var metrics = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$`)
+// Metrics are the names that a stopping rule may have; percentiles of the latency and the wait may be others than these
+// (latency.p75). They are those of package results, but for counts and maxima, which grow with the length of the run.
+var Metrics = []string{"throughput", "latency.mean", "latency.std", "latency.p50", "latency.p90", "latency.p95",
+	"latency.p99", "latency.p99.9", "client.mean", "scheduling.mean", "probing.mean", "forwarding.mean", "waiting.mean",
+	"waiting.p50", "waiting.p95", "waiting.p99", "executing.mean", "returning.mean", "drop_rate", "rejected_rate",
+	"no_room_rate", "expired_rate", "lost_rate", "deadline_share", "forwarded_share", "probing_share",
+	"probes_per_request", "messages_per_request", "hops.mean", "retry_rate", "cold_share", "utilisation", "fairness",
+	"load.mean", "energy", "energy_per_request", "energy_per_completed"}
+
+var percentiles = regexp.MustCompile(`^(latency|waiting)\.p(0*[1-9][0-9]?(\.[0-9]+)?|0+\.0*[1-9][0-9]*)$`)
 
 func (m *metric) parse(n *yaml.Node) error {
-	if !metrics.MatchString(n.Value) {
-		return fmt.Errorf("%q is not a metric: write a column of the summary, like latency.mean", short(n.Value))
+	if !slices.Contains(Metrics, n.Value) && !percentiles.MatchString(n.Value) {
+		return fmt.Errorf("%q is not a metric: %s", short(n.Value), suggest(n.Value, Metrics))
 	}
 	*m = metric(n.Value)
 	return nil
 }
 func (m metric) String() string { return string(m) }
 func (m metric) schema() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "string", Pattern: metrics.String()}
+	return &jsonschema.Schema{Type: "string", AnyOf: []*jsonschema.Schema{enum(Metrics), {Pattern: percentiles.String()}}}
 }
 
 // boolean is true or false.

@@ -79,13 +79,3 @@ func TestQuantitiesAreReadAsTheyAreWritten(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	known := []string{"queue", "slots", "speed", "nodes"}
-	for word, want := range map[string]string{"quue": "queue", "queu": "queue", "Slots": "slots", "sped": "speed",
-		"spedd": "speed", "nodse": "nodes", "colour": "", "q": "", "": ""} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("nearest to %q is %q, want %q", word, got, want)
-		}
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 )
 
 // ParamType says how a parameter is written.
@@ -214,7 +215,7 @@ func (f *field) decode(v any) (reflect.Value, error) {
 	case Choice:
 		s, ok := v.(string)
 		if !ok || !slices.Contains(f.Choices, s) {
-			err = fmt.Errorf("must be one of %s, is %s", strings.Join(nearest(s, f.Choices), ", "), spelled(v))
+			err = fmt.Errorf("must be one of %s, is %s", strings.Join(spelling.Nearest(s, f.Choices), ", "), spelled(v))
 		}
 		x = s
 	case Matrix:

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 )
 
 // Entry describes an algorithm to the registry.
@@ -84,7 +85,7 @@ func Lookup(name string) (Entry, error) {
 func lookup(name string) (*Entry, error) {
 	i, ok := find(name)
 	if !ok {
-		return nil, fmt.Errorf("unknown scheduler %q: use %s", name, strings.Join(nearest(name, Names()), ", "))
+		return nil, fmt.Errorf("unknown scheduler %q: use %s", name, strings.Join(spelling.Nearest(name, Names()), ", "))
 	}
 	return entries[i], nil
 }
@@ -133,40 +134,4 @@ func (e *Entry) field(name string) *field {
 		}
 	}
 	return nil
-}
-
-// nearest returns names with those first that word was probably meant to be.
-func nearest(word string, names []string) []string {
-	w := strings.ToLower(word)
-	far := func(name string) int {
-		n := strings.ToLower(name)
-		if w != "" && (strings.HasPrefix(n, w) || strings.HasPrefix(w, n)) {
-			return 0
-		}
-		return distance(w, n)
-	}
-	sorted := slices.Clone(names)
-	slices.SortStableFunc(sorted, func(a, b string) int { return far(a) - far(b) })
-	return sorted
-}
-
-// distance is the number of letters to insert, delete or replace to make b of a (Levenshtein 1966).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 )
 
 // Spec is an algorithm with its parameters: a recipe for as many independent values of it as there are nodes. The zero
@@ -69,7 +70,7 @@ func (e *Entry) unknown(key string) error {
 	for i := range e.fields {
 		known[i] = e.fields[i].Name
 	}
-	return fmt.Errorf("unknown parameter: use %s", strings.Join(nearest(key, known), ", "))
+	return fmt.Errorf("unknown parameter: use %s", strings.Join(spelling.Nearest(key, known), ", "))
 }
 
 // ParsePositional returns the algorithm of that name with v1's parameters: strings, in the order that its Entry gives.
