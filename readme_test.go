@@ -1,10 +1,14 @@
 package p2pfaas_test
 
 import (
+	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
@@ -41,9 +45,50 @@ func TestReadme(t *testing.T) {
 	if !seen["go"] || !seen["yaml"] {
 		t.Errorf("the README shows %v, and should show Go and YAML", seen)
 	}
-	for _, link := range regexp.MustCompile(`(?:\]\(|src=")([^)"h][^)"]*)`).FindAllStringSubmatch(string(readme), -1) {
-		if _, err := os.Stat(link[1]); err != nil {
-			t.Errorf("the README refers to a file that is not there: %v", err)
+	links(t, "README.md")
+}
+
+// The pages of the guide refer to what is there. Their first YAML is a scenario, and what follows replaces keys of it.
+func TestGuide(t *testing.T) {
+	pages, err := filepath.Glob("docs/guide/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	for _, page := range pages {
+		var base map[string]any
+		for _, b := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(links(t, page), -1) {
+			scenario := maps.Clone(base)
+			if err := yaml.Unmarshal([]byte(b[1]), &scenario); err != nil {
+				t.Fatalf("%s: %v\n%s", page, err, b[1])
+			}
+			if base == nil {
+				base = scenario
+			}
+			text, err := yaml.Marshal(scenario)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := scenarios.Parse(page, text, os.DirFS("docs/guide"))
+			if err == nil {
+				_, err = f.Points()
+			}
+			if err != nil {
+				t.Errorf("%v\n%s", err, b[1])
+			}
 		}
 	}
+}
+
+// links reports links of a page to files that are not there. It returns the text.
+func links(t *testing.T, page string) string {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range regexp.MustCompile(`(?:\]\(|src=")([^)"h#][^)"#]*)`).FindAllStringSubmatch(string(text), -1) {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
+			t.Errorf("%s refers to a file that is not there: %v", page, err)
+		}
+	}
+	return string(text)
 }
