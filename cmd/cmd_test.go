@@ -187,7 +187,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"sim", "small.yaml", "--set", "workload.rat=5/s"}, "did you mean"},
 		{[]string{"sim", "small.yaml", "--set", "nothing"}, "KEY=VALUE"},
 		{[]string{"sim", "small.yaml", "--select", "7"}, "from 0 to 1"},
-		{[]string{"sim", "small.yaml", "--records", "some"}, "none, sample or all"},
+		{[]string{"sim", "small.yaml", "--records", "some"}, "none, sample, all or auto"},
 		{[]string{"sim", "small.yaml", "--trace", "-"}, "--select"},
 		{[]string{"sim", "small.yaml", "--resume"}, "--out"},
 		{[]string{"sim", "small.yaml", "--workers", "0"}, "at least one"},
@@ -238,5 +238,26 @@ func TestMetricsOfStoppingRule(t *testing.T) {
 	}
 	if !slices.Equal(scenarios.Metrics, want) {
 		t.Errorf("a stopping rule may have %v, a summary has %v", scenarios.Metrics, want)
+	}
+}
+
+// A value of one's own is judged like those of the program; what cannot be planned is the user's mistake.
+func TestValidate(t *testing.T) {
+	cases := filepath.Join(t.TempDir(), "own.csv")
+	text := "case_id,table,model,params,metric,value,kind,source\n" +
+		"MINE-1,MM1,M/M/1,lam=0.3;mu=1,T,%s,closed,1/(mu-lam)\n"
+	for value, want := range map[string]int{"1.428571": 0, "1.6": 1} {
+		if err := os.WriteFile(cases, []byte(strings.Replace(text, "%s", value, 1)), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		status, out, errs := p2pfaas(t, "validate", "--values", cases, "--fast")
+		if status != want || !strings.Contains(out, "MINE-1") {
+			t.Errorf("T = %s: status %d, %s%s", value, status, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"--select", "NOTHING"}, {"--workers", "0"}, {"--values", "/nowhere.csv"}} {
+		if status, _, errs := p2pfaas(t, append([]string{"validate"}, args...)...); status != 2 || errs == "" {
+			t.Errorf("%v: status %d, %s", args, status, errs)
+		}
 	}
 }

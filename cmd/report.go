@@ -67,7 +67,10 @@ func compareRuns(w io.Writer, a, b *results.Run, metrics []string, asJSON bool) 
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		return enc.Encode(differences)
+		return enc.Encode(struct {
+			Differences []results.Difference `json:"differences"`
+			Unmatched   []string             `json:"unmatched"` // points that only one of the runs has
+		}{differences, unmatched})
 	}
 	t := table.NewWriter()
 	t.SetStyle(plain)
@@ -88,7 +91,7 @@ func compareRuns(w io.Writer, a, b *results.Run, metrics []string, asJSON bool) 
 	fmt.Fprintln(w, t.Render())
 	fmt.Fprintln(w, "\n* the 95 % interval of the difference does not contain 0")
 	for _, u := range unmatched {
-		fmt.Fprintln(w, "only in one of the runs:", u)
+		fmt.Fprintln(w, "not compared:", u)
 	}
 	return nil
 }

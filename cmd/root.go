@@ -123,11 +123,11 @@ func version() string {
 			dirty = "+dirty"
 		}
 	}
+	if v == "" || v == "(devel)" {
+		v = "devel" // go run leaves it at that
+	}
 	if commit == "" {
 		return v
-	}
-	if v == "" || v == "(devel)" {
-		v = "devel"
 	}
 	return fmt.Sprintf("%s (%s%s)", v, commit, dirty)
 }

@@ -2,8 +2,10 @@ package cmd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -19,6 +21,7 @@ import (
 func newValidate() *cobra.Command {
 	o := theory.Options{}
 	var asJSON, all bool
+	var values string
 	c := &cobra.Command{
 		Use:   "validate",
 		Short: "compare the simulator with exact values of queueing theory",
@@ -26,13 +29,26 @@ func newValidate() *cobra.Command {
 passes if it is within three standard errors, corrected for the number of comparisons, and 0.5 %, of the exact one. The exit
 status is 1 if one fails.`,
 		Example: `  p2pfaas validate --fast
-  p2pfaas validate --select 'MM1,LLS-P0*'`,
+  p2pfaas validate --select 'MM1,LLS-P0*'
+  p2pfaas validate --values my.csv    # case_id,table,model,params,metric,value,kind,source`,
 		Args: wants(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if o.Workers < 1 {
+				return input(fmt.Errorf("--workers %d: at least one replication must run at a time", o.Workers))
+			}
+			if values != "" {
+				var err error
+				if o.Cases, err = readCases(values); err != nil {
+					return input(err)
+				}
+			}
 			began := time.Now()
 			finish := validateProgress(c.ErrOrStderr(), &o)
 			rows, err := theory.Run(c.Context(), o)
 			finish()
+			if wrong := (*theory.InputError)(nil); errors.As(err, &wrong) {
+				return input(err)
+			}
 			if err != nil {
 				return err
 			}
@@ -58,13 +74,28 @@ status is 1 if one fails.`,
 	}
 	fl := c.Flags()
 	fl.StringVar(&o.Select, "select", "", "tables or cases to run: patterns such as MM1 or 'LLS-P0*', separated by commas")
-	fl.BoolVar(&o.Fast, "fast", false, "one case or two of every kind, under a minute")
+	fl.StringVar(&values, "values", "", "CSV file with cases of your own, of the same tables, instead of those of the program")
+	fl.BoolVar(&o.Fast, "fast", false, "short runs; without --select one case or two of every kind, under a minute")
 	fl.StringVar(&o.Traffic, "traffic", "", "folder with traffic_node_0.csv and so on, for the cases that need them")
 	fl.Uint64Var(&o.Seed, "seed", 0, "added to the seeds of the cases")
 	fl.IntVar(&o.Workers, "workers", runtime.GOMAXPROCS(0), "replications at a time")
 	fl.BoolVar(&asJSON, "json", false, "print JSON")
 	fl.BoolVar(&all, "all", false, "print the values that were skipped too, with the reason")
 	return c
+}
+
+// readCases reads a file of cases.
+func readCases(path string) ([]theory.Case, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("--values: %w", err)
+	}
+	defer file.Close()
+	cases, err := theory.Read(file)
+	if err != nil {
+		return nil, fmt.Errorf("--values %s: %w", path, err)
+	}
+	return cases, nil
 }
 
 // validateProgress makes o tell its progress, and returns what ends that.

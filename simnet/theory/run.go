@@ -43,7 +43,7 @@ var quick = []string{"MM1-P005", "MMCK-P013", "MMCK-P031", "ERLB-P013", "MMC-P00
 type Options struct {
 	Cases    []Case                    // nil: Cases()
 	Select   string                    // patterns as of path.Match on tables and cases, separated by commas; "": all
-	Fast     bool                      // one case or two of every table, and short runs: under a minute
+	Fast     bool                      // short runs, and where nothing is selected one case or two of every table
 	Workers  int                       // replications at a time
 	Traffic  string                    // folder of the first P2PFaaS's traffic_node_0.csv and so on; "": without NHPP
 	Seed     uint64                    // added to the seeds of the scenarios
@@ -67,12 +67,18 @@ type plan struct {
 	comparisons int
 }
 
-// Run simulates the cases and compares. The rows are in the order of the cases. The error tells what is wrong with the
-// cases, or that ctx ended.
+// InputError says that what was asked for cannot be planned: nothing is selected, a case lacks a parameter.
+type InputError struct{ Err error }
+
+func (e *InputError) Error() string { return e.Err.Error() }
+func (e *InputError) Unwrap() error { return e.Err }
+
+// Run simulates the cases and compares. The rows are in the order of the cases. The error is an *InputError, or tells
+// what went wrong in a simulation.
 func Run(ctx context.Context, o Options) ([]Row, error) {
 	p, err := newPlan(o)
 	if err != nil {
-		return nil, err
+		return nil, &InputError{err}
 	}
 	if err := p.simulate(ctx, o); err != nil {
 		return nil, err
@@ -117,11 +123,8 @@ func newPlan(o Options) (*plan, error) {
 }
 
 func (o *Options) wants(c *Case) bool {
-	if o.Fast && o.Cases == nil && !slices.Contains(quick, c.ID) {
-		return false
-	}
 	if o.Select == "" {
-		return true
+		return !o.Fast || o.Cases != nil || slices.Contains(quick, c.ID)
 	}
 	for pattern := range strings.SplitSeq(o.Select, ",") {
 		for _, name := range []string{c.ID, c.Table} {
