@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -34,6 +35,13 @@ where both ran with the same seed and so faced the same tasks.`,
 				runs = append(runs, r)
 			}
 			w := c.OutOrStdout()
+			for _, r := range runs {
+				for _, metric := range metrics {
+					if err := results.CheckMetric(metric, r.Functions()); err != nil {
+						return input(fmt.Errorf("--metrics: %w", err))
+					}
+				}
+			}
 			if len(runs) == 2 {
 				return compareRuns(w, runs[0], runs[1], metrics, asJSON)
 			}
@@ -90,6 +98,12 @@ func compareRuns(w io.Writer, a, b *results.Run, metrics []string, asJSON bool) 
 	}
 	fmt.Fprintln(w, t.Render())
 	fmt.Fprintln(w, "\n* the 95 % interval of the difference does not contain 0")
+	if slices.ContainsFunc(differences, func(d results.Difference) bool { return d.Paired }) {
+		fmt.Fprintln(w, "paired differences: both runs faced the same requests")
+	}
+	if slices.ContainsFunc(differences, func(d results.Difference) bool { return !d.Paired }) {
+		fmt.Fprintln(w, "differences of independent runs: they faced different requests (Welch's interval)")
+	}
 	for _, u := range unmatched {
 		fmt.Fprintln(w, "not compared:", u)
 	}

@@ -91,9 +91,17 @@ func Welch(a, b *Point, metric string, confidence float64) (Interval, error) {
 	return i, nil
 }
 
+// sameRequests reports whether the replications of two points faced the same requests.
+func sameRequests(a, b *Point) bool {
+	n := min(len(a.Replications), len(b.Replications))
+	return n > 0 && slices.EqualFunc(a.Replications[:n], b.Replications[:n], func(x, y *Replication) bool {
+		return x.Index == y.Index && x.Requests != 0 && x.Requests == y.Requests
+	})
+}
+
 // difference compares two points.
-func difference(a, b *Point, metric string, paired bool) (Difference, error) {
-	how := Welch
+func difference(a, b *Point, metric string) (Difference, error) {
+	how, paired := Welch, sameRequests(a, b)
 	if paired {
 		how = Paired
 	}
@@ -111,7 +119,7 @@ func CompareSchedulers(r *Run, metrics ...string) ([]Difference, error) {
 	for _, group := range r.settings() {
 		for _, p := range group[1:] {
 			for _, metric := range metrics {
-				d, err := difference(group[0], p, metric, true)
+				d, err := difference(group[0], p, metric)
 				if err != nil {
 					return nil, err
 				}
@@ -149,9 +157,15 @@ func (r *Run) where(p *Point) []string {
 }
 
 // CompareRuns compares the points of two runs that have the same scheduler and the same values of the swept keys;
-// with the same seed in pairs, otherwise as independent ones. Points that only one of the runs has are in unmatched.
+// in pairs where both faced the same requests, otherwise as independent ones. Points that only one of the runs has are
+// in unmatched.
 func CompareRuns(a, b *Run, metrics ...string) (all []Difference, unmatched []string, err error) {
-	paired := a.Seed == b.Seed && a.World == "sim" && b.World == "sim"
+	for _, metric := range metrics {
+		err = errors.Join(err, CheckMetric(metric, a.Functions()))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	of := map[string]*Point{}
 	for _, p := range a.Points {
 		of[a.Label(p)] = p
@@ -165,7 +179,7 @@ func CompareRuns(a, b *Run, metrics ...string) (all []Difference, unmatched []st
 		}
 		delete(of, label)
 		for _, metric := range metrics {
-			d, err := difference(q, p, metric, paired)
+			d, err := difference(q, p, metric)
 			if err != nil {
 				return nil, nil, err
 			}

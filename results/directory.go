@@ -117,7 +117,7 @@ func Create(dir string, run *Run) (*Writer, error) {
 }
 
 // Resume goes on with the run in dir: it loads the replications that are finished into run, whose points say what is
-// wanted. The scenario, the seed, the version and the records kept must be those of the directory, so that the
+// wanted. A run that is complete is left as it is. The scenario, the seed, the version and the records kept must be those of the directory, so that the
 // completed run is bit for bit the one that was never interrupted.
 func Resume(dir string, run *Run) (*Writer, error) {
 	old, err := Open(dir)
@@ -144,8 +144,12 @@ func Resume(dir string, run *Run) (*Writer, error) {
 	for i, p := range old.Points {
 		run.Points[i].Replications = p.Replications
 	}
-	run.Dir, run.State, run.Started, run.Command = dir, Running, old.Started, old.Command
+	run.Dir, run.State, run.Started, run.Command = dir, old.State, old.Started, old.Command
 	w := &Writer{run: run}
+	if run.State == Complete {
+		return w, nil
+	}
+	run.State = Running
 	return w, w.writeManifest()
 }
 
@@ -282,45 +286,56 @@ func (w *Writer) Finish() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.run
+	if r.State == Complete {
+		return nil // it was resumed, and nothing was missing
+	}
 	r.State = Complete
 	for _, p := range r.Points {
 		if len(p.Missing()) > 0 {
 			r.State = Interrupted
 		}
 	}
-	if r.Keep.Mode != None {
-		if err := r.joinRecords(); err != nil {
-			return err
-		}
+	parts := r.recordParts()
+	if err := r.joinRecords(parts); err != nil {
+		return err
 	}
 	if err := r.Render(); err != nil {
 		return err
 	}
-	return w.writeManifest()
-}
-
-// joinRecords makes one file of the replications' records, in order of point and replication; when the run is
-// complete, the parts go.
-func (r *Run) joinRecords() error {
-	out, err := newRowWriter(r.Requests(), r.Keep.Format, &parquet.Zstd)
-	if err != nil {
+	if err := w.writeManifest(); err != nil || r.State != Complete {
 		return err
 	}
-	var parts []string
-	for _, p := range r.Points {
-		for _, rep := range p.Replications {
-			parts = append(parts, r.records(p, rep.Index))
-		}
-	}
-	if err := out.finish(copyRows(out, parts)); err != nil || r.State != Complete {
-		return err
-	}
-	for _, part := range parts {
+	for _, part := range parts { // last: a run that says that it is complete needs them no more
 		if err := os.Remove(part); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recordParts are the files with the records of the replications, in order of point and replication.
+func (r *Run) recordParts() []string {
+	var parts []string
+	for _, p := range r.Points {
+		for _, rep := range p.Replications {
+			if r.Keep.Mode != None {
+				parts = append(parts, r.records(p, rep.Index))
+			}
+		}
+	}
+	return parts
+}
+
+// joinRecords makes one file of the replications' records.
+func (r *Run) joinRecords(parts []string) error {
+	if r.Keep.Mode == None {
+		return nil
+	}
+	out, err := newRowWriter(r.Requests(), r.Keep.Format, &parquet.Zstd)
+	if err != nil {
+		return err
+	}
+	return out.finish(copyRows(out, parts))
 }
 
 func copyRows(out *rowWriter, parts []string) error {

@@ -25,8 +25,9 @@
 //     over the batches (batch means). It holds where batches are so long that they hardly depend on each other; if the
 //     correlation of neighbouring batches is above 2/sqrt(n), the report warns. Metrics that grow with the length of
 //     the run (requests, energy, maxima) and those of the nodes have no such interval.
-//   - Two schedulers of one run, or two simulated runs of one seed, met the same requests (common random numbers).
-//     Their difference is taken replication by replication ([Paired]), which is much sharper than two intervals.
+//   - Two schedulers of one run, or two simulated runs of one seed and workload, met the same requests (common random
+//     numbers; [Replication.Requests] tells). Their difference is taken replication by replication ([Paired]), which is
+//     much sharper than two intervals.
 //     Otherwise the difference has Welch's interval ([Welch]).
 //
 // The stopping rule of a scenario's precision is [Enough]: the shortest prefix of the replications by index, five at

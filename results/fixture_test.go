@@ -59,7 +59,8 @@ func (f fixture) replication(r *Run, p *Point, i int) *Replication {
 	rng := rand.New(rand.NewPCG(r.Seed, uint64(i)))
 	length := time.Duration(float64(f.requests) / rate / float64(f.nodes) * 1e9)
 	rep := &Replication{Index: i, Measured: length, Tally: NewTally("face-detect", "echo"), Digest: rng.Uint64(),
-		Events: uint64(f.requests * 4), Jobs: uint64(f.requests), Submitted: uint64(f.requests), WallTime: time.Second,
+		Events: uint64(f.requests * 4), Jobs: uint64(f.requests), Requests: r.Seed + uint64(i),
+		Submitted: uint64(f.requests), WallTime: time.Second,
 		Messages: uint64(float64(f.requests) * 4 * cooperation)}
 	for n := range f.nodes {
 		rep.Nodes = append(rep.Nodes, NodeStat{Name: fmt.Sprintf("edge-%d", n), Nodes: 1, Slots: 4})

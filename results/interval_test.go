@@ -6,11 +6,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/p2pfaas/p2pfaas/core"
 	"pgregory.net/rapid"
+
+	"github.com/p2pfaas/p2pfaas/core"
 )
 
 // replicationOf is one whose mean latency is that many milliseconds.
@@ -228,17 +230,17 @@ func TestEveryMetricIsDefined(t *testing.T) {
 	}
 }
 
-func TestKnownMetric(t *testing.T) {
+func TestCheckMetric(t *testing.T) {
 	for _, name := range []string{"latency.mean", "latency.p97", "drop_rate[f]"} {
-		if _, ok := KnownMetric(name, []string{"f"}); !ok {
-			t.Errorf("%s is known", name)
+		if err := CheckMetric(name, []string{"f"}); err != nil {
+			t.Errorf("%s is known: %v", name, err)
 		}
 	}
 	for _, name := range []string{"latency.mean[g]", "energy[f]", "latency.p0", "latencymean"} {
-		if nearest, ok := KnownMetric(name, []string{"f"}); ok {
+		if err := CheckMetric(name, []string{"f"}); err == nil {
 			t.Errorf("%s is not known", name)
-		} else if name == "latencymean" && nearest[0] != "latency.mean" {
-			t.Errorf("nearest to %s is %v", name, nearest)
+		} else if name == "latencymean" && !strings.Contains(err.Error(), "nearest are latency.mean,") {
+			t.Errorf("%v", err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package results
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -202,18 +203,18 @@ func (r *Run) Metrics() []string {
 	return names
 }
 
-// KnownMetric reports whether a replication of functions of these names has a metric of that name, and otherwise
-// which names come nearest.
-func KnownMetric(name string, functions []string) (nearest []string, ok bool) {
+// CheckMetric returns an error with the nearest names where replications of functions of these names have no such metric.
+func CheckMetric(name string, functions []string) error {
 	if _, known := definitionOf(name); known {
 		_, function, per := cutFunction(name)
 		if !per || slices.Contains(functions, function) {
-			return nil, true
+			return nil
 		}
 	}
 	var names []string
 	for _, d := range Definitions {
 		names = append(names, d.Name)
 	}
-	return spelling.Nearest(name, names)[:3], false
+	return fmt.Errorf("there is no metric %q: the nearest are %s", name,
+		strings.Join(spelling.Nearest(name, names)[:3], ", "))
 }

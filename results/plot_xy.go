@@ -33,7 +33,7 @@ func PlotXY(r *Run, x, y, by, path string) error {
 	if x == "" {
 		x = r.mainAxis()
 	}
-	if err := r.checkMetric(y); err != nil {
+	if err := CheckMetric(y, r.Functions()); err != nil {
 		return err
 	}
 	keys, err := r.linesBy(x, by)
@@ -151,14 +151,6 @@ func Figures(r *Run) []*Figure {
 	return slices.DeleteFunc(figures, func(f *Figure) bool { return f == nil })
 }
 
-func (r *Run) checkMetric(name string) error {
-	nearest, ok := KnownMetric(name, r.Functions())
-	if !ok {
-		return fmt.Errorf("there is no metric %q: the nearest are %s", name, strings.Join(nearest, ", "))
-	}
-	return nil
-}
-
 // sweepable are the keys whose values tell the points apart.
 func (r *Run) sweepable() (keys []string) {
 	all := r.Swept
@@ -180,7 +172,7 @@ func (r *Run) sweepable() (keys []string) {
 func (r *Run) linesBy(x, by string) ([]string, error) {
 	known := slices.Contains(r.Swept, x) || x == schedulerKey
 	if !known {
-		if err := r.checkMetric(x); err != nil {
+		if err := CheckMetric(x, r.Functions()); err != nil {
 			return nil, fmt.Errorf("x: %q is neither swept in this run (%s) nor a metric", x,
 				strings.Join(r.sweepable(), ", "))
 		}

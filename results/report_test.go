@@ -285,10 +285,14 @@ func TestCompareRuns(t *testing.T) {
 	if !slices.Equal(unmatched, []string{"workload.rate = 4/s, NoScheduler (only in the first)"}) {
 		t.Errorf("unmatched: %q", unmatched)
 	}
-	b.Seed++
+	for _, p := range b.Points {
+		for _, r := range p.Replications {
+			r.Requests++
+		}
+	}
 	all, _, err = CompareRuns(a, b, "latency.mean")
 	if err != nil || all[0].Paired || !(all[0].Half > 0) || all[0].Clear() {
-		t.Errorf("with another seed: %+v, %v", all[0], err)
+		t.Errorf("with other requests: %+v, %v", all[0], err)
 	}
 	if _, _, err = CompareRuns(a, b, "nonsense"); err == nil || errors.Is(err, ErrTooFew) {
 		t.Errorf("a metric that is not known: %v", err)

@@ -30,7 +30,8 @@ type stats struct {
 	reported  uint64 // jobs, to the progress
 	messages  uint64 // in the measured part
 	instant   int    // events of this instant
-	digest    uint64
+	digest    uint64 // of the inputs of nodes
+	requests  uint64 // of what the clients sent
 
 	node      []nodeStat
 	sentBytes []int64 // by node; nil where sending costs no energy
@@ -123,6 +124,13 @@ func (w *World) fold(kind uint64, n core.NodeID, what uint64) {
 	x := (uint64(w.now) ^ kind<<56 ^ uint64(n)<<32) * 0x9e3779b97f4a7c15
 	x ^= x>>29 ^ what
 	w.digest = bits.RotateLeft64((w.digest^x)*0xbf58476d1ce4e5b9, 29)
+}
+
+// foldRequest takes a request into the digest of what all algorithms of a sweep face alike.
+func (w *World) foldRequest(a *scenarios.Arrival) {
+	x := (uint64(a.At) ^ uint64(a.Node)<<40 ^ uint64(a.Type)<<32) * 0x9e3779b97f4a7c15
+	x ^= x>>29 ^ uint64(a.Demand)
+	w.requests = bits.RotateLeft64((w.requests^x)*0xbf58476d1ce4e5b9, 29)
 }
 
 // busy accounts an execution that ends now, as far as it fell into the measured part.
@@ -317,7 +325,7 @@ func (w *World) finish(wall time.Duration) (*results.Replication, error) {
 	}
 	measured := w.scenario.Duration - w.scenario.Warmup
 	r := &results.Replication{Index: w.replication, Measured: measured, Tally: w.tally, Series: &w.series,
-		Digest: w.digest, Events: w.events, Jobs: w.jobs, WallTime: wall, InFlight: w.inFlight,
+		Digest: w.digest, Requests: w.requests, Events: w.events, Jobs: w.jobs, WallTime: wall, InFlight: w.inFlight,
 		Submitted: w.jobs, Ended: w.jobs - uint64(w.inFlight),
 		Messages: w.messages, Batches: w.batches}
 	w.nodeStats(r, measured)

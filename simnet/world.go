@@ -321,6 +321,7 @@ func (w *World) arrive() {
 	w.jobs++
 	w.inFlight++
 	w.bin.arrived++
+	w.foldRequest(&w.arrival)
 	if w.access.none {
 		w.submit(&w.arrival, id)
 	} else {
