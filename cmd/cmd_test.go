@@ -171,6 +171,35 @@ func TestInterruptAndResume(t *testing.T) {
 	if len(a) == 0 || !bytes.Equal(a, b) {
 		t.Error("the resumed run has another summary")
 	}
+	before, _ := os.ReadFile("part/run.json")
+	status, table, errs := p2pfaas(t, "sim", "small.yaml", "--out", "part", "--resume")
+	if after, _ := os.ReadFile("part/run.json"); status != 0 || table == "" || !bytes.Equal(before, after) {
+		t.Errorf("a complete run, resumed: status %d, %s", status, errs)
+	}
+}
+
+// Two runs are compared in pairs where they faced the same requests, whatever else they differ in.
+func TestCompareTwoRuns(t *testing.T) {
+	workspace(t)
+	for dir, set := range map[string]string{"a": "cluster.slots=2", "b": "cluster.slots=3", "c": "workload.rate=9/s"} {
+		if status, _, errs := p2pfaas(t, "sim", "small.yaml", "--format", "csv", "--set", set, "--out", dir); status != 0 {
+			t.Fatal(errs)
+		}
+		if _, err := os.Stat(dir + "/requests.csv"); err != nil {
+			t.Error(err)
+		}
+	}
+	for other, want := range map[string]string{"b": "both runs faced the same requests", "c": "different requests"} {
+		if status, out, errs := p2pfaas(t, "report", "a", other); status != 0 || !strings.Contains(out, want) {
+			t.Errorf("a and %s: status %d, %s%s", other, status, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"a"}, {"a", "b"}} {
+		status, _, errs := p2pfaas(t, append([]string{"report", "--metrics", "latency.maen"}, args...)...)
+		if status != 2 || !strings.Contains(errs, "latency.mean") {
+			t.Errorf("report %v of an unknown metric: status %d, %s", args, status, errs)
+		}
+	}
 }
 
 // What is wrong with a command line is said in one line, with status 2, and nothing is written.
@@ -188,6 +217,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"sim", "small.yaml", "--set", "nothing"}, "KEY=VALUE"},
 		{[]string{"sim", "small.yaml", "--select", "7"}, "from 0 to 1"},
 		{[]string{"sim", "small.yaml", "--records", "some"}, "none, sample, all or auto"},
+		{[]string{"sim", "small.yaml", "--format", "xml"}, "parquet or csv"},
 		{[]string{"sim", "small.yaml", "--trace", "-"}, "--select"},
 		{[]string{"sim", "small.yaml", "--resume"}, "--out"},
 		{[]string{"sim", "small.yaml", "--workers", "0"}, "at least one"},

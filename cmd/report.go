@@ -23,7 +23,7 @@ func newReport() *cobra.Command {
 		Long: `report writes summary, figures and report.html of a run's directory anew, complete or not, and prints the table.
 
 With two directories it compares them, setting by setting: B minus A with a confidence interval, paired by replication
-where both ran with the same seed and so faced the same tasks.`,
+where both faced the same requests (the same seed and workload).`,
 		Args: wants(1, 2, "the directory of a run, or of two"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var runs []*results.Run

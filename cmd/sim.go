@@ -28,6 +28,7 @@ type simFlags struct {
 	set          []string
 	pick         string
 	records      string
+	format       string
 	resume       bool
 	json         bool
 	trace        string
@@ -55,6 +56,7 @@ summary, the figures and a report. Ctrl-C leaves a readable directory; --resume 
 	fl.IntVar(&f.replications, "replications", 0, "replications instead of the scenario's")
 	fl.StringArrayVar(&f.set, "set", nil, "give a key another value: --set KEY=VALUE, as in --set workload.rate=5/s; may be repeated")
 	fl.StringVar(&f.pick, "select", "", "run some points alone: an index, or KEY=VALUE,... of swept keys")
+	fl.StringVar(&f.format, "format", "parquet", "format of the records: parquet or csv")
 	fl.StringVar(&f.records, "records", "", "requests to record instead of the scenario's: none, sample, all, auto")
 	fl.BoolVar(&f.resume, "resume", false, "complete the interrupted run in --out")
 	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
@@ -136,7 +138,10 @@ const (
 )
 
 func (f *simFlags) keep(points []scenarios.Point) (results.Keep, error) {
-	k := results.Keep{Mode: results.Mode(f.records), Format: results.Parquet}
+	k := results.Keep{Mode: results.Mode(f.records), Format: results.Format(f.format)}
+	if k.Format != results.Parquet && k.Format != results.CSV {
+		return k, fmt.Errorf("--format %s: write parquet or csv", f.format)
+	}
 	if f.records == "" {
 		k.Mode = results.Mode(points[0].Scenario.Records)
 	}
@@ -229,7 +234,7 @@ func (s *simulation) announce() {
 		count(replications, "replication"), quantity(requests)+" requests")
 	if speed := pilot(s.points[len(s.points)/2].Scenario); speed > 0 {
 		workers := float64(min(s.flags.workers, replications, runtime.NumCPU()))
-		fmt.Fprintf(s.notes, "; about %v", time.Duration(requests/speed/workers*1e9).Round(100*time.Millisecond))
+		fmt.Fprintf(s.notes, "; about %v to simulate", time.Duration(requests/speed/workers*1e9).Round(100*time.Millisecond))
 	}
 	fmt.Fprintln(s.notes)
 }
@@ -242,11 +247,11 @@ func pilot(s *scenarios.Scenario) float64 {
 		short.Duration = time.Duration(float64(s.Duration) * wanted / tasks)
 		short.Warmup = 0
 	}
+	began := time.Now()
 	w, err := simnet.New(&short, 0, simnet.Options{})
 	if err != nil {
 		return 0
 	}
-	began := time.Now()
 	r, err := w.Run(func() bool { return time.Since(began) > time.Second })
 	if err != nil || r.Jobs == 0 {
 		return 0

@@ -26,8 +26,8 @@ func newValidate() *cobra.Command {
 		Use:   "validate",
 		Short: "compare the simulator with exact values of queueing theory",
 		Long: `validate simulates every case of theory that the project knows and compares: at most 60 minutes on two cores. A value
-passes if it is within three standard errors, corrected for the number of comparisons, and 0.5 %, of the exact one. The exit
-status is 1 if one fails.`,
+passes if it is off the exact one by no more than three standard errors, corrected for the number of comparisons (the
+column ±), plus 0.5 %. The exit status is 1 if one fails.`,
 		Example: `  p2pfaas validate --fast
   p2pfaas validate --select 'MM1,LLS-P0*'
   p2pfaas validate --values my.csv    # case_id,table,model,params,metric,value,kind,source`,

@@ -167,7 +167,16 @@ func (r *Run) part(p *Point, index int, suffix string) string {
 }
 
 func (r *Run) records(p *Point, index int) string {
-	return r.part(p, index, "."+string(r.Keep.Format))
+	return r.part(p, index, "."+string(r.Keep.partFormat()))
+}
+
+// partFormat is the format of the records of one replication until the run ends. Samples are many small files, and to
+// read one in Parquet takes longer than the rest of the replication.
+func (k Keep) partFormat() Format {
+	if k.Mode == Sample {
+		return CSV
+	}
+	return k.Format
 }
 
 // Requests is the path of the run's records.
@@ -257,7 +266,7 @@ type Stream struct {
 // Stream opens the stream of a replication's records; functions are the names of the scenario's. It is to be closed
 // before the replication is saved. One goroutine uses it.
 func (w *Writer) Stream(p *Point, index int, functions []string) (*Stream, error) {
-	rows, err := newRowWriter(w.run.records(p, index), w.run.Keep.Format, &parquet.Snappy) // read once more: quick
+	rows, err := newRowWriter(w.run.records(p, index), w.run.Keep.partFormat(), &parquet.Snappy) // read once more: quick
 	if err != nil {
 		return nil, err
 	}

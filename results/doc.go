@@ -53,7 +53,8 @@
 //	summary.csv             a row per point: point, the swept keys, scheduler, replications, interval (where intervals
 //	                        come from), and per metric three columns: M, M_lo, M_hi. Times in seconds, shares between 0
 //	                        and 1; empty = no value
-//	requests.parquet, .csv  a row per request ([Columns]): all, or a uniform sample of each replication's, or no file
+//	requests.parquet, .csv  a row per request that arrived after the warm-up ([Columns]): all, or a uniform sample of
+//	                        each replication's, or no file
 //	plots/*.svg             the figures of the report
 //	report.html             figures, tables, warnings, definitions; needs nothing else, and opens from a file
 //	replications/           a file per finished replication, gzipped JSON: tally, nodes, series, digest. The others

@@ -23,16 +23,22 @@ func Nearest(word string, known []string) []string {
 	return sorted
 }
 
-// Meant returns the known word that word is a misspelling of, and "" where none is near: at most a third of the letters
-// may differ, or two.
+// Meant returns the known word that word is a misspelling or the beginning of, and "" where none is near: at most a third
+// of the letters may differ, or two.
 func Meant(word string, known []string) string {
 	best, least := "", max(min(2, len(word)/2), len(word)/3)+1
 	if len(word) < 3 {
 		least = 1 // only its capitals are wrong
 	}
-	for _, k := range known {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
-			best, least = k, d
+	w := strings.ToLower(word)
+	for _, known := range known {
+		k := strings.ToLower(known)
+		d := distance(w, k)
+		if len(w) >= 3 && strings.HasPrefix(k, w) {
+			d = min(d, 1)
+		}
+		if d < least {
+			best, least = known, d
 		}
 	}
 	return best

@@ -8,7 +8,7 @@ import (
 func TestMeant(t *testing.T) {
 	known := []string{"queue", "slots", "speed", "nodes"}
 	for word, want := range map[string]string{"quue": "queue", "queu": "queue", "Slots": "slots", "sped": "speed",
-		"spedd": "speed", "nodse": "nodes", "colour": "", "q": "", "": ""} {
+		"spedd": "speed", "nodse": "nodes", "colour": "", "q": "", "": "", "que": "queue", "qu": ""} {
 		if got := Meant(word, known); got != want {
 			t.Errorf("%q is taken for %q, want %q", word, got, want)
 		}

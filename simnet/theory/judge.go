@@ -26,19 +26,19 @@ const (
 
 // Row is one value of a case beside what the simulator did.
 type Row struct {
-	Case     string
-	Table    string
-	Variant  string // of the experiment, where the case has several
-	Metric   string
-	Expected float64
-	Measured float64 // mean over the replications
-	Error    float64 // standard error of Measured
-	Interval float64 // half-width of the interval around Measured
-	Allowed  float64 // the greatest distance of Measured from Expected that passes: Interval and 0.5 % of Expected
-	OneSided bool    // a rare share: only too much of it fails
-	Verdict  Verdict
-	Reason   string // why it was skipped
-	Scenario string // the scenario file that was simulated
+	Case     string  `json:"case"`
+	Table    string  `json:"table"`
+	Variant  string  `json:"variant,omitempty"` // of the experiment, where the case has several
+	Metric   string  `json:"metric"`
+	Expected float64 `json:"expected"`
+	Measured float64 `json:"measured"`       // mean over the replications
+	Error    float64 `json:"standard_error"` // standard error of Measured
+	Interval float64 `json:"interval"`       // half-width of the interval around Measured
+	Allowed  float64 `json:"allowed"`        // distance that passes: Interval + 0.5 % of Expected
+	OneSided bool    `json:"one_sided"`      // a rare share: only too much of it fails
+	Verdict  Verdict `json:"verdict"`
+	Reason   string  `json:"reason,omitempty"`   // why it was skipped
+	Scenario string  `json:"scenario,omitempty"` // the scenario file that was simulated
 }
 
 // judge compares the values of independent replications with what is expected of them:
