@@ -77,24 +77,25 @@ func (e *Engine) begin(n *Node, kind activityKind, t *Task) *activity {
 	return a
 }
 
-// run starts or resumes a, and carries out what it decided once it has ended.
+// run starts or resumes a, and carries out what it decided once it has ended. It is short, so that it can be inlined:
+// each frame between the switch to a coroutine and the loop of the host costs a return that the processor mispredicts.
 func (e *Engine) run(a *activity) {
-	n := a.node
-	e.source.pcg = &n.rng
 	a.suspended = false
-	a.next()
-	if !a.ended {
-		return
+	if a.next(); a.ended {
+		e.conclude(a)
 	}
+}
+
+func (e *Engine) conclude(a *activity) {
 	// Idle again before the verdict is carried out: that may begin the next activity.
 	e.idle = append(e.idle, a)
 	switch {
 	case a.dead:
 	case a.kind == activitySchedule:
 		v := a.verdict
-		n.decided(a.task, &v)
+		a.node.decided(a.task, &v)
 	case a.kind == activityChanged:
-		n.x.watching = false
+		a.node.x.watching = false
 	}
 }
 
@@ -197,6 +198,7 @@ func (a *activity) token() Token {
 // kill ends a where it is suspended: the call that suspended it does not return.
 func (a *activity) kill() {
 	a.dead, a.afterlife = true, 0
+	a.eng.source.pcg = &a.node.rng
 	a.eng.run(a)
 }
 

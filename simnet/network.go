@@ -157,7 +157,9 @@ func (w *World) deliverInOrder() {
 			prefetch.Lines(w.engine.Place(m.Token))
 		}
 	}
-	w.deliver(&r.front().msg) // stays in place until it is dropped
+	m := &r.front().msg // stays in place until it is dropped
+	w.delivered(m)
+	w.nodes[m.To].Deliver(w.now, m)
 	r.drop()
 }
 
@@ -165,13 +167,14 @@ func (w *World) deliverLate(i uint32) {
 	m := w.net.late[i]
 	w.net.late[i].Task = nil
 	w.net.free = append(w.net.free, i)
-	w.deliver(&m)
+	w.delivered(&m)
+	w.nodes[m.To].Deliver(w.now, &m)
 }
 
-func (w *World) deliver(m *core.Msg) {
+// delivered takes note of a message that arrives.
+func (w *World) delivered(m *core.Msg) {
 	w.fold(inputDeliver, m.To, uint64(m.Token)^uint64(m.Kind)<<40)
 	if w.trace != nil {
 		w.trace.deliver(m)
 	}
-	w.nodes[m.To].Deliver(w.now, m)
 }
