@@ -291,3 +291,14 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// The shell offers scenarios, algorithms and the values of flags.
+func TestCompletion(t *testing.T) {
+	for want, args := range map[string][]string{
+		"lambda-sweep": {"sim", "lam"}, "PowerOfNScheduler": {"schedulers", "Pow"}, "parquet": {"sim", "--format", ""},
+	} {
+		if status, out, errs := p2pfaas(t, append([]string{"__complete"}, args...)...); status != 0 || !strings.Contains(out, want) {
+			t.Errorf("%v: status %d, %s%s", args, status, out, errs)
+		}
+	}
+}

@@ -84,6 +84,14 @@ to run it here, to forward it to a peer, or to reject it.
 	return root
 }
 
+// completeFlag offers the values of a flag to the shell.
+func completeFlag(c *cobra.Command, name string, values ...string) {
+	err := c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
 // noSuchCommand is for commands that have subcommands and no arguments.
 func noSuchCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -15,6 +15,8 @@ func newScenario() *cobra.Command {
 		Use:   "check FILE...",
 		Short: "say whether scenario files are right, and what to write instead where they are not",
 		Args:  wants(1, 1<<20, "scenario files"),
+
+		ValidArgsFunction: completeScenario,
 		RunE: func(c *cobra.Command, args []string) error {
 			var bad error
 			for _, path := range args {
@@ -34,6 +36,8 @@ func newScenario() *cobra.Command {
 		Use:   "show FILE",
 		Short: "print a scenario as resolved: every default filled in, every unit written out",
 		Args:  wants(1, 1, "one scenario file"),
+
+		ValidArgsFunction: completeScenario,
 		RunE: func(c *cobra.Command, args []string) error {
 			f, err := load(args[0], set)
 			if err != nil {
@@ -92,4 +96,9 @@ func checked(path string) ([]scenarios.Point, error) {
 		return nil, err
 	}
 	return f.Points()
+}
+
+// completeScenario offers the library's names to the shell, which offers files besides.
+func completeScenario(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return scenarios.Library(), cobra.ShellCompDirectiveDefault
 }

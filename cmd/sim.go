@@ -46,8 +46,9 @@ summary, the figures and a report. Ctrl-C leaves a readable directory; --resume 
   p2pfaas sim lambda-sweep --set cluster.nodes=100 --replications 20
   p2pfaas sim my.yaml --select workload.rate=8/s,scheduler=NoScheduler --records all
   p2pfaas sim my.yaml --select 3 --duration 10s --trace -`,
-		Args: wants(1, 1, "one scenario"),
-		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
+		Args:              wants(1, 1, "one scenario"),
+		ValidArgsFunction: completeScenario,
+		RunE:              func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.out, "out", "", "directory to write to (default runs/NAME-TIME)")
@@ -62,6 +63,8 @@ summary, the figures and a report. Ctrl-C leaves a readable directory; --resume 
 	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
 	fl.StringVar(&f.trace, "trace", "", "write one line per event of the first replication to this file, - for the output; needs one point")
 	fl.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "replications at a time")
+	completeFlag(c, "records", "none", "sample", "all", "auto")
+	completeFlag(c, "format", "parquet", "csv")
 	return c
 }
 
