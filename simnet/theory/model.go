@@ -33,7 +33,7 @@ type effort struct {
 }
 
 var (
-	full = effort{replications: 32, least: 3e6, most: 12e6, precision: 0.01}
+	full = effort{replications: 32, least: 2e6, most: 8e6, precision: 0.0125}
 	fast = effort{replications: 16, least: 4e5, most: 1e6, precision: 0.05}
 )
 
