@@ -17,7 +17,7 @@ type clusterDoc struct {
 	Queue      bound       `key:"queue" default:"unlimited"`
 	Speed      real        `key:"speed" default:"1" over:"0" max:"1e6"`
 	Discipline choice      `key:"discipline" default:"fifo" oneof:"fifo lifo priority deadline shortest"`
-	Service    choice      `key:"service_mode" default:"slots" oneof:"slots processor-sharing preemptive-priority"`
+	Service    choice      `key:"service_mode" default:"slots" oneof:"slots processor-sharing preemptive-priority preemptive-lifo preemptive-shortest"`
 	Cores      *count      `key:"cores" min:"1"`
 	Abandon    boolean     `key:"abandon" default:"false"`
 	Power      powerDoc    `key:"power" default:"{}"`
@@ -33,7 +33,7 @@ type groupDoc struct {
 	Queue      *bound    `key:"queue"`
 	Speed      *real     `key:"speed" over:"0" max:"1e6"`
 	Discipline *choice   `key:"discipline" oneof:"fifo lifo priority deadline shortest"`
-	Service    *choice   `key:"service_mode" oneof:"slots processor-sharing preemptive-priority"`
+	Service    *choice   `key:"service_mode" oneof:"slots processor-sharing preemptive-priority preemptive-lifo preemptive-shortest"`
 	Cores      *count    `key:"cores" min:"1"`
 	Abandon    *boolean  `key:"abandon"`
 	Power      *powerDoc `key:"power"`
@@ -104,7 +104,7 @@ var disciplines = map[choice]core.Discipline{"fifo": core.FIFO, "lifo": core.LIF
 	"deadline": core.EarliestDeadline, "shortest": core.ShortestJob}
 
 var serviceModes = map[choice]ServiceMode{"slots": DedicatedSlots, "processor-sharing": ProcessorSharing,
-	"preemptive-priority": PreemptiveResume}
+	"preemptive-priority": PreemptivePriority, "preemptive-lifo": PreemptiveLIFO, "preemptive-shortest": PreemptiveShortest}
 
 func (c *clusterDoc) resolve(b *builder, s *Scenario) Cluster {
 	r := Cluster{}
@@ -167,7 +167,7 @@ func (c *clusterDoc) group(b *builder, g *groupDoc) Group {
 	case r.Service != DedicatedSlots:
 		r.Cores = int(*cores)
 	case g.Cores != nil || c.Cores != nil && c.Groups == nil:
-		b.wrong(cores, "cores belong to service_mode: processor-sharing or preemptive-priority: leave them out, or write "+
+		b.wrong(cores, "cores belong to the other service modes: leave them out, or write "+
 			"such a mode")
 	}
 	return r

@@ -53,8 +53,9 @@
 //	  speed: 1              # a service time is demand/speed
 //	  discipline: fifo      # fifo, lifo, priority, deadline (earliest first), shortest (job first)
 //	  service_mode: slots   # slots: each runs at full speed; processor-sharing: the running ones share the cores;
-//	                        # preemptive-priority: the most urgent ones have the cores, the others resume later
-//	  cores: 1              # of the two latter modes
+//	                        # preemptive-priority: the most urgent ones have the cores, the others resume later;
+//	                        # preemptive-lifo: those that began last; preemptive-shortest: those with least work left
+//	  cores: 1              # of all modes but slots
 //	  abandon: false        # a waiting task leaves when its deadline has passed
 //	  power: {idle: 0W, busy: 0W, sent: 0J/B}   # always; more per busy slot; per byte sent to other nodes
 //	  topology: full-mesh

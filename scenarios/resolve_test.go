@@ -86,7 +86,7 @@ scheduler: {name: CloudOffload, probe_timeout: 1s, answer_timeout: 1min, at_hop_
 			Cores:   3,
 			Abandon: true, Power: power},
 		{Name: "d", Nodes: 1, Slots: 4, Queue: Unlimited, Speed: 2, Discipline: core.ByPriority,
-			Service: PreemptiveResume, Cores: 2,
+			Service: PreemptivePriority, Cores: 2,
 			Abandon: true, Power: power},
 	}
 	if !slices.Equal(s.Cluster.Groups, want) {

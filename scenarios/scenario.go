@@ -72,9 +72,11 @@ const Unlimited = 1 << 30
 type ServiceMode uint8
 
 const (
-	DedicatedSlots   ServiceMode = iota // each slot runs at the node's speed
-	ProcessorSharing                    // n running tasks share Cores: each runs at speed * min(1, cores/n)
-	PreemptiveResume                    // the Cores most urgent running tasks have the node's speed, the others wait
+	DedicatedSlots     ServiceMode = iota // each slot runs at the node's speed
+	ProcessorSharing                      // n running tasks share Cores: each runs at speed * min(1, cores/n)
+	PreemptivePriority                    // the Cores most urgent running tasks have the node's speed, the others wait
+	PreemptiveLIFO                        // those that began last (LCFS-PR)
+	PreemptiveShortest                    // those with the least work left (SRPT)
 )
 
 // Power is the electrical model of a node.

@@ -193,15 +193,17 @@ func TestEqualDeadlinesAreFirstComeFirstServed(t *testing.T) {
 	sameTasks(t, due, due.with(func(w *world) { w.cluster += ", discipline: deadline" }))
 }
 
-// TestProcessorSharingIsInsensitive: E[S]/(1-rho) whatever the law.
-func TestProcessorSharingIsInsensitive(t *testing.T) {
+// TestInsensitive: with processor sharing and with the last one first, preemptive, E[S]/(1-rho) whatever the law.
+func TestInsensitive(t *testing.T) {
 	t.Parallel()
 	for _, law := range []string{"1s", "{distribution: exponential, mean: 1s}", "{distribution: lognormal, mean: 1s, scv: 2}",
 		"{distribution: hyperexponential, mean: 1s, scv: 4}", "{distribution: uniform, min: 0s, max: 2s}"} {
-		w := world{"seed: 3, duration: 12000s, warmup: 1000s, replications: 8",
-			"nodes: 4, slots: unlimited, service_mode: processor-sharing", "{name: f, service: " + law + "}", "rate: 0.6/s",
-			"name: NoScheduler"}
-		near(t, "T with services "+law, w.replications(t, "latency.mean"), 2.5)
+		for _, mode := range []string{"processor-sharing", "preemptive-lifo"} {
+			w := world{"seed: 3, duration: 12000s, warmup: 1000s, replications: 8",
+				"nodes: 4, slots: unlimited, service_mode: " + mode, "{name: f, service: " + law + "}", "rate: 0.6/s",
+				"name: NoScheduler"}
+			near(t, "T with "+mode+" and services "+law, w.replications(t, "latency.mean"), 2.5)
+		}
 	}
 }
 

@@ -73,23 +73,23 @@ func newExecutor(w *World, g *scenarios.Group) executor {
 		first += core.NodeID(w.groups[i].nodes)
 	}
 	x := &shared{world: w, first: first, cores: float64(g.Cores), processors: make([]processor, g.Nodes)}
-	x.preemptive = g.Service == scenarios.PreemptiveResume
+	x.mode = g.Service
 	return x
 }
 
-// shared lets the running tasks of a node share its cores: equally (processor sharing), or the most urgent first,
-// one core each, and the others resume later (preemptive resume).
+// shared lets the running tasks of a node share its cores: equally (processor sharing), or the first in an order, one
+// core each, and the others resume later (preemptive resume).
 type shared struct {
 	world      *World
 	first      core.NodeID
 	cores      float64
-	preemptive bool
+	mode       scenarios.ServiceMode
 	processors []processor
 }
 
 // processor is one node's: its running tasks and when the next of them finishes.
 type processor struct {
-	jobs       []job // in order of start; preemptive: in order of urgency, first come first served within a class
+	jobs       []job // processor sharing: in order of start; otherwise in the order in which they get the cores
 	last       core.Time
 	generation uint64
 }
@@ -102,16 +102,28 @@ type job struct {
 func (x *shared) start(n core.NodeID, t *core.Task, demand time.Duration) {
 	p := &x.processors[n-x.first]
 	x.work(p)
+	j := job{task: t, left: float64(demand)}
 	i := len(p.jobs)
-	if x.preemptive {
-		for i > 0 && p.jobs[i-1].task.Priority > t.Priority {
-			i--
-		}
+	for i > 0 && x.before(j, p.jobs[i-1]) {
+		i--
 	}
 	p.jobs = append(p.jobs, job{})
 	copy(p.jobs[i+1:], p.jobs[i:])
-	p.jobs[i] = job{task: t, left: float64(demand)}
+	p.jobs[i] = j
 	x.schedule(n, p)
+}
+
+// before reports whether a new job gets a core before one that has begun.
+func (x *shared) before(j, other job) bool {
+	switch x.mode {
+	case scenarios.PreemptivePriority:
+		return j.task.Priority < other.task.Priority
+	case scenarios.PreemptiveLIFO:
+		return true
+	case scenarios.PreemptiveShortest:
+		return j.left < other.left
+	}
+	return false
 }
 
 func (x *shared) stop(n core.NodeID, t *core.Task) {
@@ -135,10 +147,10 @@ func (p *processor) remove(i int) {
 // served is how many of the jobs are being worked on, and at which rate each.
 func (x *shared) served(p *processor) (jobs int, rate float64) {
 	n := len(p.jobs)
-	if x.preemptive {
-		return min(n, int(x.cores)), 1
+	if x.mode == scenarios.ProcessorSharing {
+		return n, min(1, x.cores/float64(max(1, n)))
 	}
-	return n, min(1, x.cores/float64(max(1, n)))
+	return min(n, int(x.cores)), 1
 }
 
 // work brings the work that is left up to now.

@@ -21,7 +21,6 @@ var Exceptions = []Exception{
 	{"*", "scv", "", "a property of the law that is given, not of the queue", nil},
 	{"*", "sigma", "", "the root of an equation; the probability of waiting equals it and is measured", nil},
 	{"MG1LN", "*_halfwidth", "", "the numerical uncertainty of another value", nil},
-	{"SRPT", "T_SRPT", "", "no node pre-empts by the remaining time", nil},
 	{"ROUTE", "wardrop_lam_*", "0", "latency levelling goes on exploring the node",
 		func(_ *params, v Value) bool { return v.Value == 0 }},
 	{"ROUTE", "price_of_anarchy", "", "the quotient of T_wardrop and T_social, which are measured", nil},

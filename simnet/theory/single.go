@@ -192,9 +192,13 @@ func sizeBased(p *params) []model {
 	shortest := fifo
 	shortest.variant, shortest.cluster = "shortest job first", "slots: 1, discipline: shortest"
 	shortest.measures = measures{"T_SJF_nonpreemptive": metric("latency.mean")}
+	remaining := fifo
+	remaining.variant = "shortest remaining time first"
+	remaining.cluster = "slots: unlimited, service_mode: preemptive-shortest"
+	remaining.measures = measures{"T_SRPT": metric("latency.mean")}
 	sharing := fifo.shared("processor sharing", 0)
 	sharing.measures = measures{"T_PS": metric("latency.mean"), "PS_T_var": sojournVariance}
-	return []model{fifo, shortest, sharing}
+	return []model{fifo, shortest, remaining, sharing}
 }
 
 func patience(p *params) []model {
