@@ -167,8 +167,8 @@ func (c *clusterDoc) group(b *builder, g *groupDoc) Group {
 	case r.Service != DedicatedSlots:
 		r.Cores = int(*cores)
 	case g.Cores != nil || c.Cores != nil && c.Groups == nil:
-		b.wrong(cores, "cores belong to the other service modes: leave them out, or write "+
-			"such a mode")
+		b.wrong(cores, "cores belong to service modes that share them: leave them out, or write "+
+			"service_mode: processor-sharing, for example")
 	}
 	return r
 }
