@@ -27,7 +27,7 @@
 //	Cancel     the client is gone
 //	Configure  other slots, room, peers or algorithm
 //	Crash      everything in hand is lost; what arrives until the Restart is dropped
-//	Restart    empty, as after Boot
+//	Restart    empty, as after Boot; a node that is up is left alone
 //
 // Each says what time it is. Time does not go back within an engine, and it stands still during an input. Within an
 // input the node calls its Host, never the other way round: a host that has something to say at once says it in the
@@ -56,7 +56,7 @@
 // An algorithm is ordinary blocking code. Env.Probe, Ask, Pull, Sleep and Act suspend it: it runs on a coroutine
 // (iter.Pull), and control goes back to the driver, which goes on with the next input. When the answers, or the
 // timeout, have come, that input resumes the decision. Between the two the node may have done anything else: read
-// Load again after a call that suspends.
+// Load again after a call that suspends. Peers may have left, too: a forward to one of them is a refusal.
 //
 // Nothing runs at the same time as anything else, so algorithms need no locks, and interleaving happens at the calls
 // that suspend and nowhere else, in both worlds. Coroutines are pooled, last in first out; a decision that does not
