@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 	"github.com/p2pfaas/p2pfaas/simnet"
 )
@@ -109,6 +110,9 @@ func newPlan(o Options) (*plan, error) {
 	if cases == nil {
 		cases = Cases()
 	}
+	if err := o.checkSelect(cases); err != nil {
+		return nil, err
+	}
 	p := &plan{byBody: map[string]*experiment{}}
 	var problems []error
 	for i := range cases {
@@ -116,24 +120,58 @@ func newPlan(o Options) (*plan, error) {
 			problems = append(problems, p.add(c, o))
 		}
 	}
-	if len(p.rows) == 0 && errors.Join(problems...) == nil {
-		return nil, fmt.Errorf("%q matches no case and no table; the tables are %s", o.Select, strings.Join(Tables(), ", "))
-	}
 	return p, errors.Join(problems...)
+}
+
+// checkSelect refuses patterns that match nothing: a misspelt one among others would leave out what was meant.
+func (o *Options) checkSelect(cases []Case) error {
+	if o.Select == "" {
+		return nil
+	}
+	var problems []error
+	for pattern := range strings.SplitSeq(o.Select, ",") {
+		if _, err := path.Match(pattern, ""); err != nil {
+			problems = append(problems, fmt.Errorf("%q is not a pattern: write one such as MM1 or LLS-P0*", pattern))
+		} else if !slices.ContainsFunc(cases, func(c Case) bool { return c.matches(pattern) }) {
+			problems = append(problems, fmt.Errorf("%q matches no table and no case: the nearest are %s; the tables are %s",
+				pattern, strings.Join(nearest(pattern, cases), ", "), strings.Join(tablesOf(cases), ", ")))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// tablesOf are the names of the tables that the cases are of.
+func tablesOf(cases []Case) []string {
+	names := map[string]bool{}
+	for _, c := range cases {
+		names[c.Table] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// nearest are the few tables and cases that a pattern was most likely meant to be.
+func nearest(pattern string, cases []Case) []string {
+	names := tablesOf(cases)
+	for _, c := range cases {
+		names = append(names, c.ID)
+	}
+	return spelling.Nearest(pattern, names)[:min(3, len(names))]
+}
+
+func (c *Case) matches(pattern string) bool {
+	for _, name := range []string{c.ID, c.Table} {
+		if ok, err := path.Match(pattern, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *Options) wants(c *Case) bool {
 	if o.Select == "" {
 		return !o.Fast || o.Cases != nil || slices.Contains(quick, c.ID)
 	}
-	for pattern := range strings.SplitSeq(o.Select, ",") {
-		for _, name := range []string{c.ID, c.Table} {
-			if ok, err := path.Match(pattern, name); ok && err == nil {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(strings.Split(o.Select, ","), c.matches)
 }
 
 // add plans the experiments of a case.

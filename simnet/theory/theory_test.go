@@ -270,6 +270,8 @@ func TestBadCases(t *testing.T) {
 		head + "X,MM1,m,lam=1,T,1,k\n":       "wrong number of fields",
 		head + "X,MM1,m,\"lam=1,T,1,k,s\n":   "quote",
 		head + "X,MM1,m,lam=0.5;mu=1,T,,,\n": "is not a number",
+		head:                                 "there are no cases",
+		head + "X,MM1,m,lam=0.3;mu=1,T,1,k,s\nX,MM1,m,lam=0.4;mu=1,L,1,k,s\n": "line 3: X is of another table or has other",
 	} {
 		if _, err := Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
@@ -294,9 +296,14 @@ func TestBadCases(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "X: nothing measures TT") {
 		t.Error(err)
 	}
-	_, err = Run(context.Background(), Options{Select: "MM9*"})
-	if err == nil || !strings.Contains(err.Error(), "matches no case") {
-		t.Error(err)
+	for pattern, want := range map[string]string{
+		"MM9*": `"MM9*" matches no table`, "MM1,MMCQ": `"MMCQ" matches no table and no case: the nearest are MMC, `,
+		"MM1-P05": "the nearest are MM1, MM1-P005, ", "MM1,": `"" matches no`, "[": "is not a pattern",
+	} {
+		_, err := Run(context.Background(), Options{Select: pattern})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", pattern, err, want)
+		}
 	}
 }
 

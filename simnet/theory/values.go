@@ -77,6 +77,9 @@ func Read(r io.Reader) ([]Case, error) {
 	for {
 		row, err := rows.Read()
 		if err == io.EOF {
+			if len(cases) == 0 {
+				return nil, errors.New("there are no cases: write one value per line, below the header")
+			}
 			return cases, errors.Join(problems...)
 		}
 		if err != nil {
@@ -95,6 +98,10 @@ func Read(r io.Reader) ([]Case, error) {
 			cases = append(cases, Case{ID: row[0], Table: row[1], Model: row[2], Params: row[3]})
 		}
 		c := &cases[len(cases)-1]
+		if c.Table != row[1] || c.Params != row[3] {
+			problems = append(problems, fmt.Errorf("line %d: %s is of another table or has other parameters than above: "+
+				"give it a case_id of its own", line, c.ID))
+		}
 		c.Values = append(c.Values, Value{row[4], v, row[6], row[7]})
 	}
 }
