@@ -36,7 +36,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, syscall.EPIPE):
 		return 0 // the reader of the pipe has had enough
-	case errors.Is(err, simnet.ErrInterrupted):
+	case errors.Is(err, simnet.ErrInterrupted), errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, err)
 		return 130
 	}
@@ -116,28 +116,32 @@ func wants(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
-// version is what the binary was built from.
+// version is what the binary was built from, as far as the build tells.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return unknownVersion
 	}
-	v, commit, dirty := info.Main.Version, "", ""
+	return versionOf(info)
+}
+
+const unknownVersion = "unknown"
+
+// versionOf is the version of the main module, or else the commit that was built, if either is known.
+func versionOf(info *debug.BuildInfo) string {
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	v, dirty := unknownVersion, ""
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
-			commit = s.Value[:min(12, len(s.Value))]
+			v = s.Value[:min(12, len(s.Value))]
 		case s.Key == "vcs.modified" && s.Value == "true":
 			dirty = "+dirty"
 		}
 	}
-	if v == "" || v == "(devel)" {
-		v = "devel" // go run leaves it at that
-	}
-	if commit == "" {
-		return v
-	}
-	return fmt.Sprintf("%s (%s%s)", v, commit, dirty)
+	return v + dirty
 }
 
 // terminal reports whether w is one: then there may be a progress bar and colours.
