@@ -91,12 +91,20 @@ func Welch(a, b *Point, metric string, confidence float64) (Interval, error) {
 	return i, nil
 }
 
-// sameRequests reports whether the replications of two points faced the same requests.
+// sameRequests reports whether two points faced the same requests in the replications that both have.
 func sameRequests(a, b *Point) bool {
-	n := min(len(a.Replications), len(b.Replications))
-	return n > 0 && slices.EqualFunc(a.Replications[:n], b.Replications[:n], func(x, y *Replication) bool {
-		return x.Index == y.Index && x.Requests != 0 && x.Requests == y.Requests
-	})
+	common := 0
+	for _, x := range a.Replications {
+		y := b.Replication(x.Index)
+		if y == nil {
+			continue
+		}
+		if x.Requests == 0 || x.Requests != y.Requests {
+			return false
+		}
+		common++
+	}
+	return common > 0
 }
 
 // difference compares two points.

@@ -23,7 +23,8 @@ const (
 	reportFile   = "report.html"
 	plotsDir     = "plots"
 	partsDir     = "replications"
-	partName     = "p%04d-r%03d" // point, replication
+	partName     = "p%04d-r%03d" // point, replication; more digits where they need them
+	partPattern  = "p%d-r%d"     // reads partName: widths would be limits
 )
 
 // DefaultDir is where a run is stored unless its user says otherwise: runs/NAME-TIME.
@@ -117,8 +118,8 @@ func Create(dir string, run *Run) (*Writer, error) {
 }
 
 // Resume goes on with the run in dir: it loads the replications that are finished into run, whose points say what is
-// wanted. A run that is complete is left as it is. The scenario, the seed, the version and the records kept must be those of the directory, so that the
-// completed run is bit for bit the one that was never interrupted.
+// wanted. A run that is complete is left as it is. The scenario, the seed, the version and the records kept must be
+// those of the directory, so that the completed run is bit for bit the one that was never interrupted.
 func Resume(dir string, run *Run) (*Writer, error) {
 	old, err := Open(dir)
 	if err != nil {
@@ -133,7 +134,7 @@ func Resume(dir string, run *Run) (*Writer, error) {
 	}
 	check("seed", old.Seed == run.Seed, old.Seed, run.Seed)
 	check("version of the program", old.Version == run.Version, old.Version, run.Version)
-	check("choice of --records", old.Keep == run.Keep, old.Keep, run.Keep)
+	check("choice of --records and --format", old.Keep == run.Keep, old.Keep, run.Keep)
 	if string(old.Scenario) != string(run.Scenario) || len(old.Points) != len(run.Points) {
 		differ = append(differ, fmt.Errorf("%s: the run has another scenario than is given now: run anew, or give %s",
 			dir, filepath.Join(dir, scenarioFile)))
@@ -390,7 +391,7 @@ func (r *Run) load() error {
 	}
 	for _, f := range files {
 		var point, index int
-		if _, err := fmt.Sscanf(f.Name(), partName+".json.gz", &point, &index); err != nil || points[point] == nil {
+		if _, err := fmt.Sscanf(f.Name(), partPattern+".json.gz", &point, &index); err != nil || points[point] == nil {
 			continue
 		}
 		rep, err := readReplication(filepath.Join(r.Dir, partsDir, f.Name()))

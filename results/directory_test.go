@@ -151,6 +151,34 @@ func TestInterruptAndResume(t *testing.T) {
 	}
 }
 
+// The names of replications grow with their indices; none is left out when the run is opened again.
+func TestManyReplicationsAndPoints(t *testing.T) {
+	r := &Run{Name: "large", Keep: Keep{None, Parquet}}
+	r.Points = []*Point{{Index: 9}, {Index: 12_345}}
+	w, err := Create(t.TempDir(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range r.Points {
+		for _, i := range []int{7, 1000, 12_345} {
+			if err := w.Save(p, &Replication{Index: i, Tally: NewTally("f")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	again, err := Open(r.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range again.Points {
+		for _, i := range []int{7, 1000, 12_345} {
+			if p.Replication(i) == nil {
+				t.Errorf("replication %d of point %d is lost", i, p.Index)
+			}
+		}
+	}
+}
+
 func TestResumeRefusesAnotherExperiment(t *testing.T) {
 	dir := small.stored(t, Keep{None, CSV}).Dir
 	for what, change := range map[string]func(*Run){

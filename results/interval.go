@@ -140,7 +140,7 @@ func autocorrelation(values []float64) float64 {
 }
 
 // Enough is the stopping rule of `precision:`. It looks for the shortest prefix of the replications by index, at least
-// MinReplications long, over which the interval's half-width is at most relative times the estimate, and returns its
+// MinReplications of which have the metric, over which the interval's half-width is at most relative times the estimate, and returns its
 // length and true. Otherwise it returns the length of the longest prefix without a gap, and false. The rule looks at
 // indices alone, so it says the same however many cores ran them: replications beyond the prefix are to be dropped.
 func Enough(p *Point, metric string, relative, confidence float64) (n int, ok bool) {
@@ -152,7 +152,7 @@ func Enough(p *Point, metric string, relative, confidence float64) (n int, ok bo
 		}
 		values = append(values, v)
 		n++
-		if i := Student(values, confidence); n >= MinReplications && i.Half <= relative*math.Abs(i.Mean) {
+		if i := Student(values, confidence); i.N >= MinReplications && i.Half <= relative*math.Abs(i.Mean) {
 			return n, true
 		}
 	}

@@ -141,6 +141,13 @@ func TestEnough(t *testing.T) {
 	if n, ok := Enough(pointOf(5, 5, 5, 5, 5), "drop_rate", 0.05, 0.95); n != 5 || !ok {
 		t.Errorf("always zero: %d, %v", n, ok)
 	}
+	p = pointOf(100, 100, 100, 100, 100)
+	for _, r := range p.Replications[2:] {
+		r.Tally = NewTally("f") // nothing completed: the latency is not defined
+	}
+	if n, ok := Enough(p, "latency.mean", 0.05, 0.95); n != 5 || ok {
+		t.Errorf("two values in five replications: %d, %v", n, ok)
+	}
 }
 
 // The order in which replications come changes nothing, and those beyond the prefix neither.

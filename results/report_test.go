@@ -167,7 +167,7 @@ func TestReportOfInterruptedRun(t *testing.T) {
 		t.Error("the report does not say what is missing")
 	}
 	var b bytes.Buffer
-	if Table(&b, r, false); !strings.Contains(b.String(), "16 replications are missing") {
+	if err := Table(&b, r, false); err != nil || !strings.Contains(b.String(), "16 replications are missing") {
 		t.Errorf("the table does not say what is missing:\n%s", b.String())
 	}
 }
@@ -284,6 +284,11 @@ func TestCompareRuns(t *testing.T) {
 	}
 	if !slices.Equal(unmatched, []string{"workload.rate = 4/s, NoScheduler (only in the first)"}) {
 		t.Errorf("unmatched: %q", unmatched)
+	}
+	p := b.Points[0]
+	p.Replications = slices.Delete(slices.Clone(p.Replications), 1, 2)
+	if all, _, err = CompareRuns(a, b, "latency.mean"); err != nil || !all[0].Paired || all[0].N != 2 {
+		t.Errorf("with a run that lacks a replication: %+v, %v", all[0], err)
 	}
 	for _, p := range b.Points {
 		for _, r := range p.Replications {

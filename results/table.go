@@ -97,7 +97,7 @@ func significant(v float64, digits int) string {
 }
 
 // Table prints the run's metrics, a row per point, with their intervals; with colours, framed for a terminal.
-func Table(w io.Writer, r *Run, colours bool, metrics ...string) {
+func Table(w io.Writer, r *Run, colours bool, metrics ...string) error {
 	if len(metrics) == 0 {
 		metrics = headline
 	}
@@ -134,11 +134,13 @@ func Table(w io.Writer, r *Run, colours bool, metrics ...string) {
 		}
 		t.AppendRow(cells)
 	}
-	// Lines of a pipe do not end in spaces.
+	var b strings.Builder
 	for line := range strings.SplitSeq(t.Render(), "\n") {
-		fmt.Fprintln(w, strings.TrimRight(line, " "))
+		fmt.Fprintln(&b, strings.TrimRight(line, " ")) // lines of a pipe do not end in spaces
 	}
-	fmt.Fprintln(w, r.tableNote())
+	fmt.Fprintln(&b, r.tableNote())
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // tableNote says what the intervals of a table are, and what is missing.
