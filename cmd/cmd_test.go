@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/p2pfaas/p2pfaas/cmd"
@@ -95,7 +96,7 @@ func TestSim(t *testing.T) {
 		t.Errorf("comparison: status %d, %s\n%s", status, errs, out)
 	}
 	status, out, errs = p2pfaas(t, "plot", "run", "--x", "scheduler", "--y", "latency.mean", "--out", "f.svg")
-	if status == 0 && !strings.Contains(out, "f.svg") {
+	if status != 0 || !strings.Contains(out, "f.svg") {
 		t.Errorf("plot: status %d, %s\n%s", status, errs, out)
 	}
 }
@@ -173,6 +174,9 @@ func TestInterruptAndResume(t *testing.T) {
 	}
 	before, _ := os.ReadFile("part/run.json")
 	status, table, errs := p2pfaas(t, "sim", "small.yaml", "--out", "part", "--resume")
+	if !strings.Contains(errs, "6 of them done earlier") || strings.Contains(errs, "requests/s") {
+		t.Errorf("nothing was left to simulate: %s", errs)
+	}
 	if after, _ := os.ReadFile("part/run.json"); status != 0 || table == "" || !bytes.Equal(before, after) {
 		t.Errorf("a complete run, resumed: status %d, %s", status, errs)
 	}
@@ -202,6 +206,41 @@ func TestCompareTwoRuns(t *testing.T) {
 	}
 }
 
+// Of one replication each there is a difference, and no interval; scripts get lists where there is nothing to list.
+func TestCompareWithoutInterval(t *testing.T) {
+	workspace(t)
+	for dir, slots := range map[string]string{"a": "2", "b": "3"} {
+		if status, _, errs := p2pfaas(t, "sim", "small.yaml", "--select", "0", "--replications", "1", "--duration", "5s",
+			"--set", "cluster.slots="+slots, "--out", dir); status != 0 {
+			t.Fatal(errs)
+		}
+	}
+	status, out, errs := p2pfaas(t, "report", "a", "b")
+	if status != 0 || strings.Contains(out, "NaN") || !strings.Contains(out, "at least two replications") {
+		t.Errorf("status %d, %s\n%s", status, errs, out)
+	}
+	if _, out, _ = p2pfaas(t, "report", "a", "b", "--json"); !strings.Contains(out, `"unmatched": []`) {
+		t.Errorf("JSON: %s", out)
+	}
+}
+
+// broken takes nothing: a full disk.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// Output that is lost is not passed over.
+func TestBrokenOutput(t *testing.T) {
+	workspace(t)
+	for _, args := range [][]string{{"sim", "small.yaml", "--out", "run"}, {"report", "run"}, {"report", "run", "run"}, {"schedulers"},
+		{"schedulers", "JSQ"}, {"scenario", "list"}, {"scenario", "check", "small.yaml"}, {"validate", "--fast", "--select", "MM1-P005"}} {
+		var notes bytes.Buffer
+		if status := cmd.Run(t.Context(), args, broken{}, &notes); status != 1 {
+			t.Errorf("%v: status %d, %s", args, status, notes.String())
+		}
+	}
+}
+
 // What is wrong with a command line is said in one line, with status 2, and nothing is written.
 func TestBadInput(t *testing.T) {
 	workspace(t)
@@ -225,6 +264,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"sim", "small.yaml", "--duration", "-5s"}, "duration"},
 		{[]string{"schedulers", "PowerOfN"}, "PowerOfNScheduler"},
 		{[]string{"scenario", "check", "nowhere.yaml"}, "nowhere.yaml"},
+		{[]string{"scenario", "check", "nowhere.yaml", "quickstart", "nobody.yaml"}, "mistakes in nowhere.yaml, nobody.yaml"},
 		{[]string{"report", "."}, "run.json"},
 		{[]string{"plot", "."}, "run.json"},
 	} {
@@ -285,10 +325,20 @@ func TestValidate(t *testing.T) {
 			t.Errorf("T = %s: status %d, %s%s", value, status, out, errs)
 		}
 	}
-	for _, args := range [][]string{{"--select", "NOTHING"}, {"--workers", "0"}, {"--values", "/nowhere.csv"}} {
+	for _, args := range [][]string{{"--select", "NOTHING"}, {"--select", "MM1,NOTHING"}, {"--workers", "0"},
+		{"--values", "/nowhere.csv"}} {
 		if status, _, errs := p2pfaas(t, append([]string{"validate"}, args...)...); status != 2 || errs == "" {
 			t.Errorf("%v: status %d, %s", args, status, errs)
 		}
+	}
+}
+
+func TestInterruptedValidation(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, notes bytes.Buffer
+	if status := cmd.Run(ctx, []string{"validate", "--select", "MM1-P005"}, &out, &notes); status != 130 || out.Len() > 0 {
+		t.Errorf("status %d: %s%s", status, out.String(), notes.String())
 	}
 }
 

@@ -51,7 +51,9 @@ where both faced the same requests (the same seed and workload).`,
 			if asJSON {
 				return results.WriteJSON(w, runs[0], metrics...)
 			}
-			results.Table(w, runs[0], colours(w), metrics...)
+			if err := results.Table(w, runs[0], colours(w), metrics...); err != nil {
+				return err
+			}
 			_, err := fmt.Fprintf(c.ErrOrStderr(), "\nreport: %s\n", runs[0].Report())
 			return err
 		},
@@ -85,27 +87,43 @@ func compareRuns(w io.Writer, a, b *results.Run, metrics []string, asJSON bool) 
 	t.AppendHeader(table.Row{"setting", "metric", "A", "B - A", "relative"})
 	for i := range differences {
 		d := &differences[i]
-		relative := "-"
-		if r := d.Relative(); !math.IsNaN(r) && !math.IsInf(r, 0) {
-			relative = fmt.Sprintf("%+.2f %%", 100*r)
+		difference := orDash("%+.4g", d.Mean)
+		if !math.IsNaN(d.Half) {
+			difference += fmt.Sprintf(" ± %.2g", d.Half)
 		}
-		clear := ""
 		if d.Clear() {
-			clear = " *"
+			difference += " *"
 		}
-		t.AppendRow(table.Row{strings.Join(d.Where, ", "), d.Metric, fmt.Sprintf("%.6g", d.Base),
-			fmt.Sprintf("%+.4g ± %.2g%s", d.Mean, d.Half, clear), relative})
+		t.AppendRow(table.Row{strings.Join(d.Where, ", "), d.Metric, orDash("%.6g", d.Base), difference,
+			orDash("%+.2f %%", 100*d.Relative())})
 	}
-	fmt.Fprintln(w, t.Render())
-	fmt.Fprintln(w, "\n* the 95 % interval of the difference does not contain 0")
-	if slices.ContainsFunc(differences, func(d results.Difference) bool { return d.Paired }) {
-		fmt.Fprintln(w, "paired differences: both runs faced the same requests")
-	}
-	if slices.ContainsFunc(differences, func(d results.Difference) bool { return !d.Paired }) {
-		fmt.Fprintln(w, "differences of independent runs: they faced different requests (Welch's interval)")
+	notes := []string{t.Render(), ""}
+	for _, n := range []struct {
+		says  string
+		holds func(results.Difference) bool
+	}{
+		{"* the 95 % interval of the difference does not contain 0",
+			func(d results.Difference) bool { return !math.IsNaN(d.Half) }},
+		{"without ±: " + results.ErrTooFew.Error(), func(d results.Difference) bool { return math.IsNaN(d.Half) }},
+		{"paired differences: both runs faced the same requests", func(d results.Difference) bool { return d.Paired }},
+		{"differences of independent runs: they faced different requests (Welch's interval)",
+			func(d results.Difference) bool { return !d.Paired }},
+	} {
+		if slices.ContainsFunc(differences, n.holds) {
+			notes = append(notes, n.says)
+		}
 	}
 	for _, u := range unmatched {
-		fmt.Fprintln(w, "not compared:", u)
+		notes = append(notes, "not compared: "+u)
 	}
-	return nil
+	_, err = fmt.Fprintln(w, strings.Join(notes, "\n"))
+	return err
+}
+
+// orDash formats a number, and writes "-" where there is none.
+func orDash(format string, v float64) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return "-"
+	}
+	return fmt.Sprintf(format, v)
 }

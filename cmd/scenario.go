@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,17 +19,22 @@ func newScenario() *cobra.Command {
 
 		ValidArgsFunction: completeScenario,
 		RunE: func(c *cobra.Command, args []string) error {
-			var bad error
+			var bad []string
 			for _, path := range args {
 				points, err := checked(path)
 				if err != nil {
 					fmt.Fprintln(c.ErrOrStderr(), err)
-					bad = fmt.Errorf("there are mistakes in %s", path)
+					bad = append(bad, path)
 					continue
 				}
-				fmt.Fprintf(c.OutOrStdout(), "%s: right, %s\n", path, count(len(points), "point"))
+				if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: right, %s\n", path, count(len(points), "point")); err != nil {
+					return err
+				}
 			}
-			return input(bad)
+			if len(bad) > 0 {
+				return input(fmt.Errorf("there are mistakes in %s", strings.Join(bad, ", ")))
+			}
+			return nil
 		},
 	}
 	var set []string
@@ -62,10 +68,8 @@ func newScenario() *cobra.Command {
 		Short: "list the scenarios of the library, which every command takes by name",
 		Args:  wants(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			for _, name := range scenarios.Library() {
-				fmt.Fprintln(c.OutOrStdout(), name)
-			}
-			return nil
+			_, err := fmt.Fprintln(c.OutOrStdout(), strings.Join(scenarios.Library(), "\n"))
+			return err
 		},
 	}
 	c.AddCommand(check, show, schema, list)

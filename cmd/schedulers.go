@@ -40,29 +40,29 @@ func newSchedulers() *cobra.Command {
 			case asJSON:
 				return describeJSON(w, entries)
 			case len(args) == 1:
-				describe(w, entries[0])
+				return describe(w, entries[0])
 			default:
-				listSchedulers(w, entries)
+				return listSchedulers(w, entries)
 			}
-			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-func listSchedulers(w io.Writer, entries []sched.Entry) {
+func listSchedulers(w io.Writer, entries []sched.Entry) error {
 	t := table.NewWriter()
 	t.SetStyle(plain)
 	for _, e := range entries {
 		t.AppendRow(table.Row{e.Name, text.WrapSoft(e.Summary, 80)})
 	}
-	fmt.Fprintln(w, t.Render())
-	fmt.Fprintln(w, "\np2pfaas schedulers NAME says more.")
+	_, err := fmt.Fprintf(w, "%s\n\np2pfaas schedulers NAME says more.\n", t.Render())
+	return err
 }
 
-func describe(w io.Writer, e sched.Entry) {
-	fmt.Fprintf(w, "%s: %s\n\n%s\n", e.Name, e.Summary, text.WrapSoft(e.Doc, 100))
+func describe(w io.Writer, e sched.Entry) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n\n%s\n", e.Name, e.Summary, text.WrapSoft(e.Doc, 100))
 	if ps := e.Parameters(); len(ps) > 0 {
 		t := table.NewWriter()
 		t.SetStyle(plain)
@@ -78,14 +78,16 @@ func describe(w io.Writer, e sched.Entry) {
 			}
 			t.AppendRow(table.Row{p.Name, kind, def, bounds(p), text.WrapSoft(p.Doc, 60)})
 		}
-		fmt.Fprintf(w, "\n%s\n", t.Render())
+		fmt.Fprintf(&b, "\n%s\n", t.Render())
 	}
 	if len(e.Positional) > 0 {
-		fmt.Fprintf(w, "\nAs in P2PFaaS v1: parameters: [%s]\n", strings.Join(e.Positional, ", "))
+		fmt.Fprintf(&b, "\nAs in P2PFaaS v1: parameters: [%s]\n", strings.Join(e.Positional, ", "))
 	}
-	fmt.Fprintf(w, "\nSource: %s\n", text.WrapSoft(e.Source, 100))
-	fmt.Fprintln(w, "\nEvery algorithm also takes max_hops, on_failure (execute, next, fail), at_hop_limit (execute, lose),\n"+
+	fmt.Fprintf(&b, "\nSource: %s\n", text.WrapSoft(e.Source, 100))
+	fmt.Fprintln(&b, "\nEvery algorithm also takes max_hops, on_failure (execute, next, fail), at_hop_limit (execute, lose),\n"+
 		"probe_timeout and answer_timeout: what the engine does around it.")
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func bounds(p sched.Param) string {

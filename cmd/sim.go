@@ -192,13 +192,13 @@ type simulation struct {
 	jobs     uint64 // of the replications that this process ran
 	events   uint64
 	began    time.Time
-	spoke    time.Time // when the last plain line was written
+	took     time.Duration // to simulate and to store, without figures and report
+	spoke    time.Time     // when the last plain line was written
 }
 
 type key struct{ point, replication int }
 
 func (s *simulation) run(ctx context.Context) error {
-	s.announce()
 	if err := s.openTrace(); err != nil {
 		return input(err)
 	}
@@ -206,10 +206,12 @@ func (s *simulation) run(ctx context.Context) error {
 	if err := s.open(); err != nil {
 		return input(err)
 	}
+	s.announce()
 	s.startProgress()
 	batch := simnet.Batch{Points: s.points, Workers: s.flags.workers, Options: s.options, Have: s.have, Done: s.save,
 		Enough: s.enough, Progress: s.progress}
 	err := batch.Run(ctx)
+	s.took = time.Since(s.began)
 	s.endProgress()
 	s.discardStreams()
 	if err != nil && !errors.Is(err, simnet.ErrInterrupted) {
@@ -224,20 +226,36 @@ func (s *simulation) run(ctx context.Context) error {
 	return s.report()
 }
 
-// announce says how much there is to do. The time is measured, not guessed: a short piece of the first point is run.
+// announce says how much there is to do. The time is measured, not guessed: a short piece of a point is run.
 func (s *simulation) announce() {
-	requests, replications := 0.0, 0
-	for _, p := range s.points {
-		requests += p.Scenario.ExpectedTasks() * float64(p.Scenario.Replications)
-		replications += p.Scenario.Replications
+	requests, replications, left := 0.0, 0, 0
+	least := ""
+	for i, p := range s.points {
+		if p.Scenario.Precision != nil {
+			least = "at least "
+		}
+		for r := range p.Scenario.Replications {
+			replications++
+			if s.have(i, r) == nil {
+				left++
+				requests += p.Scenario.ExpectedTasks()
+			}
+		}
 	}
 	s.expected = int64(requests)
 	s.sample = max(leastRecords, sampledRecords/replications)
-	fmt.Fprintf(s.notes, "%s: %s, %s, about %s", s.result.Name, count(len(s.points), "point"),
-		count(replications, "replication"), quantity(requests)+" requests")
-	if speed := pilot(s.points[len(s.points)/2].Scenario); speed > 0 {
-		workers := float64(min(s.flags.workers, replications, runtime.NumCPU()))
-		fmt.Fprintf(s.notes, "; about %v to simulate", time.Duration(requests/speed/workers*1e9).Round(100*time.Millisecond))
+	fmt.Fprintf(s.notes, "%s: %s, %s", s.result.Name, count(len(s.points), "point"),
+		least+count(replications, "replication"))
+	if left < replications {
+		fmt.Fprintf(s.notes, ", %d of them done earlier", replications-left)
+	}
+	if left > 0 {
+		fmt.Fprintf(s.notes, ", about %s requests", quantity(requests))
+		if speed := pilot(s.points[len(s.points)/2].Scenario); speed > 0 {
+			workers := float64(min(s.flags.workers, left, runtime.NumCPU()))
+			fmt.Fprintf(s.notes, "; about %v to simulate",
+				time.Duration(requests/speed/workers*1e9).Round(100*time.Millisecond))
+		}
 	}
 	fmt.Fprintln(s.notes)
 }
@@ -425,16 +443,20 @@ func (s *simulation) endProgress() {
 
 // report prints what came out.
 func (s *simulation) report() error {
-	took := time.Since(s.began)
 	if s.flags.json {
 		return results.WriteJSON(s.out, s.result)
 	}
 	if s.flags.trace != "-" {
-		results.Table(s.out, s.result, colours(s.out))
+		if err := results.Table(s.out, s.result, colours(s.out)); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(s.notes, "\n%s requests, %s events in %v: %s requests/s, %s events/s; peak memory %d MiB\n",
-		quantity(float64(s.jobs)), quantity(float64(s.events)), took.Round(time.Millisecond),
-		quantity(float64(s.jobs)/took.Seconds()), quantity(float64(s.events)/took.Seconds()), peakMiB())
+	fmt.Fprintln(s.notes)
+	if s.jobs > 0 {
+		fmt.Fprintf(s.notes, "%s requests, %s events in %v: %s requests/s, %s events/s; peak memory %d MiB\n",
+			quantity(float64(s.jobs)), quantity(float64(s.events)), s.took.Round(time.Millisecond),
+			quantity(float64(s.jobs)/s.took.Seconds()), quantity(float64(s.events)/s.took.Seconds()), peakMiB())
+	}
 	fmt.Fprintf(s.notes, "digest %016x\nreport: %s\n", s.result.Digest(), s.result.Report())
 	return nil
 }

@@ -58,7 +58,7 @@ column ±), plus 0.5 %. The exit status is 1 if one fails.`,
 				enc.SetIndent("", "  ")
 				err = enc.Encode(rows)
 			} else {
-				validateTable(w, rows, all)
+				err = validateTable(w, rows, all)
 			}
 			counts := map[theory.Verdict]int{}
 			for _, r := range rows {
@@ -120,7 +120,7 @@ func validateProgress(w io.Writer, o *theory.Options) func() {
 	return func() {}
 }
 
-func validateTable(w io.Writer, rows []theory.Row, all bool) {
+func validateTable(w io.Writer, rows []theory.Row, all bool) error {
 	t := table.NewWriter()
 	t.SetStyle(plain)
 	t.AppendHeader(table.Row{"case", "metric", "expected", "measured", "±", "off", "verdict"})
@@ -142,7 +142,8 @@ func validateTable(w io.Writer, rows []theory.Row, all bool) {
 		t.AppendRow(table.Row{name, r.Metric, number(r.Expected), number(r.Measured), fmt.Sprintf("%.2g", r.Interval), off,
 			r.Verdict})
 	}
-	fmt.Fprintln(w, t.Render())
+	_, err := fmt.Fprintln(w, t.Render())
+	return err
 }
 
 func number(x float64) string { return fmt.Sprintf("%.6g", x) }

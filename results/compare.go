@@ -174,6 +174,7 @@ func CompareRuns(a, b *Run, metrics ...string) (all []Difference, unmatched []st
 	if err != nil {
 		return nil, nil, err
 	}
+	all, unmatched = []Difference{}, []string{}
 	of := map[string]*Point{}
 	for _, p := range a.Points {
 		of[a.Label(p)] = p
