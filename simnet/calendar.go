@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 	"sort"
@@ -99,6 +100,10 @@ func (c *calendar) push(at core.Time, kind eventKind, node core.NodeID, ref uint
 
 // insert puts an event among those of today, after the ones of the same time.
 func (c *calendar) insert(e event) {
+	if len(c.today) == cap(c.today) && c.first > len(c.today)/2 {
+		c.today = c.today[:copy(c.today, c.today[c.first:])]
+		c.first = 0
+	}
 	c.today = append(c.today, e)
 	i := len(c.today) - 1
 	for i > c.first && c.today[i-1].at > e.at {
@@ -114,9 +119,13 @@ func (c *calendar) split() {
 	rest := c.today[c.first:]
 	at := rest[len(rest)>>narrower].at
 	early := sort.Search(len(rest), func(i int) bool { return rest[i].at >= at })
-	if early == 0 || c.shift < narrower {
+	if early == 0 { // the first of them are all due at one instant
+		early = sort.Search(len(rest), func(i int) bool { return rest[i].at > at })
+	}
+	if early == len(rest) || c.shift < narrower {
 		return
 	}
+	at = rest[early].at
 	c.until = at
 	c.layout(len(c.heads), c.shift-narrower)
 	late := slices.Clone(rest[early:])
@@ -214,17 +223,13 @@ func (c *calendar) collect() {
 		}
 		*link = e.next
 		c.size--
-		// The list has the newest in front: an older one of the same time goes before it.
 		c.today = append(c.today, *e)
-		k := len(c.today) - 1
-		for k > 0 && c.today[k-1].at >= e.at {
-			c.today[k] = c.today[k-1]
-			k--
-		}
-		c.today[k] = *e
 		e.next = c.free
 		c.free = i
 	}
+	// The list has the newest in front.
+	slices.Reverse(c.today)
+	slices.SortStableFunc(c.today, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 }
 
 // earliest is the bucket of the earliest event: the way out of a year without events.

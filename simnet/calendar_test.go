@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sort"
 	"testing"
+	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
 )
@@ -177,5 +178,48 @@ func TestCalendarWithABurst(t *testing.T) {
 	}
 	if longest > 2*crowd {
 		t.Errorf("%d events in today", longest)
+	}
+}
+
+// Many events of one instant: timers of all nodes set at the start. Neither to take them out nor to add to them may cost
+// the square of their number, which would be half a minute here.
+func TestCalendarOfOneInstant(t *testing.T) {
+	const n = 300_000
+	began := time.Now()
+	c := newCalendar()
+	for i := range n {
+		c.push(1e9, evTimer, core.NodeID(i), 0, 0)
+	}
+	for i := range n {
+		if e := c.pop(core.Never - 1); e == nil || e.node != core.NodeID(i) {
+			t.Fatalf("event %d: %+v", i, e)
+		}
+		c.push(core.Time(1e9+1e6+i%1000), evTimer, core.NodeID(i), 0, 0)
+	}
+	for last := core.Time(0); c.size > 0 || c.first < len(c.today); {
+		e := c.pop(core.Never - 1)
+		if e == nil || e.at < last {
+			t.Fatalf("after %v: %+v", last, e)
+		}
+		last = e.at
+	}
+	if d := time.Since(began); d > 10*time.Second {
+		t.Errorf("it took %v", d)
+	}
+}
+
+// A chain of one pending event in a bucket that a quiet time made wide leaves nothing behind.
+func TestCalendarKeepsNoPast(t *testing.T) {
+	c := newCalendar()
+	c.push(0, evTimer, 0, 0, 0)
+	for i := range 100_000 {
+		gap := core.Time(1e9)
+		if i >= 2*reviewPeriod {
+			gap = 1e3
+		}
+		c.push(c.pop(core.Never-1).at+gap, evTimer, 0, 0, 0)
+	}
+	if cap(c.today) > 1000 {
+		t.Errorf("room for %d events, and one is pending", cap(c.today))
 	}
 }
