@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"github.com/parquet-go/parquet-go"
 )
 
 // The files of a run's directory; doc.go says what they hold.
@@ -267,7 +265,7 @@ type Stream struct {
 // Stream opens the stream of a replication's records; functions are the names of the scenario's. It is to be closed
 // before the replication is saved. One goroutine uses it.
 func (w *Writer) Stream(p *Point, index int, functions []string) (*Stream, error) {
-	rows, err := newRowWriter(w.run.records(p, index), w.run.Keep.partFormat(), &parquet.Snappy) // read once more: quick
+	rows, err := newRowWriter(w.run.records(p, index), w.run.Keep.partFormat())
 	if err != nil {
 		return nil, err
 	}
@@ -277,8 +275,7 @@ func (w *Writer) Stream(p *Point, index int, functions []string) (*Stream, error
 // Add stores a record. An error is kept for Close.
 func (s *Stream) Add(r *Record) {
 	if s.err == nil {
-		row := newRow(s.point, s.functions, r)
-		s.err = s.rows.write(&row)
+		s.err = s.rows.write(newRow(s.point, s.functions, r))
 	}
 }
 
@@ -341,25 +338,16 @@ func (r *Run) joinRecords(parts []string) error {
 	if r.Keep.Mode == None {
 		return nil
 	}
-	out, err := newRowWriter(r.Requests(), r.Keep.Format, &parquet.Zstd)
+	out, err := newRowWriter(r.Requests(), r.Keep.Format)
 	if err != nil {
 		return err
 	}
-	return out.finish(copyRows(out, parts))
-}
-
-func copyRows(out *rowWriter, parts []string) error {
 	for _, part := range parts {
-		for row, err := range ReadRows(part) {
-			if err != nil {
-				return err
-			}
-			if err := out.write(&row); err != nil {
-				return err
-			}
+		if err = out.append(part); err != nil {
+			break
 		}
 	}
-	return nil
+	return out.finish(err)
 }
 
 // Open reads the directory of a run, complete or not. Points have the replications that are there.

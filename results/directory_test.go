@@ -303,3 +303,87 @@ func BenchmarkSave(b *testing.B) {
 		}
 	}
 }
+
+// Records of large parts are copied and those of small ones gathered; they come out whole and in order, in few groups.
+func TestJoinRecords(t *testing.T) {
+	r := small.run()
+	r.Points, r.Keep = r.Points[:1], Keep{All, Parquet}
+	w, err := Create(t.TempDir(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	n := 0
+	for i, size := range []int{10, 20, rowGroup + 100, 30, rowGroup/2 + 1, 0, 40} {
+		s, err := w.Stream(r.Points[0], i, []string{"f"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range size {
+			s.Add(&Record{ID: core.TaskID(n), Replication: i, Latency: time.Duration(n * n), Outcome: core.Outcome(n % 3)})
+			n++
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, r.records(r.Points[0], i))
+	}
+	if err := r.joinRecords(parts); err != nil {
+		t.Fatal(err)
+	}
+	all := rows(t, r.Requests())
+	if len(all) != n {
+		t.Fatalf("%d records of %d", len(all), n)
+	}
+	for i, row := range all {
+		if row.ID != int64(i) || row.LatencyNS != int64(i*i) || row.Function != "f" ||
+			row.Outcome != core.Outcome(i%3).String() {
+			t.Fatalf("record %d is %+v", i, row)
+		}
+	}
+	f, err := os.Open(r.Requests())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	file, err := openParquet(f)
+	if err != nil || len(file.RowGroups()) != 5 { // 30 gathered, 65 536, 130 gathered, 32 769, 40
+		t.Errorf("%d groups, %v", len(file.RowGroups()), err)
+	}
+}
+
+// BenchmarkRecords is what a request costs to record: once as it ends, once when the run's records become one file.
+func BenchmarkRecords(b *testing.B) {
+	f := small
+	f.requests = 50_000
+	r := f.run()
+	r.Points = r.Points[:1]
+	r.Keep = Keep{All, Parquet}
+	w, err := Create(b.TempDir(), r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	records := f.replication(r, r.Points[0], 0).Records
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		s, err := w.Stream(r.Points[0], 0, []string{"face-detect", "echo"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for range 10 {
+			for i := range records {
+				s.Add(&records[i])
+			}
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		if err := r.joinRecords([]string{r.records(r.Points[0], 0)}); err != nil {
+			b.Fatal(err)
+		}
+		n += 10 * len(records)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/record")
+	b.ReportMetric(0, "ns/op")
+}

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress"
 
 	"github.com/p2pfaas/p2pfaas/core"
 )
@@ -75,14 +74,16 @@ const (
 // rowWriter writes rows to a file that takes its name when it is complete.
 type rowWriter struct {
 	file  *atomicFile
-	write func(*Row) error
+	write func(Row) error // by value: an address would be one allocation per record
 	close func() error
+
+	parquet *parquet.GenericWriter[Row] // nil: the file is CSV
 }
 
 // rowGroup bounds what a writer of Parquet holds in memory, about 10 MB.
 const rowGroup = 64 * 1024
 
-func newRowWriter(path string, format Format, codec compress.Codec) (*rowWriter, error) {
+func newRowWriter(path string, format Format) (*rowWriter, error) {
 	f, err := createAtomic(path)
 	if err != nil {
 		return nil, err
@@ -92,29 +93,75 @@ func newRowWriter(path string, format Format, codec compress.Codec) (*rowWriter,
 		w.useCSV()
 		return w, nil
 	}
-	pw := parquet.NewGenericWriter[Row](f, parquet.Compression(codec), parquet.MaxRowsPerRowGroup(rowGroup))
+	pw := parquet.NewGenericWriter[Row](f, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowGroup))
 	rows := make([]Row, 0, 1024)
 	flush := func() error {
 		_, err := pw.Write(rows)
 		rows = rows[:0]
 		return err
 	}
-	w.write = func(r *Row) error {
-		if rows = append(rows, *r); len(rows) < cap(rows) {
+	w.write = func(r Row) error {
+		if rows = append(rows, r); len(rows) < cap(rows) {
 			return nil
 		}
 		return flush()
 	}
 	w.close = func() error { return errors.Join(flush(), pw.Close()) }
+	w.parquet = pw
 	return w, nil
+}
+
+// append adds the rows of a file. The files that one writer takes are all of one format, and nothing else was written.
+func (w *rowWriter) append(path string) error {
+	if w.parquet != nil && !isCSV(path) {
+		return w.appendParquet(path)
+	}
+	for row, err := range ReadRows(path) {
+		if err != nil {
+			return err
+		}
+		if err := w.write(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendParquet adds rows without taking them apart in between. Large groups are copied as they are stored, many times
+// faster; small ones are gathered, since a group costs room and there may be no more than 32,767 in a file.
+func (w *rowWriter) appendParquet(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	file, err := openParquet(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for _, group := range file.RowGroups() {
+		if group.NumRows() >= rowGroup/2 {
+			_, err = w.parquet.WriteRowGroup(group)
+		} else {
+			rows := group.Rows()
+			_, err = parquet.CopyRows(w.parquet, rows)
+			err = errors.Join(err, rows.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
 }
 
 func (w *rowWriter) useCSV() {
 	cw := csv.NewWriter(w.file)
 	line := header()
 	first := cw.Write(line) // the writer keeps its error
-	w.write = func(r *Row) error {
-		r.format(line)
+	var row Row
+	w.write = func(r Row) error {
+		row = r
+		row.format(line)
 		return cw.Write(line)
 	}
 	w.close = func() error {
@@ -208,7 +255,7 @@ func ReadRows(path string) iter.Seq2[Row, error] {
 		}
 		defer f.Close()
 		read := readParquet
-		if strings.EqualFold(filepath.Ext(path), ".csv") {
+		if isCSV(path) {
 			read = readCSV
 		}
 		if err := read(f, yield); err != nil {
@@ -216,6 +263,8 @@ func ReadRows(path string) iter.Seq2[Row, error] {
 		}
 	}
 }
+
+func isCSV(path string) bool { return strings.EqualFold(filepath.Ext(path), ".csv") }
 
 var errColumns = errors.New("its columns are not those of the records of a run")
 
@@ -248,17 +297,23 @@ func readCSV(f *os.File, yield func(Row, error) bool) error {
 	}
 }
 
-func readParquet(f *os.File, yield func(Row, error) bool) error {
+// openParquet opens a file of records and checks its columns.
+func openParquet(f *os.File) (*parquet.File, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	file, err := parquet.OpenFile(f, info.Size())
+	if err == nil && !parquet.EqualNodes(parquet.SchemaOf(Row{}), file.Schema()) {
+		err = errColumns
+	}
+	return file, err
+}
+
+func readParquet(f *os.File, yield func(Row, error) bool) error {
+	file, err := openParquet(f)
 	if err != nil {
 		return err
-	}
-	if want := parquet.SchemaOf(Row{}); !parquet.EqualNodes(want, file.Schema()) {
-		return errColumns
 	}
 	r := parquet.NewGenericReader[Row](file)
 	defer r.Close()
