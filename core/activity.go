@@ -61,6 +61,8 @@ type errDead struct{}
 
 const maxAfterlife = 1000
 
+const calledGoexit = "the algorithm called runtime.Goexit (testing's FailNow and SkipNow do)"
+
 // begin takes an idle activity, or makes one.
 func (e *Engine) begin(n *Node, kind activityKind, t *Task) *activity {
 	var a *activity
@@ -156,7 +158,7 @@ func (a *activity) failed(cause any) {
 	}
 	f := &Fault{Node: a.node.id, Now: a.eng.now, Cause: cause, Stack: debug.Stack()}
 	if cause == nil {
-		f.Cause = "the algorithm called runtime.Goexit (testing's FailNow and SkipNow do)"
+		f.Cause = calledGoexit
 	}
 	if a.kind == activitySchedule {
 		f.Task = a.task.ID
@@ -231,6 +233,12 @@ func (a *activity) Cloud() (NodeID, bool) {
 func (a *activity) Heard(p NodeID) (Load, Time, bool) { return a.node.heard(p) }
 
 func (a *activity) Tell(p NodeID, note Note) {
+	switch n := a.node; {
+	case n.gone(p):
+		return
+	case !n.knows(p):
+		panic(fmt.Errorf("Tell: %w: %d of %d", ErrNotPeer, p, n.id))
+	}
 	m := a.eng.message(MsgTell, a.node, p)
 	m.Note = note
 	a.eng.host.Send(m)

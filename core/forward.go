@@ -174,11 +174,13 @@ func (n *Node) answered(k Token, c *Task, o Outcome) {
 	t.gen++
 	t.state = stateNew
 	n.merge(t, c, o)
+	hops := c.Hops
 	e.Free(c)
 	switch o {
 	case NoRoom, Rejected, LostNodeDown: // the last is the host's, where it cannot reach the peer
 		n.fallback(t, o)
 	default:
+		t.Hops = hops
 		n.end(t, o)
 	}
 }
@@ -222,7 +224,7 @@ func (n *Node) fallback(t *Task, o Outcome) {
 	t.Retries++
 	switch f := &n.cfg.Forwarding; {
 	case t.trip.pulled:
-		n.admit(t) // it had a place here
+		n.admit(t) // it was waiting here; its place may be taken
 	case f.OnFailure == FallbackFail:
 		n.end(t, o)
 	case f.OnFailure == FallbackNext && len(t.trip.targets) > 0:
@@ -272,6 +274,8 @@ func (n *Node) observe(t *Task, o Outcome) {
 
 // show calls the algorithm's Observe.
 func (n *Node) show(t *Task, o Outcome) {
-	defer n.caught(t.ID)
+	returned := false
+	defer n.caught(t.ID, &returned)
 	n.scheduler().(Observer).Observe(n.view(), t, o)
+	returned = true
 }

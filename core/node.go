@@ -95,9 +95,6 @@ func (n *Node) ID() NodeID { return n.id }
 // Load returns the node's load as counted now.
 func (n *Node) Load() Load { return n.load() }
 
-// Down reports whether the node crashed and has not been restarted.
-func (n *Node) Down() bool { return n.down }
-
 func (n *Node) load() Load {
 	c := n.cfg
 	return Load{Running: n.running, Queued: n.queued, Slots: c.Slots, Room: c.Room, Speed: c.Speed}
@@ -366,16 +363,25 @@ func (n *Node) receive(from NodeID, note Note) (answer Note) {
 	if n.cfg.faces&faceReceiver == 0 {
 		return Note{}
 	}
-	defer n.caught(0)
-	return n.scheduler().(Receiver).Receive(n.view(), from, note)
+	returned := false
+	defer n.caught(0, &returned)
+	answer = n.scheduler().(Receiver).Receive(n.view(), from, note)
+	returned = true
+	return answer
 }
 
-// caught makes a Fault of a panic. It is deferred around what an algorithm does on the driver's own stack.
-func (n *Node) caught(t TaskID) {
-	if cause := recover(); cause != nil {
-		e := n.cfg.eng
-		e.host.Fault(&Fault{Node: n.id, Task: t, Now: e.now, Cause: cause, Stack: debug.Stack()})
+// caught makes a Fault of a panic or of runtime.Goexit. It is deferred around what an algorithm does on the driver's own
+// stack.
+func (n *Node) caught(t TaskID, returned *bool) {
+	if *returned {
+		return
 	}
+	e := n.cfg.eng
+	f := &Fault{Node: n.id, Task: t, Now: e.now, Cause: recover(), Stack: debug.Stack()}
+	if f.Cause == nil {
+		f.Cause = calledGoexit
+	}
+	e.host.Fault(f)
 }
 
 // view is the face that code which may not suspend sees of this node.

@@ -58,7 +58,7 @@ type View interface {
 	Neighbours() Neighbours                // the peers that this node may forward to, the cloud not included
 	Cloud() (NodeID, bool)                 // the far node without limit, where the cluster has one
 	Heard(p NodeID) (Load, Time, bool)     // last load known of p and when it was learned (see Rememberer)
-	Tell(p NodeID, n Note)                 // one way, to p's Receive; carries this node's load along
+	Tell(p NodeID, n Note)                 // one way, to a neighbour's Receive; nothing where the peer has left
 }
 
 // Env is all that a decision may see or ask. Its own calls suspend.
@@ -86,7 +86,7 @@ type Action struct {
 
 // Optional faces of a Scheduler: activity that no arriving task causes.
 type (
-	// Starter runs at boot; loops with Sleep.
+	// Starter runs at boot, and again after a restart; loops with Sleep.
 	Starter interface{ Start(Env) }
 	// Watcher is told that the own load changed. Calls never overlap; changes during one coalesce into the next.
 	Watcher interface{ Changed(Env) }

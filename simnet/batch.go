@@ -68,6 +68,7 @@ type pointState struct {
 // finishable is a replication that has been started.
 type finishable struct {
 	result *results.Replication // nil: not finished
+	err    error                // it went wrong, which matters if it is wanted
 	given  bool                 // to Batch.Done
 }
 
@@ -153,6 +154,11 @@ func (s *schedule) work(ctx context.Context) {
 func (s *schedule) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.failed(err)
+}
+
+// failed is fail for those that hold the lock.
+func (s *schedule) failed(err error) {
 	if s.err == nil || errors.Is(s.err, ErrInterrupted) {
 		s.err = err
 	}
@@ -187,14 +193,17 @@ func (s *schedule) one(ctx context.Context, point, replication int) (r *results.
 	err = errEnded
 	go func() {
 		defer close(returned)
-		if w, err = New(b.Points[point].Scenario, replication, o); err != nil {
+		world, wrong := New(b.Points[point].Scenario, replication, o)
+		if wrong != nil {
+			err = wrong
 			return
 		}
+		w = world
 		w.progress = b.Progress
 		r, err = w.Run(func() bool { return ctx.Err() != nil || s.unwanted(point, replication) })
 	}()
 	<-returned
-	if err == errEnded && w.err != nil {
+	if err == errEnded && w != nil && w.err != nil {
 		err = w.err
 	}
 	if err != nil && !errors.Is(err, ErrInterrupted) {
@@ -206,21 +215,12 @@ func (s *schedule) one(ctx context.Context, point, replication int) (r *results.
 // finish files a result, decides by the longest prefix of replications whether the point needs more, and returns those
 // that are wanted and that nobody was given yet.
 func (s *schedule) finish(point, index int, r *results.Replication, err error) (wanted []*results.Replication) {
-	if s.unwanted(point, index) {
-		r, err = nil, nil
-	}
-	if err != nil {
-		s.fail(err)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.wake.Broadcast()
 	s.busy--
-	if r == nil {
-		return nil
-	}
 	p := &s.state[point]
-	p.done[index].result = r
+	p.done[index].result, p.done[index].err = r, err
 	for precision := s.precision(point); precision != nil && !p.closed; {
 		prefix := p.prefix()
 		if prefix == nil {
@@ -232,7 +232,11 @@ func (s *schedule) finish(point, index int, r *results.Replication, err error) (
 		}
 	}
 	for i := range p.done[:min(p.target, len(p.done))] {
-		if d := &p.done[i]; d.result != nil && !d.given {
+		d := &p.done[i]
+		if d.err != nil {
+			s.failed(d.err)
+		}
+		if d.result != nil && !d.given {
 			d.given = true
 			wanted = append(wanted, d.result)
 		}

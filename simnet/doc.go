@@ -32,7 +32,7 @@
 // A node executes in dedicated slots, or shares its cores among all running tasks (processor sharing), or gives them
 // to the most urgent ones (preemptive resume). The demand of a request is drawn when it arrives, that of a replica
 // when the replica is made; a node of speed s takes demand/s. A cold start adds its time, where no instance of the
-// function has been idle for less than the keep-alive.
+// function has been idle for less than the keep-alive; an instance whose first execution is cancelled is given up.
 //
 // # What is counted
 //

@@ -38,7 +38,7 @@ func (w *World) Stop(n core.NodeID, t *core.Task) {
 	if g := w.groupOf(n); g.executor != nil {
 		g.executor.stop(n, t)
 	}
-	if w.cold != nil {
+	if w.cold != nil && !t.Cold() {
 		w.cold.finish(w, n, t.Type)
 	}
 }

@@ -65,7 +65,7 @@ func (t *trace) start(n core.NodeID, k *core.Task)  { t.line(n, "execute", k, ""
 func (t *trace) stop(n core.NodeID, k *core.Task)   { t.line(n, "stop", k, "") }
 func (t *trace) finish(n core.NodeID, k *core.Task) { t.line(n, "finish", k, "") }
 
-func (t *trace) fire(n core.NodeID, k core.Token) { t.line(n, "timer", nil, "") }
+func (t *trace) fire(n core.NodeID) { t.line(n, "timer", nil, "") }
 
 func (t *trace) done(n core.NodeID, k *core.Task, o core.Outcome) {
 	t.line(n, "done", k, fmt.Sprintf("%v after %v", o, t.w.now.Sub(k.Arrived)))

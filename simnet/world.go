@@ -79,6 +79,7 @@ func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {
 	}
 	w.net.init(w)
 	w.access.init(w)
+	w.cold = newCold(w)
 	w.newTimeouts()
 	if w.large {
 		w.calendar.ahead = w.prefetch
@@ -226,10 +227,15 @@ func (w *World) prefetchMore() {
 // served. It reports whether the run goes on.
 func (w *World) step(last core.Time) bool {
 	at, source := last, fromNowhere
-	if w.more {
+	switch {
+	case w.more:
 		at, source = min(at, w.arrival.At), fromClients
-	} else if w.inFlight == 0 || w.events&0xffff == 0 && w.stopped() {
+	case w.events&0xffff == 0 && w.stopped():
 		return false
+	case w.inFlight == 0 && w.now >= w.end:
+		return false
+	case w.inFlight == 0:
+		at = w.end // what else the nodes do is measured until then
 	}
 	for i := range w.timeouts {
 		if q := &w.timeouts[i]; q.due <= at && w.live(q) && q.due <= at {
@@ -310,7 +316,7 @@ func (w *World) handle(e *event) {
 func (w *World) fire(n core.NodeID, k core.Token) {
 	w.fold(inputFire, n, uint64(k))
 	if w.trace != nil && w.engine.Live(k) {
-		w.trace.fire(n, k)
+		w.trace.fire(n)
 	}
 	w.nodes[n].Fire(w.now, k)
 }

@@ -50,7 +50,7 @@ const noteLatency = 1
 
 // Start implements core.Starter: it moves the shares.
 func (s *LatencyLevelling) Start(env core.Env) {
-	s.routes = append(s.routes, route{peer: env.Self(), share: 1})
+	s.routes = append(s.routes[:0], route{peer: env.Self(), share: 1})
 	for {
 		s.connect(env)
 		env.Sleep(s.Period)

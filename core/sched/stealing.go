@@ -64,8 +64,8 @@ func (s *WorkStealing) steal(env core.Env) {
 		return
 	}
 	s.stealing = true
+	defer func() { s.stealing = false }()       // also where the node crashes meanwhile
 	env.Pull(victim[0], s.Batch, s.Threshold-1) // no answer is no task
-	s.stealing = false
 }
 
 func init() {
