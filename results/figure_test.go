@@ -167,6 +167,29 @@ func TestFiguresOfLittle(t *testing.T) {
 	}
 }
 
+// What is not defined of one case, or without an interval, leaves the others' units, axes and figures alone.
+func TestFiguresOfUndefined(t *testing.T) {
+	nothing := &Point{Scheduler: "Reject", Values: []string{"Reject"}, Replications: []*Replication{{Tally: NewTally("f")}}}
+	slow := pointOf(7000)
+	slow.Values = []string{slow.Scheduler}
+	r := &Run{Swept: []string{"scheduler"}, Points: []*Point{slow, nothing}}
+	if r.breakdownFigure() == nil {
+		t.Error("nothing completed in one case, and the breakdown of all is missing")
+	}
+	f, err := r.plotXY(r.Points, "scheduler", "latency.mean", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if labels := texts(t, svgOf(t, f)); !slices.Contains(labels, "7") {
+		t.Errorf("7 s without an interval are beyond the axis: %q", labels)
+	}
+	run := small.filled() // its series begin with NaN
+	f = run.overTime("latency-over-time", "mean latency", "s", func(s *Series) []float64 { return s.Latency })
+	if labels := texts(t, svgOf(t, f)); !slices.Contains(labels, "mean latency (ms)") {
+		t.Errorf("latencies of 300 ms are not in milliseconds: %q", labels)
+	}
+}
+
 // No entry of a legend leaves the figure or meets another.
 func TestLegendLayout(t *testing.T) {
 	labels := []string{"NoScheduler", "Random", "PowerOfNScheduler(fanout=1, threshold=2)", "JSQ", "LeastLoadedGossip",

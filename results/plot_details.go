@@ -217,11 +217,11 @@ func (r *Run) breakdownFigure() *Figure {
 	for i, c := range cases {
 		total := 0.0
 		for _, part := range parts {
-			v := max(0, c.Interval(part.metric, Confidence).Mean)
+			v := positive(c.Interval(part.metric, Confidence).Mean) // not defined where nothing completed
 			bars[i] = append(bars[i], v)
 			total += v
 		}
-		top = max(top, total) // NaN, where nothing completed, is not
+		top = max(top, total)
 	}
 	if !(top > 0) {
 		return nil
@@ -279,7 +279,7 @@ func (r *Run) overTime(name, what, unit string, pick func(*Series) []float64) *F
 		l.ys, every = meanSeries(c, pick)
 		for k, y := range l.ys {
 			l.xs = append(l.xs, (time.Duration(k+1) * every).Seconds())
-			top = max(top, y)
+			top = max(top, positive(y))
 		}
 		if len(l.ys) == 0 {
 			continue

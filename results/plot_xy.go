@@ -464,7 +464,7 @@ func (f *Figure) drawRows(a *xAxis, lines []*line, xLabel string) {
 	for i, l := range lines {
 		p.Add(&rowMarks{line: l, style: i, offset: (float64(i) - float64(len(lines)-1)/2) * 0.7 / float64(len(lines))})
 		for _, e := range l.points {
-			p.X.Min, p.X.Max = min(p.X.Min, e.Mean), max(p.X.Max, e.Mean+max(0, min(e.Half, math.Abs(e.Mean))))
+			p.X.Min, p.X.Max = min(p.X.Min, e.Mean), max(p.X.Max, e.Mean+min(positive(e.Half), math.Abs(e.Mean)))
 		}
 	}
 	roundUp(&p.X)
