@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gonum.org/v1/plot"
 )
@@ -184,6 +185,13 @@ func TestFiguresOfUndefined(t *testing.T) {
 		t.Errorf("7 s without an interval are beyond the axis: %q", labels)
 	}
 	run := small.filled() // its series begin with NaN
+	for _, p := range run.Points {
+		p.Replications[0].Series = &Series{Every: time.Second, PerNode: make([][]int32, 2)} // no sample was taken
+	}
+	if run.heatFigure() != nil {
+		t.Error("a figure of no samples")
+	}
+	run = small.filled()
 	f = run.overTime("latency-over-time", "mean latency", "s", func(s *Series) []float64 { return s.Latency })
 	if labels := texts(t, svgOf(t, f)); !slices.Contains(labels, "mean latency (ms)") {
 		t.Errorf("latencies of 300 ms are not in milliseconds: %q", labels)

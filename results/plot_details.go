@@ -369,7 +369,7 @@ func (r *Run) heatFigure() *Figure {
 	top := int32(1)
 	for i, c := range cases {
 		s := c.Replications[0].Series
-		if s == nil || len(s.PerNode) < 2 || len(panels) == maxPanels {
+		if s == nil || len(s.PerNode) < 2 || len(s.PerNode[0]) == 0 || len(panels) == maxPanels {
 			continue
 		}
 		for _, row := range s.PerNode {
