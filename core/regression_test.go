@@ -418,3 +418,21 @@ func TestDemandOfReplicas(t *testing.T) {
 		t.Errorf("the task that is done tells a demand of %v", h.demand)
 	}
 }
+
+// A note to a stranger is a mistake of the algorithm; one to a peer that has left goes nowhere.
+func TestTellStranger(t *testing.T) {
+	for _, peers := range [][]core.NodeID{nil, {1}} {
+		h := newHandHost(&core.Topology{Nodes: 3, Offsets: []uint32{0, 1, 3, 4}, Edges: []core.NodeID{1, 0, 2, 1},
+			Cloud: core.NoNode}, &core.Config{Slots: 1}, coretest.Everywhere(func(env core.Env, _ *core.Task) core.Verdict {
+			env.Tell(2, core.Note{})
+			return core.Execute()
+		}))
+		if peers != nil {
+			h.nodes[0].Configure(0, core.Change{Peers: &peers})
+		}
+		h.submit(0)
+		if len(h.sent) > 0 || (len(h.faults) > 0) == (peers != nil) {
+			t.Errorf("own peers %v: sent %v, faults %v", peers, h.sent, h.faults)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package simnet
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/p2pfaas/p2pfaas/core/sched"
@@ -19,6 +20,9 @@ var required = map[string]string{
 // cloud. The world's own invariants are the test: conservation, bounds, hops.
 func TestEveryAlgorithm(t *testing.T) {
 	for _, name := range sched.Names() {
+		if strings.HasPrefix(name, "test") {
+			continue // those that tests register, to see them fail
+		}
 		for _, nodes := range []int{1, 2, 4} {
 			if name == "ProbabilisticSplit" && nodes != 4 {
 				continue

@@ -485,3 +485,29 @@ func TestForwardingTakesTime(t *testing.T) {
 		t.Errorf("%d tasks forwarded, of %v and demands of %v", n, latency, demand)
 	}
 }
+
+// TestRunGoesOn: what nodes do by themselves is measured to the end of the duration, whether or not a request is left.
+func TestRunGoesOn(t *testing.T) {
+	t.Parallel()
+	w := small.scheduled("name: LeastLoadedGossip, period: 1s")
+	w.length = "seed: 7, duration: 1000s, warmup: 0s, replications: 1"
+	w.cluster += ", links: {latency: 1ms}"
+	for _, rate := range []string{"rate: 1/s", "rate: 0.001/s"} {
+		w.workload = rate
+		r := w.replicate(t, 0, simnet.Options{})
+		if n := len(r.Series.Mean); r.Messages < 3900 || n != 200 {
+			t.Errorf("%s: %d messages, %d samples", rate, r.Messages, n)
+		}
+	}
+}
+
+// TestHopsOfLost: a task that ends at a peer tells how far it came.
+func TestHopsOfLost(t *testing.T) {
+	t.Parallel()
+	w := small.scheduled("name: ForwardScheduler, max_hops: 2, at_hop_limit: lose, on_failure: fail")
+	for _, r := range w.records(t) {
+		if r.Outcome != core.LostHopLimit || r.Hops != 2 {
+			t.Fatalf("%v after %d hops", r.Outcome, r.Hops)
+		}
+	}
+}

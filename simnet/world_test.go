@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
@@ -94,5 +95,28 @@ scheduler: {name: NoScheduler}
 	}
 	if r.InFlight != 1 {
 		t.Errorf("%d in flight, want 1", r.InFlight)
+	}
+}
+
+// An instance that was given up while it started is not warm; one that was cancelled at work is.
+func TestCancelledColdStart(t *testing.T) {
+	s := powerOfTwo(t, 1, time.Second)
+	s.Functions[0].ColdStart = &scenarios.ColdStart{Time: random.NewConstant(1), KeepAlive: time.Hour}
+	w, err := New(s, 0, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for warm, want := range []int{0, 1} {
+		w.cold.idle[0] = w.cold.idle[0][:0]
+		if warm == 1 {
+			w.cold.finish(w, 0, 0)
+		}
+		task := w.engine.NewTask()
+		w.Start(0, task)
+		w.Stop(0, task)
+		w.engine.Free(task)
+		if n := len(w.cold.idle[0]); n != want {
+			t.Errorf("%d warm instances before, %d after", warm, n)
+		}
 	}
 }

@@ -161,3 +161,20 @@ func TestProjectOnShares(t *testing.T) {
 		}
 	}
 }
+
+// A node that is restarted with the value that it had begins anew.
+func TestLatencyLevellingRestarted(t *testing.T) {
+	values := []core.Scheduler{with(t, "LatencyLevelling", params{"period": "10ms"}),
+		with(t, "LatencyLevelling", params{"period": "10ms"})}
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 2, Slots: 1, Room: 50, Latency: time.Millisecond,
+		Forwarding: core.Forwarding{MaxHops: 1, ProbeTimeout: time.Second, AnswerTimeout: time.Second},
+		Scheduler:  func(n core.NodeID) core.Scheduler { return values[n] }}, 1)
+	const ms = core.Time(time.Millisecond)
+	w.Crash(100*ms, 0)
+	w.Restart(101*ms, 0)
+	w.Submit(300*ms, 0, coretest.Request{Service: time.Millisecond})
+	w.Run()
+	if routes := values[0].(*LatencyLevelling).routes; len(routes) != 2 || routes[0].peer != 0 || routes[1].peer != 1 {
+		t.Errorf("routes %+v", routes)
+	}
+}
