@@ -14,8 +14,9 @@
 // # Time
 //
 // What is due at one instant is processed in this order: executions that end, with all else that the calendar holds;
-// messages; timeouts; arrivals; within each, first come first served (docs/adr/0002). A run ends when the scenario's
-// duration is over and every request has ended, or, where one does not end, when the duration is over once more.
+// messages; timeouts; arrivals; within each, first come first served (docs/adr/0002). A Sleep is the calendar's, but one
+// that is exactly as long as a timeout of the scenario counts among the timeouts. A run ends when the scenario's duration
+// is over and every request has ended, or, where one does not end, when the duration is over once more.
 //
 // # The network
 //
