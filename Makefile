@@ -29,7 +29,8 @@ fmt: ## fails where gofmt would change something
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 
 .PHONY: lint
-lint: ## vet and staticcheck
+lint: ## vet, staticcheck, and a tidy go.mod
+	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 
