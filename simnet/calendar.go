@@ -63,6 +63,7 @@ const (
 	minBuckets   = 1 << 8
 	reviewPeriod = 1 << 14 // events that leave between two looks at the layout
 	perBucket    = 3       // events of one bucket and year, as the binary logarithm: 8 to 16
+	few          = 1 << 6  // events that are sorted as they come
 	crowd        = 1 << 8  // events of today, above which its bucket was far too wide
 	narrower     = 4       // how much narrower buckets become then, as the binary logarithm
 )
@@ -223,13 +224,23 @@ func (c *calendar) collect() {
 		}
 		*link = e.next
 		c.size--
+		// The list has the newest in front: an older one of the same time goes before it.
 		c.today = append(c.today, *e)
+		if k := len(c.today) - 1; k < few {
+			for k > 0 && c.today[k-1].at >= e.at {
+				c.today[k] = c.today[k-1]
+				k--
+			}
+			c.today[k] = *e
+		}
 		e.next = c.free
 		c.free = i
 	}
-	// The list has the newest in front.
-	slices.Reverse(c.today)
-	slices.SortStableFunc(c.today, func(a, b event) int { return cmp.Compare(a.at, b.at) })
+	if n := len(c.today); n > few { // the first few are sorted, the others the newest in front
+		slices.Reverse(c.today)
+		slices.Reverse(c.today[n-few:])
+		slices.SortStableFunc(c.today, func(a, b event) int { return cmp.Compare(a.at, b.at) })
+	}
 }
 
 // earliest is the bucket of the earliest event: the way out of a year without events.
