@@ -60,8 +60,11 @@ golden: ## rewrite the golden files and show what changed
 	git diff --stat
 
 .PHONY: figures
-figures: build ## draw the README's figures anew
-	rm -rf runs/figures
+figures: build ## draw the figures of README and guide anew
+	rm -rf runs/figures runs/quick
 	./p2pfaas sim scenarios/lambda-sweep.yaml --records none --out runs/figures
 	./p2pfaas plot runs/figures --x workload.rate --y latency.mean --out docs/figures/lambda-sweep-latency-mean.svg
 	./p2pfaas plot runs/figures --x workload.rate --y drop_rate --out docs/figures/lambda-sweep-drop-rate.svg
+	./p2pfaas plot runs/figures --x workload.rate --y deadline_share --by scheduler --out docs/figures/lambda-sweep-deadline-share.svg
+	./p2pfaas sim quickstart --records none --out runs/quick
+	cp runs/quick/plots/latency-breakdown.svg docs/figures/quickstart-latency-breakdown.svg

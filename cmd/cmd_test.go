@@ -182,6 +182,22 @@ func TestInterruptAndResume(t *testing.T) {
 	}
 }
 
+// The scenario says which requests are recorded, and the flag overrides it.
+func TestRecordsOfScenario(t *testing.T) {
+	workspace(t)
+	for dir, c := range map[string]struct {
+		args    []string
+		records bool
+	}{"none": {[]string{"--set", "records=none"}, false}, "all": {[]string{"--set", "records=none", "--records", "all"}, true}} {
+		if status, _, errs := p2pfaas(t, append([]string{"sim", "small.yaml", "--out", dir}, c.args...)...); status != 0 {
+			t.Fatal(errs)
+		}
+		if _, err := os.Stat(dir + "/requests.parquet"); (err == nil) != c.records {
+			t.Errorf("%v: %v", c.args, err)
+		}
+	}
+}
+
 // Two runs are compared in pairs where they faced the same requests, whatever else they differ in.
 func TestCompareTwoRuns(t *testing.T) {
 	workspace(t)

@@ -119,7 +119,7 @@ func (a *activity) serve() (more bool) {
 		cause := recover()
 		a.failed(cause)
 		if cause == nil {
-			a.leave() // this coroutine can do nothing but exit, and would take the driver along
+			a.renew() // this coroutine can do nothing but exit, and would take the driver along
 		}
 		a.ended = true
 		more = a.yield(struct{}{})
@@ -142,8 +142,8 @@ func (a *activity) serve() (more bool) {
 	}
 }
 
-// leave goes on with a new coroutine and leaves this one where it is, for ever: it cannot be ended.
-func (a *activity) leave() {
+// renew goes on with a new coroutine and leaves this one where it is, for ever: it cannot be ended.
+func (a *activity) renew() {
 	yield := a.yield
 	a.next, a.stop = iter.Pull(a.loop)
 	a.ended = true
@@ -178,7 +178,7 @@ func (a *activity) suspend(w waitKind) {
 			if a.afterlife > maxAfterlife {
 				a.eng.host.Fault(&Fault{Node: a.node.id, Now: a.eng.now,
 					Cause: "the algorithm recovers from the crash of its node and goes on"})
-				a.leave()
+				a.renew()
 			}
 			panic(errDead{})
 		}

@@ -96,15 +96,15 @@ func (n *Node) forward(t *Task, peer NodeID) {
 	case peer == n.id:
 		n.admit(t)
 		return
-	case !n.knows(peer) && !n.gone(peer):
+	case n.gone(peer):
+		e.tripOf(t)
+		n.fallback(t, LostNodeDown)
+		return
+	case !n.knows(peer):
 		n.fault(t, "Forward to node %d, which is no neighbour", peer)
 		return
 	case int(t.Hops) >= n.cfg.Forwarding.MaxHops:
 		n.atLimit(t)
-		return
-	case n.gone(peer):
-		e.tripOf(t)
-		n.fallback(t, LostNodeDown)
 		return
 	}
 	c := n.handedOn(t, peer)

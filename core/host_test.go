@@ -16,6 +16,7 @@ type handHost struct {
 	nodes   []core.Node
 	sent    []core.Msg
 	armed   []core.Token
+	unarmed []core.Token
 	started []core.Token
 	stopped int
 	done    []core.Outcome
@@ -36,7 +37,7 @@ func newHandHost(topo *core.Topology, cfg *core.Config, s func(core.NodeID) core
 
 func (h *handHost) Send(m *core.Msg)                             { h.sent = append(h.sent, *m) }
 func (h *handHost) Arm(_ core.NodeID, _ core.Time, k core.Token) { h.armed = append(h.armed, k) }
-func (h *handHost) Disarm(core.NodeID, core.Token)               {}
+func (h *handHost) Disarm(_ core.NodeID, k core.Token)           { h.unarmed = append(h.unarmed, k) }
 func (h *handHost) Start(_ core.NodeID, t *core.Task)            { h.started = append(h.started, t.Token()) }
 func (h *handHost) Stop(core.NodeID, *core.Task)                 { h.stopped++ }
 func (h *handHost) Fault(f *core.Fault)                          { h.faults = append(h.faults, f) }

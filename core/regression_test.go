@@ -3,6 +3,7 @@ package core_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -273,6 +274,7 @@ func TestPeersLeaveDuringDecision(t *testing.T) {
 					env.Sleep(10 * time.Millisecond)
 					return c.verdict(nb)
 				})}, 1)
+			w.Configure(5*ms, 0, core.Change{Peers: &[]core.NodeID{1, 2, 3}})
 			i := w.Submit(10*ms, 0, request(ms))
 			w.Configure(15*ms, 0, core.Change{Peers: &[]core.NodeID{1}})
 			rs := w.Run()
@@ -434,5 +436,40 @@ func TestTellStranger(t *testing.T) {
 		if len(h.sent) > 0 || (len(h.faults) > 0) == (peers != nil) {
 			t.Errorf("own peers %v: sent %v, faults %v", peers, h.sent, h.faults)
 		}
+	}
+}
+
+// The timer of a deadline is taken back when the task leaves the waiting room in time: a real host would keep it.
+func TestDeadlineDisarmed(t *testing.T) {
+	h := newHandHost(&core.Topology{Nodes: 1, Cloud: core.NoNode}, &core.Config{Slots: 1, Room: 1, Abandon: true},
+		coretest.Everywhere(coretest.Local))
+	for range 2 {
+		task := h.engine.NewTask()
+		task.Deadline = second
+		h.nodes[0].Submit(0, task)
+	}
+	h.nodes[0].Finish(ms, h.engine.Executing(h.started[0]))
+	if len(h.armed) != 1 || !slices.Equal(h.armed, h.unarmed) {
+		t.Errorf("armed %v, taken back %v", h.armed, h.unarmed)
+	}
+}
+
+// Every message tells the load of its sender, a forward too.
+func TestRememberForward(t *testing.T) {
+	var heard bool
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 2, Slots: 1, Forwarding: core.Forwarding{MaxHops: 2},
+		Scheduler: func(id core.NodeID) core.Scheduler {
+			return remembering{func(env core.Env, _ *core.Task) core.Verdict {
+				if id == 0 {
+					return core.Forward(1)
+				}
+				_, _, heard = env.Heard(0)
+				return core.Execute()
+			}}
+		}}, 1)
+	w.Submit(ms, 0, request(ms))
+	w.Run()
+	if !heard {
+		t.Error("the node that forwards has not been heard of")
 	}
 }

@@ -123,16 +123,15 @@ func (n *Node) replicaEnded(t, c *Task, o Outcome) {
 	t.state = stateNew
 	n.merge(t, c, o)
 	e.Free(c)
-	if o == Completed {
+	switch {
+	case o == Completed:
 		n.end(t, o)
-		return
-	}
-	if r.outcome == Expired {
+	case r.outcome == Expired:
 		n.end(t, Expired)
-		return
+	default:
+		r.targets = r.targets[:0]
+		n.fallback(t, o)
 	}
-	r.targets = r.targets[:0]
-	n.fallback(t, o)
 }
 
 // cancelOthers drops every copy but number keep.

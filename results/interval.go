@@ -140,9 +140,10 @@ func autocorrelation(values []float64) float64 {
 }
 
 // Enough is the stopping rule of `precision:`. It looks for the shortest prefix of the replications by index, at least
-// MinReplications of which have the metric, over which the interval's half-width is at most relative times the estimate, and returns its
-// length and true. Otherwise it returns the length of the longest prefix without a gap, and false. The rule looks at
-// indices alone, so it says the same however many cores ran them: replications beyond the prefix are to be dropped.
+// MinReplications of which have the metric, over which the interval's half-width is at most relative times the
+// estimate, and returns its length and true. Otherwise it returns the length of the longest prefix without a gap, and
+// false. The rule looks at indices alone, so it says the same however many cores ran them: replications beyond the
+// prefix are to be dropped.
 func Enough(p *Point, metric string, relative, confidence float64) (n int, ok bool) {
 	var values []float64
 	for n < len(p.Replications) && p.Replications[n].Index == n {

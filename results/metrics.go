@@ -203,7 +203,8 @@ func (r *Run) Metrics() []string {
 	return names
 }
 
-// CheckMetric returns an error with the nearest names where replications of functions of these names have no such metric.
+// CheckMetric returns an error, with the nearest names, where replications of functions of these names have no metric
+// of that name.
 func CheckMetric(name string, functions []string) error {
 	if _, known := definitionOf(name); known {
 		_, function, per := cutFunction(name)

@@ -78,7 +78,7 @@ type Replication struct {
 	Digest    uint64        `json:"-"`                // over every input delivered to a node
 	Events    uint64        `json:"events"`           // processed, warm-up included
 	Jobs      uint64        `json:"jobs"`             // submitted, warm-up included
-	Requests  uint64        `json:"requests,string"`  // digest over when and where they were submitted, and their demands; 0: none
+	Requests  uint64        `json:"requests,string"`  // digest over when, where and with which demand; 0: none
 	Messages  uint64        `json:"messages"`         // sent between nodes in the measured part, of any kind
 	WallTime  time.Duration `json:"wall_ns"`
 	InFlight  int           `json:"in_flight"` // tasks that had not ended when the run did

@@ -109,8 +109,8 @@
 //
 //	workload: {arrivals: poisson, rate: 8/s}
 //
-// The rate is that of each node, short for {per_node: 8/s}; {total: 96/s} is spread evenly over the nodes, {groups: {fast: 8/s, slow: 2/s}}
-// says it for each node of a group. arrivals is
+// The rate is that of each node, short for {per_node: 8/s}; {total: 96/s} is spread evenly over the nodes,
+// {groups: {fast: 8/s, slow: 2/s}} says it for each node of a group. arrivals is
 //
 //	poisson         the default; min_gap: 10ms draws a node's shorter gaps again, as the first P2PFaaS did
 //	deterministic   equal gaps; phase: random (each node's own, the default) or aligned

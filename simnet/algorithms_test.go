@@ -2,12 +2,10 @@ package simnet
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/p2pfaas/p2pfaas/core/sched"
-	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
 // required are parameters that have no default.
@@ -45,22 +43,7 @@ functions:
 workload: {arrivals: poisson, rate: 6/s}
 scheduler: {name: %s, probe_timeout: 1s, answer_timeout: 5s, %s}
 `, nodes, name, required[name])
-				f, err := scenarios.Parse("every.yaml", []byte(text), os.DirFS("."))
-				if err != nil {
-					t.Fatal(err)
-				}
-				points, err := f.Points()
-				if err != nil {
-					t.Fatal(err)
-				}
-				w, err := New(points[0].Scenario, 0, Options{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				r, err := w.Run(never)
-				if err != nil {
-					t.Fatal(err)
-				}
+				r := replicate(t, text)
 				if r.InFlight != 0 {
 					t.Errorf("%d requests have not ended", r.InFlight)
 				}

@@ -15,10 +15,9 @@ type access struct {
 	link     *scenarios.Link
 	rand     *rand.Rand
 	world    *World
-	waiting  []request // requests on the way up; index = evArrive's ref
-	free     []uint32
-	inside   []request // requests that are in the cluster, by task slot
-	entering request   // the one that is being submitted
+	waiting  slab[request] // requests on the way up; index = evArrive's ref
+	inside   []request     // requests that are in the cluster, by task slot
+	entering request       // the one that is being submitted
 }
 
 // request is what the client's side of a request knows.
@@ -47,15 +46,7 @@ func (a *access) send(x *scenarios.Arrival, id core.TaskID) {
 		w.lostOnAccess(&request{Arrival: *x, id: id, up: up, down: down})
 		return
 	}
-	var i uint32
-	if k := len(a.free); k > 0 {
-		i = a.free[k-1]
-		a.free = a.free[:k-1]
-	} else {
-		i = uint32(len(a.waiting))
-		a.waiting = append(a.waiting, request{})
-	}
-	a.waiting[i] = request{Arrival: *x, id: id, up: up, down: down, unheard: lostDown}
+	i := a.waiting.put(request{Arrival: *x, id: id, up: up, down: down, unheard: lostDown})
 	w.calendar.push(w.now.Add(up), evArrive, x.Node, i, 0)
 }
 
@@ -75,8 +66,7 @@ func (a *access) transit(bytes int) (time.Duration, bool) {
 // entered brings a request to its entry node.
 func (w *World) entered(i uint32) {
 	a := &w.access
-	a.free = append(a.free, i)
-	a.entering = a.waiting[i]
+	a.entering = a.waiting.take(i)
 	w.submit(&a.entering.Arrival, a.entering.id)
 }
 

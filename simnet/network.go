@@ -24,8 +24,7 @@ type network struct {
 	latency time.Duration
 	inOrder ring[flight]
 
-	late []core.Msg // messages that the calendar refers to
-	free []uint32
+	late slab[core.Msg] // messages that the calendar refers to
 }
 
 // flight is a message on its way.
@@ -132,17 +131,9 @@ func (w *World) Send(m *core.Msg) {
 		w.engine.FreeChain(m.Task)
 		return
 	}
-	var i uint32
-	if k := len(n.free); k > 0 {
-		i = n.free[k-1]
-		n.free = n.free[:k-1]
-	} else {
-		i = uint32(len(n.late))
-		n.late = append(n.late, core.Msg{})
-	}
-	n.late[i] = *m
-	n.late[i].Transit = d
-	w.calendar.push(w.now.Add(d), evMessage, m.To, i, 0)
+	late := *m
+	late.Transit = d
+	w.calendar.push(w.now.Add(d), evMessage, m.To, n.late.put(late), 0)
 }
 
 // lookAhead is how many messages before its own the node of a message is asked for (see World.prefetch).
@@ -164,9 +155,7 @@ func (w *World) deliverInOrder() {
 }
 
 func (w *World) deliverLate(i uint32) {
-	m := w.net.late[i]
-	w.net.late[i].Task = nil
-	w.net.free = append(w.net.free, i)
+	m := w.net.late.take(i)
 	w.delivered(&m)
 	w.nodes[m.To].Deliver(w.now, &m)
 }

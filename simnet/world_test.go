@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
@@ -118,5 +119,39 @@ func TestCancelledColdStart(t *testing.T) {
 		if n := len(w.cold.idle[0]); n != want {
 			t.Errorf("%d warm instances before, %d after", warm, n)
 		}
+	}
+}
+
+// Of two timeouts that fall due at one instant the longer was set first, and fires first.
+func TestOrderOfTimeouts(t *testing.T) {
+	for _, f := range []core.Forwarding{{ProbeTimeout: time.Second, AnswerTimeout: 3 * time.Second},
+		{ProbeTimeout: 3 * time.Second, AnswerTimeout: time.Second}} {
+		s := powerOfTwo(t, 1, 10*time.Second)
+		s.Workload.Rate = 1e-9
+		s.Scheduler.Forwarding = f
+		w, err := New(s, 0, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		early, late := w.engine.NewTask(), w.engine.NewTask() // no node waits for them: they are told apart by the rings
+		w.Arm(0, core.Time(3*time.Second), early.Token())
+		w.now = core.Time(2 * time.Second)
+		w.Arm(0, core.Time(3*time.Second), late.Token())
+		if last := &w.timeouts[len(w.timeouts)-1]; last.ring.front().token != early.Token() {
+			t.Errorf("%+v: the timeout that was set later comes first", f)
+		}
+	}
+}
+
+// What one node draws does not change what another one will.
+func TestStreamsOfNodes(t *testing.T) {
+	w, err := New(powerOfTwo(t, 2, time.Second), 0, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := newStreams(w, random.Network), newStreams(w, random.Network)
+	a.of(0).Uint64()
+	if x, y, z := a.of(1).Uint64(), b.of(1).Uint64(), b.of(0).Uint64(); x != y || y == z {
+		t.Errorf("node 1 draws %x or %x, node 0 %x", x, y, z)
 	}
 }

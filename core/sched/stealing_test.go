@@ -3,6 +3,7 @@ package sched
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/coretest"
@@ -101,5 +102,30 @@ func TestStealingAlone(t *testing.T) {
 	wantVerdict(t, s.Schedule(w, task()), core.Execute())
 	if _, err := Parse("WorkStealing", params{"on_empty": false}); err == nil {
 		t.Error("a node that never steals was accepted")
+	}
+}
+
+// A node that crashed while it asked for tasks asks again when it is restarted with the value that it had.
+func TestStealingRestarted(t *testing.T) {
+	values := []core.Scheduler{with(t, "WorkStealing", params{"retry": "10ms"}), with(t, "WorkStealing", params{})}
+	stolen := 0
+	w := coretest.NewWorld(t, coretest.Setup{Nodes: 2, Slots: 1, Room: 50, Latency: 5 * time.Millisecond,
+		Forwarding: core.Forwarding{MaxHops: 1, ProbeTimeout: time.Second, AnswerTimeout: time.Second},
+		Scheduler:  func(n core.NodeID) core.Scheduler { return values[n] }}, 1)
+	const ms = core.Time(time.Millisecond)
+	for at := 50 * ms; at < 250*ms; at += 7 * ms { // at some of these instants it is asking
+		w.Crash(at, 0)
+		w.Restart(at+ms, 0)
+	}
+	for range 10 {
+		w.Submit(300*ms, 1, coretest.Request{Service: 50 * time.Millisecond})
+	}
+	for _, r := range w.Run() {
+		if r.Executor == 0 {
+			stolen++
+		}
+	}
+	if stolen == 0 {
+		t.Error("nothing is stolen after the restart")
 	}
 }

@@ -60,7 +60,8 @@ func (r *Row) judge(values []float64, share bool, comparisons int) {
 		distance = math.Abs(distance)
 	}
 	r.Verdict = Fail
-	if distance <= r.Allowed+1e-12*math.Abs(mean) { // values that do not vary differ by the rounding of their sum; NaN fails
+	// Values that do not vary differ by the rounding of their sum. NaN fails.
+	if distance <= r.Allowed+1e-12*math.Abs(mean) {
 		r.Verdict = OK
 	}
 }
