@@ -2,22 +2,20 @@ package core
 
 import (
 	"fmt"
-	"iter"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
 )
 
-// activity is a piece of an algorithm that runs on a coroutine: a decision, a Start, a Changed. It is the Env that
-// the algorithm sees. Activities are pooled with their coroutine and their buffers.
+// activity is a piece of an algorithm that runs: a decision, a Start, a Changed. It is the Env that the algorithm sees.
+// Activities are pooled with their buffers.
 type activity struct {
 	eng  *Engine
 	node *Node
 	task *Task // activitySchedule
 
 	kind      activityKind
-	suspended bool
-	ended     bool
+	state     activityState
 	dead      bool // its node crashed, or the engine closes: the call that suspended it panics with errDead
 	slot      uint32
 	gen       uint32 // of the token of the current wait
@@ -26,7 +24,6 @@ type activity struct {
 	wait      waitKind
 	asking    bool // the answers that it waits for are an Ask's
 	since     Time
-	verdict   Verdict
 
 	replies []Reply
 	nb      neighbours
@@ -34,9 +31,8 @@ type activity struct {
 	err     error
 	count   int
 
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
+	lane *lane     // where its stack waits while it is suspended
+	next *activity // that is to run after it
 }
 
 type activityKind uint8
@@ -45,6 +41,14 @@ const (
 	activitySchedule activityKind = iota
 	activityStart
 	activityChanged
+)
+
+type activityState uint8
+
+const (
+	activityIdle      activityState = iota
+	activityReady                   // runs at the end of the input, or is running
+	activitySuspended               // waits for an input
 )
 
 type waitKind uint8
@@ -63,8 +67,8 @@ const maxAfterlife = 1000
 
 const calledGoexit = "the algorithm called runtime.Goexit (testing's FailNow and SkipNow do)"
 
-// begin takes an idle activity, or makes one.
-func (e *Engine) begin(n *Node, kind activityKind, t *Task) *activity {
+// begin lets an activity run at the end of the input.
+func (e *Engine) begin(n *Node, kind activityKind, t *Task) {
 	var a *activity
 	if k := len(e.idle); k > 0 {
 		a = e.idle[k-1]
@@ -72,123 +76,94 @@ func (e *Engine) begin(n *Node, kind activityKind, t *Task) *activity {
 	} else {
 		a = &activity{eng: e, slot: uint32(len(e.activities))}
 		a.nb.view = a
-		a.next, a.stop = iter.Pull(a.loop)
 		e.activities = append(e.activities, a)
 	}
-	a.node, a.kind, a.task, a.ended, a.dead = n, kind, t, false, false
-	return a
+	a.node, a.kind, a.task, a.dead = n, kind, t, false
+	e.wake(a)
 }
 
-// run starts or resumes a, and carries out what it decided once it has ended. It is short, so that it can be inlined:
-// each frame between the switch to a coroutine and the loop of the host costs a return that the processor mispredicts.
-func (e *Engine) run(a *activity) {
-	a.suspended = false
-	if a.next(); a.ended {
-		e.conclude(a)
+// wake lets a go on at the end of the input.
+func (e *Engine) wake(a *activity) {
+	a.state, a.next = activityReady, nil
+	if e.ready == nil {
+		e.ready = a
+	} else {
+		e.lastReady.next = a
+	}
+	e.lastReady = a
+}
+
+// serve runs an activity that is no decision.
+func (a *activity) serve() {
+	switch s := a.node.scheduler(); a.kind {
+	case activityStart:
+		s.(Starter).Start(a)
+	case activityChanged:
+		s.(Watcher).Changed(a)
 	}
 }
 
-func (e *Engine) conclude(a *activity) {
-	// Idle again before the verdict is carried out: that may begin the next activity.
+// conclude carries out what an activity has decided.
+func (e *Engine) conclude(a *activity, v *Verdict) {
+	n := a.node
+	a.state, e.active = activityIdle, nil
 	e.idle = append(e.idle, a)
 	switch {
 	case a.dead:
-	case a.kind == activitySchedule:
-		v := a.verdict
-		a.node.decided(a.task, &v)
-	case a.kind == activityChanged:
-		a.node.x.watching = false
-	}
-}
-
-// loop is the body of the coroutine: one activity after the other.
-func (a *activity) loop(yield func(struct{}) bool) {
-	a.yield = yield
-	for a.serve() {
-	}
-}
-
-// serve calls the algorithm until it panics; then the caller begins anew. It returns false when the engine closes.
-// A panic becomes a Fault; so does runtime.Goexit, at the price of the coroutine.
-func (a *activity) serve() (more bool) {
-	closing := false
-	defer func() {
-		if closing {
-			return
-		}
-		cause := recover()
-		a.failed(cause)
-		if cause == nil {
-			a.renew() // this coroutine can do nothing but exit, and would take the driver along
-		}
-		a.ended = true
-		more = a.yield(struct{}{})
-	}()
-	for {
-		s := a.node.scheduler()
-		switch a.kind {
-		case activitySchedule:
-			a.verdict = s.Schedule(a, a.task)
-		case activityStart:
-			s.(Starter).Start(a)
-		case activityChanged:
-			s.(Watcher).Changed(a)
-		}
-		a.ended = true
-		if !a.yield(struct{}{}) {
-			closing = true
-			return false
-		}
-	}
-}
-
-// renew goes on with a new coroutine and leaves this one where it is, for ever: it cannot be ended.
-func (a *activity) renew() {
-	yield := a.yield
-	a.next, a.stop = iter.Pull(a.loop)
-	a.ended = true
-	yield(struct{}{})
-}
-
-// failed reports what an activity panicked with; nil: it called runtime.Goexit.
-func (a *activity) failed(cause any) {
-	a.verdict = Reject(Rejected)
-	if _, ok := cause.(errDead); ok {
 		return
+	case a.kind == activitySchedule:
+		n.decided(a.task, v)
+	case a.kind == activityChanged:
+		n.x.watching = false
 	}
-	f := &Fault{Node: a.node.id, Now: a.eng.now, Cause: cause, Stack: debug.Stack()}
-	if cause == nil {
-		f.Cause = calledGoexit
+	if n.cfg.faces&faceWatcher != 0 {
+		n.watch()
 	}
-	if a.kind == activitySchedule {
-		f.Task = a.task.ID
+}
+
+// failed ends an activity that panicked with cause; nil: it called runtime.Goexit.
+func (e *Engine) failed(a *activity, cause any) {
+	if _, ok := cause.(errDead); !ok {
+		f := &Fault{Node: a.node.id, Now: e.now, Cause: cause, Stack: debug.Stack()}
+		if cause == nil {
+			f.Cause = calledGoexit
+		}
+		if a.kind == activitySchedule && !a.dead {
+			f.Task = a.task.ID
+		}
+		e.host.Fault(f)
 	}
-	a.eng.host.Fault(f)
+	v := Reject(Rejected)
+	e.conclude(a, &v)
 }
 
 // suspend gives control back to the driver until something resumes the activity.
 func (a *activity) suspend(w waitKind) {
-	if a.next == nil {
+	e := a.eng
+	a.wait, a.state, a.since = w, activitySuspended, e.now
+	a.lane = e.rest()
+	e.active = nil
+	a.lane.swap()
+	e.active = a
+	a.mortal()
+}
+
+// mortal is called before and after each wait: it unwinds a where it is dead. An algorithm that recovers from that is stopped sooner or later.
+func (a *activity) mortal() {
+	e := a.eng
+	if a == &e.passive {
 		panic("core: Observe and Receive may not suspend: they were given a View")
 	}
-	a.wait = w
-	for {
-		if a.dead {
-			a.afterlife++
-			if a.afterlife > maxAfterlife {
-				a.eng.host.Fault(&Fault{Node: a.node.id, Now: a.eng.now,
-					Cause: "the algorithm recovers from the crash of its node and goes on"})
-				a.renew()
-			}
-			panic(errDead{})
-		}
-		a.suspended = true
-		a.since = a.eng.now
-		a.yield(struct{}{})
-		if !a.dead {
-			return
-		}
+	if !a.dead {
+		return
 	}
+	if a.afterlife++; a.afterlife > maxAfterlife {
+		e.host.Fault(&Fault{Node: a.node.id, Now: e.now,
+			Cause: "the algorithm recovers from the crash of its node and goes on"})
+		e.conclude(a, nil)
+		e.abandon()
+	}
+	panic(errDead{})
 }
 
 // token names the wait that is about to begin.
@@ -197,11 +172,12 @@ func (a *activity) token() Token {
 	return Token(a.slot)<<32 | Token(a.gen)
 }
 
-// kill ends a where it is suspended: the call that suspended it does not return.
+// kill ends a at the end of the input: the call that suspended it does not return.
 func (a *activity) kill() {
 	a.dead, a.afterlife = true, 0
-	a.eng.source.pcg = &a.node.rng
-	a.eng.run(a)
+	if a.state == activitySuspended {
+		a.eng.wake(a)
+	}
 }
 
 // The View.
@@ -234,7 +210,7 @@ func (a *activity) Heard(p NodeID) (Load, Time, bool) { return a.node.heard(p) }
 
 func (a *activity) Tell(p NodeID, note Note) {
 	switch n := a.node; {
-	case n.gone(p):
+	case n.down || n.gone(p):
 		return
 	case !n.knows(p):
 		panic(fmt.Errorf("Tell: %w: %d of %d", ErrNotPeer, p, n.id))
@@ -252,6 +228,7 @@ func (a *activity) Ask(note Note, peers ...NodeID) []Reply { return a.question(M
 
 // question sends one message per peer and waits for all the answers.
 func (a *activity) question(kind MsgKind, note Note, peers []NodeID) []Reply {
+	a.mortal()
 	e, n := a.eng, a.node
 	if cap(a.replies) < len(peers) {
 		a.replies = make([]Reply, len(peers))
@@ -322,6 +299,7 @@ func (a *activity) replied(m *Msg) bool {
 }
 
 func (a *activity) Pull(p NodeID, max, above int) (int, error) {
+	a.mortal()
 	e, n := a.eng, a.node
 	if p == n.id || max <= 0 {
 		return 0, nil
@@ -343,11 +321,13 @@ func (a *activity) Pull(p NodeID, max, above int) (int, error) {
 }
 
 func (a *activity) Sleep(d time.Duration) {
+	a.mortal()
 	a.eng.host.Arm(a.node.id, a.eng.now.Add(max(0, d)), a.token())
 	a.suspend(waitSleep)
 }
 
 func (a *activity) Act(state []float64) (Action, error) {
+	a.mortal()
 	act, now, err := a.eng.host.Act(a.node.id, a.token(), state)
 	if now || err != nil {
 		return act, err

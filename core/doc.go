@@ -33,6 +33,10 @@
 // input the node calls its Host, never the other way round: a host that has something to say at once says it in the
 // next input.
 //
+// An input notes which activities of algorithms it wakes; they run when it has ended, and have run when the method
+// returns. A host that makes many inputs lets Engine.Drive call it for the next one instead: then they run between two
+// inputs, and decisions that do not suspend cost no switch of stacks.
+//
 // Input is the value form of all of these, and Apply the one way in for hosts that queue inputs. A simulator calls
 // the methods directly and saves the copies.
 //
@@ -53,14 +57,13 @@
 //
 // # Coroutines
 //
-// An algorithm is ordinary blocking code. Env.Probe, Ask, Pull, Sleep and Act suspend it: it runs on a coroutine
-// (iter.Pull), and control goes back to the driver, which goes on with the next input. When the answers, or the
-// timeout, have come, that input resumes the decision. Between the two the node may have done anything else: read
-// Load again after a call that suspends. Peers may have left, too: a forward to one of them is a refusal.
+// An algorithm is ordinary blocking code. Env.Probe, Ask, Pull, Sleep and Act suspend it: it keeps its stack, and the
+// loop of the inputs goes on on another one (coroutines of iter.Pull: drive.go). When the answers, or the timeout, have
+// come, that input resumes the decision. Between the two the node may have done anything else: read Load again after a
+// call that suspends. Peers may have left, too: a forward to one of them is a refusal.
 //
 // Nothing runs at the same time as anything else, so algorithms need no locks, and interleaving happens at the calls
-// that suspend and nowhere else, in both worlds. Coroutines are pooled, last in first out; a decision that does not
-// suspend costs two switches. When a node crashes, its suspended decisions are resumed once and unwind by a panic of
+// that suspend and nowhere else, in both worlds. Stacks are pooled, last in first out. When a node crashes, its suspended decisions are resumed once and unwind by a panic of
 // core's own, from which an algorithm must not recover. Observe and Receive get a View: they cannot suspend.
 //
 // # Ownership of tasks

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// Engine is what the nodes of one loop share: the host, the table of tasks, the coroutines under their decisions,
+// Engine is what the nodes of one loop share: the host, the table of tasks, the stacks under their decisions,
 // and one random generator that always points at the stream of the node that is being driven. A simulation has one
 // engine for all its nodes; a real node has one for itself. An Engine is driven by one goroutine.
 type Engine struct {
@@ -26,8 +26,18 @@ type Engine struct {
 	seq      uint64 // of entries into ordered waiting rooms
 
 	activities []*activity
-	idle       []*activity // last in, first out: the warmest stack first
-	passive    activity    // the View of code that may not suspend
+	idle       []*activity
+	ready      *activity // to run at the end of the input, chained
+	lastReady  *activity
+	passive    activity // the View of code that may not suspend
+
+	active *activity   // whose code is running; nil: none
+	lanes  []*lane     // where goroutines wait to go on with the loop
+	home   *lane       // where the goroutine waits that drives the engine
+	step   func() bool // of Drive
+	driven bool        // by Drive
+	broken broken
+	closed bool
 
 	// OnVerdict, where set, sees every decision: for traces and for replay.
 	OnVerdict func(now Time, n NodeID, t *Task, v Verdict)
@@ -185,7 +195,7 @@ func (e *Engine) activityOf(k Token) *activity {
 		return nil
 	}
 	a := e.activities[slot]
-	if a.gen != uint32(k) || !a.suspended {
+	if a.gen != uint32(k) || a.state != activitySuspended {
 		return nil
 	}
 	return a
@@ -225,18 +235,6 @@ func (f *Fault) Error() string {
 		s += "\n" + string(f.Stack)
 	}
 	return s
-}
-
-// Close ends every coroutine but those of algorithms that called runtime.Goexit or recovered from their end without
-// end. The engine cannot be driven afterwards.
-func (e *Engine) Close() {
-	for _, a := range e.activities {
-		if a.suspended {
-			a.kill()
-		}
-		a.stop()
-	}
-	e.activities, e.idle = nil, nil
 }
 
 // Entered counts the tasks that came from clients of the engine's nodes and have not ended: copies at peers and in

@@ -21,7 +21,7 @@ func (n *Node) arrive(t *Task) {
 		n.atLimit(t)
 	default:
 		t.state = stateDeciding
-		e.run(e.begin(n, activitySchedule, t))
+		e.begin(n, activitySchedule, t)
 	}
 }
 
@@ -38,7 +38,7 @@ func (n *Node) resume(a *activity) {
 			t.Timing.Scheduling += d
 		}
 	}
-	e.run(a)
+	e.wake(a)
 }
 
 // decided carries out a verdict.
@@ -64,7 +64,7 @@ func (n *Node) decided(t *Task, v *Verdict) {
 	case verdictReplicate:
 		n.replicate(t, v)
 	case verdictReject:
-		o := v.reason
+		o := Outcome(v.how)
 		if o != NoRoom {
 			o = Rejected
 		}

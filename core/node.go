@@ -97,7 +97,7 @@ func (n *Node) Load() Load { return n.load() }
 
 func (n *Node) load() Load {
 	c := n.cfg
-	return Load{Running: n.running, Queued: n.queued, Slots: c.Slots, Room: c.Room, Speed: c.Speed}
+	return Load{Running: n.running, Queued: n.queued, Capacity: Capacity{Slots: c.Slots, Room: c.Room, Speed: c.Speed}}
 }
 
 func (n *Node) loadOf(t TaskType) (running, queued int) {
@@ -119,7 +119,7 @@ func (n *Node) loadOf(t TaskType) (running, queued int) {
 func (n *Node) Boot(now Time) {
 	e := n.enter(now)
 	if n.cfg.faces&faceStarter != 0 {
-		e.run(e.begin(n, activityStart, nil))
+		e.begin(n, activityStart, nil)
 	}
 	if n.cfg.faces&faceWatcher != 0 {
 		n.x.dirty = true
@@ -259,7 +259,7 @@ func (n *Node) Configure(now Time, c Change) {
 		n.more().peers = append(make([]NodeID, 0, len(*c.Peers)), *c.Peers...)
 	}
 	if c.Scheduler != nil && n.cfg.faces&faceStarter != 0 && !n.down {
-		n.cfg.eng.run(n.cfg.eng.begin(n, activityStart, nil))
+		n.cfg.eng.begin(n, activityStart, nil)
 	}
 	n.leave()
 }
@@ -296,13 +296,14 @@ func (n *Node) Crash(now Time) {
 			x.counts[i] = 0
 		}
 	}
+	e.settle()
 }
 
-// kill ends the node's activities of this kind and of those after it where they are suspended.
+// kill ends the node's activities of this kind and of those after it.
 func (n *Node) kill(from activityKind) {
 	e := n.cfg.eng
 	for _, a := range e.activities {
-		if a.node == n && a.suspended && a.kind >= from {
+		if a.node == n && (a.state == activitySuspended || a.state == activityReady) && a.kind >= from {
 			a.kill()
 		}
 	}
@@ -330,17 +331,21 @@ func (n *Node) enter(now Time) *Engine {
 	return e
 }
 
-// leave ends an input: it tells the Watcher what it brought about.
+// leave ends an input.
 func (n *Node) leave() {
-	if n.cfg.faces&faceWatcher == 0 || !n.x.dirty || n.x.watching || n.down {
+	if n.cfg.faces&faceWatcher != 0 {
+		n.watch()
+	}
+	n.cfg.eng.settle()
+}
+
+// watch tells the Watcher that the load has changed.
+func (n *Node) watch() {
+	if !n.x.dirty || n.x.watching || n.down {
 		return
 	}
-	e := n.cfg.eng
 	n.x.dirty, n.x.watching = false, true
-	e.run(e.begin(n, activityChanged, nil))
-	if n.x.dirty && !n.x.watching {
-		n.leave()
-	}
+	n.cfg.eng.begin(n, activityChanged, nil)
 }
 
 // changed notes that the load is another one.

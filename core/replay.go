@@ -333,7 +333,7 @@ func (v Verdict) detail() string {
 	switch {
 	case v.kind == verdictForward && len(v.peers) > 0:
 		return fmt.Sprintf("%v, else %d", v, v.peers)
-	case v.kind == verdictReplicate && v.when == CancelOnStart:
+	case v.kind == verdictReplicate && CancelAt(v.how) == CancelOnStart:
 		return v.String() + ", cancelled on start"
 	}
 	return v.String()

@@ -83,7 +83,7 @@ func (h *recorder) after(d time.Duration, in core.Input) {
 func (h *recorder) Send(m *core.Msg) {
 	p := h.engine.Pack(m)
 	r := core.Parcel{From: p.To, To: p.From, Item: p.Item, Token: p.Token, Transit: time.Microsecond,
-		Load: core.Load{Running: h.rand.Int32N(3), Queued: h.rand.Int32N(2), Slots: 2, Room: 4, Speed: 1}}
+		Load: core.Load{Running: h.rand.Int32N(3), Queued: h.rand.Int32N(2), Capacity: core.Capacity{Slots: 2, Room: 4, Speed: 1}}}
 	switch p.Kind {
 	case core.MsgProbe:
 		r.Kind = core.MsgReply
@@ -234,7 +234,7 @@ func byHand(t *testing.T) *core.Log {
 	task := func(id core.TaskID) *core.TaskValue { return &core.TaskValue{ID: id, Deadline: core.Never} }
 	reply := func(peer core.NodeID, item, running int32) *core.Parcel {
 		return &core.Parcel{Kind: core.MsgReply, From: peer, Token: 1, Item: item,
-			Load: core.Load{Running: running, Slots: 1}}
+			Load: core.Load{Running: running, Capacity: core.Capacity{Slots: 1}}}
 	}
 	ms := core.Time(time.Millisecond)
 	return &core.Log{

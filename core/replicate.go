@@ -35,7 +35,7 @@ func (n *Node) replicate(t *Task, v *Verdict) {
 		e.host.Arm(n.id, e.now.Add(d), k)
 	}
 	flags := flagReplica | flagDirect
-	if v.when == CancelOnStart {
+	if CancelAt(v.how) == CancelOnStart {
 		flags |= flagNotifyStart
 	}
 	for i, p := range r.targets {

@@ -15,11 +15,16 @@ type Scheduler interface {
 
 // Load is what a node has in hand, exactly as counted at one instant.
 type Load struct {
-	Running int32   // executing in slots
-	Queued  int32   // in the waiting room
-	Slots   int32   // K
-	Room    int32   // Q, the places of the waiting room
-	Speed   float32 // relative to a node of speed 1
+	Running int32 // executing in slots
+	Queued  int32 // in the waiting room
+	Capacity
+}
+
+// Capacity is what a node can take in hand.
+type Capacity struct {
+	Slots int32   // K
+	Room  int32   // Q, the places of the waiting room
+	Speed float32 // relative to a node of speed 1
 }
 
 // Total is the load as the field counts it: running plus queued.
@@ -118,11 +123,10 @@ type Neighbours interface {
 
 // Verdict is a decision as a value. The engine carries it out.
 type Verdict struct {
-	kind   verdictKind
-	when   CancelAt
-	reason Outcome
-	peer   NodeID
-	peers  []NodeID
+	kind  verdictKind
+	how   uint8 // of a replicate its CancelAt, of a reject its Outcome: with one field more, it is kept in memory
+	peer  NodeID
+	peers []NodeID
 }
 
 type verdictKind uint8
@@ -155,11 +159,11 @@ func Forward(peer NodeID, next ...NodeID) Verdict {
 // Replicate sends a copy to each of the peers, among which may be the own node; the first to start or to complete
 // cancels the others.
 func Replicate(at CancelAt, peers ...NodeID) Verdict {
-	return Verdict{kind: verdictReplicate, when: at, peers: peers}
+	return Verdict{kind: verdictReplicate, how: uint8(at), peers: peers}
 }
 
 // Reject refuses the task; reason is Rejected (deliberately) or NoRoom.
-func Reject(reason Outcome) Verdict { return Verdict{kind: verdictReject, reason: reason} }
+func Reject(reason Outcome) Verdict { return Verdict{kind: verdictReject, how: uint8(reason)} }
 
 // String describes the verdict as traces spell it.
 func (v Verdict) String() string {
@@ -171,7 +175,7 @@ func (v Verdict) String() string {
 	case verdictReplicate:
 		return fmt.Sprintf("replicate to %d", v.peers)
 	case verdictReject:
-		return "reject: " + v.reason.String()
+		return "reject: " + Outcome(v.how).String()
 	}
 	return "no verdict"
 }

@@ -91,8 +91,9 @@ func (c *calendar) push(at core.Time, kind eventKind, node core.NodeID, ref uint
 		c.free = c.events[i].next
 	}
 	h := &c.heads[uint64(at)>>c.shift&c.mask]
-	c.events[i] = event{at: at, aux: aux, next: *h, node: node, ref: ref, kind: kind}
-	*h = i
+	e := &c.events[i]
+	e.at, e.aux, e.node, e.ref, e.kind = at, aux, node, ref, kind
+	e.next, *h = *h, i
 	c.size++
 	if c.size > 2*len(c.heads)<<perBucket {
 		c.review()

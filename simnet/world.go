@@ -185,8 +185,8 @@ func (w *World) Run(interrupted func() bool) (*results.Replication, error) {
 	}
 	w.calendar.push(core.Time(w.every), evSample, 0, 0, 0)
 	w.interrupted = interrupted
-	for last := w.end + w.end; w.step(last); {
-	}
+	last := w.end + w.end
+	w.engine.Drive(func() bool { return w.step(last) })
 	if w.trace != nil {
 		if err := w.trace.out.Flush(); err != nil {
 			return nil, fmt.Errorf("writing the trace: %w", err)

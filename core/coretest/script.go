@@ -54,7 +54,7 @@ type Told struct {
 
 // Loaded is the load of a node with one slot and ample room that has n tasks in hand.
 func Loaded(n int) core.Load {
-	return core.Load{Running: int32(min(n, 1)), Queued: int32(max(0, n-1)), Slots: 1, Room: 1 << 20, Speed: 1}
+	return core.Load{Running: int32(min(n, 1)), Queued: int32(max(0, n-1)), Capacity: core.Capacity{Slots: 1, Room: 1 << 20, Speed: 1}}
 }
 
 // NewScript returns node id of a full mesh with so many tasks at each node, id itself included. There is no cloud.

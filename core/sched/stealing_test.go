@@ -41,7 +41,7 @@ func TestStealingWhenACompletionLeavesASlotFree(t *testing.T) {
 
 func TestStealingWithMoreSlots(t *testing.T) {
 	w := coretest.NewScript(0, 0, 9)
-	w.Own = core.Load{Running: 4, Slots: 4, Room: 4}
+	w.Own = core.Load{Running: 4, Capacity: core.Capacity{Slots: 4, Room: 4}}
 	s := with(t, "WorkStealing", nil).(*WorkStealing)
 	s.Changed(w)
 	w.Own.Running = 3 // others run on, but there is a slot

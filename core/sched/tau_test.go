@@ -9,9 +9,9 @@ import (
 )
 
 func TestPowerOfNTau(t *testing.T) {
-	running := core.Load{Running: 3, Slots: 4}
-	queued := core.Load{Running: 1, Queued: 4, Slots: 1}
-	both := core.Load{Running: 2, Queued: 5, Slots: 2} // the peer has two tasks: as many as run here
+	running := core.Load{Running: 3, Capacity: core.Capacity{Slots: 4}}
+	queued := core.Load{Running: 1, Queued: 4, Capacity: core.Capacity{Slots: 1}}
+	both := core.Load{Running: 2, Queued: 5, Capacity: core.Capacity{Slots: 2}} // the peer has two tasks: as many as run here
 	for _, c := range []struct {
 		gloss string
 		own   core.Load
