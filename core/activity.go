@@ -189,6 +189,8 @@ func (a *activity) Load() Load       { return a.node.load() }
 
 func (a *activity) LoadOf(t TaskType) (running, queued int) { return a.node.loadOf(t) }
 
+func (a *activity) Types() int { return max(1, a.node.cfg.Types) }
+
 func (a *activity) MeanService(t TaskType) time.Duration {
 	if m := a.node.cfg.MeanService; int(t) < len(m) {
 		return m[t]
@@ -328,10 +330,17 @@ func (a *activity) Sleep(d time.Duration) {
 
 func (a *activity) Act(state []float64) (Action, error) {
 	a.mortal()
-	act, now, err := a.eng.host.Act(a.node.id, a.token(), state)
-	if now || err != nil {
-		return act, err
+	deciding := a.kind == activitySchedule
+	if deciding {
+		a.eng.lessonOf(a.task).keep(state)
 	}
-	a.suspend(waitAction)
-	return a.action, a.err
+	act, now, err := a.eng.host.Act(a.node.id, a.token(), state)
+	if !now && err == nil {
+		a.suspend(waitAction)
+		act, err = a.action, a.err
+	}
+	if deciding && err == nil {
+		a.node.learned(a.task, act)
+	}
+	return act, err
 }

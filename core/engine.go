@@ -133,7 +133,7 @@ func (e *Engine) tripOf(t *Task) *trip {
 	}
 	e.freeTrip = p.next
 	p.fromToken, p.from, p.target, p.executor = 0, NoNode, NoNode, NoNode
-	p.pending, p.winner, p.pulled, p.outcome = 0, -1, false, InFlight
+	p.pending, p.winner, p.pulled, p.outcome, p.asked = 0, -1, false, InFlight, false
 	if p.targets = p.targets[:0]; cap(p.visited) == 0 {
 		p.visited = p.few[:]
 	}

@@ -28,6 +28,7 @@ type extra struct {
 	counts   []int32   // per task type: running, queued
 	replicas []*Task   // copies held for other nodes' Replicate
 	memory   memory
+	lessons  uint64 // decisions that the learner has answered
 	watching bool // a Changed is under way
 	dirty    bool // the load has changed since
 }

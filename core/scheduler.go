@@ -59,6 +59,7 @@ type View interface {
 	Self() NodeID                          //
 	Load() Load                            // this node's, at this instant
 	LoadOf(TaskType) (running, queued int) // of one task type
+	Types() int                            // task types that the node tells apart
 	MeanService(TaskType) time.Duration    // mean service time on a node of speed 1; 0 = unknown
 	Neighbours() Neighbours                // the peers that this node may forward to, the cloud not included
 	Cloud() (NodeID, bool)                 // the far node without limit, where the cluster has one

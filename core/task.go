@@ -50,11 +50,13 @@ type trip struct {
 	pending   int32     // replicas that have not ended
 	outcome   Outcome   // of the replicas that have ended without completing
 	pulled    bool      // the target asked for it
+	asked     bool      // lesson counts
 	winner    int32     // replica that the others were cancelled for; -1 = none yet
 	targets   []NodeID  // peers left to try, or the peers that hold the replicas
 	visited   []NodeID  // nodes that held it before this one, entry first
 	few       [4]NodeID // where visited begins
 	next      *trip     // free list
+	lesson    *Lesson   // kept for reuse; nil: never used
 }
 
 // Cold reports whether the execution began with a cold start.

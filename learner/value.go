@@ -22,4 +22,8 @@ type agent interface {
 	end(r float64)
 	// cut says that what followed the last action is not known: nothing is learned from it.
 	cut()
+	// averageReward is what has been learned of it; 0 where rewards are discounted.
+	averageReward() float64
+	// assume sets it: that of a learner whose values were taken over.
+	assume(averageReward float64)
 }

@@ -89,6 +89,8 @@
 //	returning_ns            the answer's way back between nodes
 //	deadline_ns             wanted latency; 0 = none
 //	energy_j                joules above idle that the request cost
+//	rewarded                the scenario says what an answer is worth to a learner
+//	reward                  that; 0 where it does not
 //
 // # Metrics
 //

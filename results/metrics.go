@@ -54,6 +54,7 @@ var Definitions = []Definition{
 	{Name: "lost_rate", Unit: "share", Meaning: "requests lost (node down, no answer, hop limit, client gone), over all"},
 	{Name: "deadline_share", Unit: "share",
 		Meaning: "requests that completed within their deadline (or completed, having none), over all"},
+	{Name: "reward.mean", Meaning: "what an answer was worth, mean over all requests; only where a scenario defines it"},
 	{Name: "forwarded_share", Unit: "share",
 		Meaning: "requests whose execution began at another node than the one their client called, over all"},
 	{Name: "probing_share", Unit: "share", Meaning: "requests on whose behalf at least one peer was probed, over all"},

@@ -147,6 +147,7 @@ func Figures(r *Run) []*Figure {
 	figures = append(figures, r.cdfFigure(), r.breakdownFigure(),
 		r.overTime("load-over-time", "mean load of a node", "", func(s *Series) []float64 { return s.Mean }),
 		r.overTime("latency-over-time", "mean latency", "s", func(s *Series) []float64 { return s.Latency }),
+		r.overTime("reward-over-time", "mean reward", "", func(s *Series) []float64 { return s.Reward }),
 		r.heatFigure())
 	return slices.DeleteFunc(figures, func(f *Figure) bool { return f == nil })
 }

@@ -26,6 +26,8 @@ type Record struct {
 	Timing      core.Timing
 	Deadline    time.Duration // relative; 0 = none
 	EnergyJ     float64       // joules above idle that this request cost: busy slot and bytes sent
+	Rewarded    bool          // the scenario says what an answer is worth to a learner's client
+	Reward      float64       // that
 }
 
 // InTime reports whether the request completed within its deadline (always, if it completed and had none).

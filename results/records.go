@@ -45,6 +45,8 @@ type Row struct {
 	ReturningNS  int64   `parquet:"returning_ns" doc:"the answer's way back between nodes"`
 	DeadlineNS   int64   `parquet:"deadline_ns" doc:"wanted latency; 0 = none"`
 	EnergyJ      float64 `parquet:"energy_j" doc:"joules above idle that the request cost"`
+	Rewarded     bool    `parquet:"rewarded" doc:"the scenario says what an answer is worth to a learner"`
+	Reward       float64 `parquet:"reward" doc:"that; 0 where it does not"`
 }
 
 // newRow is r as files have it.
@@ -56,7 +58,7 @@ func newRow(p *Point, functions []string, r *Record) Row {
 		DemandNS: int64(r.Demand), LatencyNS: int64(r.Latency), ClientNS: int64(r.Client),
 		SchedulingNS: int64(t.Scheduling), ProbingNS: int64(t.Probing), ForwardingNS: int64(t.Forwarding),
 		WaitingNS: int64(t.Waiting), ExecutingNS: int64(t.Executing), ReturningNS: int64(t.Returning),
-		DeadlineNS: int64(r.Deadline), EnergyJ: r.EnergyJ}
+		DeadlineNS: int64(r.Deadline), EnergyJ: r.EnergyJ, Rewarded: r.Rewarded, Reward: r.Reward}
 }
 
 // Completed reports whether the request was executed and answered.

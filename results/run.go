@@ -106,6 +106,7 @@ type Series struct {
 	Rate    []float64     `json:"rate"`     // per interval: arrivals per second, whole cluster
 	Latency []float64     `json:"latency"`  // per interval: mean latency (s) of those that completed in it; NaN = none
 	Dropped []float64     `json:"dropped"`  // per interval: share of the ended that did not complete; NaN = none
+	Reward  []float64     `json:"reward"`   // per interval: mean reward of the ended; NaN = none, nil = no reward is defined
 }
 
 // Schedulers are the labels of the run's schedulers, in order of appearance.
@@ -257,13 +258,14 @@ type seriesState struct {
 	*plainSeries
 	Latency floats `json:"latency"`
 	Dropped floats `json:"dropped"`
+	Reward  floats `json:"reward,omitempty"`
 }
 
 type plainSeries Series
 
 // MarshalJSON implements json.Marshaler.
 func (s *Series) MarshalJSON() ([]byte, error) {
-	return json.Marshal(seriesState{(*plainSeries)(s), s.Latency, s.Dropped})
+	return json.Marshal(seriesState{(*plainSeries)(s), s.Latency, s.Dropped, s.Reward})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -272,6 +274,6 @@ func (s *Series) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &state); err != nil {
 		return err
 	}
-	s.Latency, s.Dropped = state.Latency, state.Dropped
+	s.Latency, s.Dropped, s.Reward = state.Latency, state.Dropped, state.Reward
 	return nil
 }

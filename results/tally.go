@@ -75,6 +75,8 @@ type sums struct {
 	Hops      uint64  `json:"hops"`
 	Retries   uint64  `json:"retries"`
 	EnergyJ   float64 `json:"energy_j"`
+	Rewards   float64 `json:"rewards,omitempty"`
+	Rewarded  uint64  `json:"rewarded,omitempty"` // had a reward
 }
 
 func (s *sums) setDigits(n int) { s.Latencies.digits, s.Waitings.digits = n, n }
@@ -85,6 +87,10 @@ func (s *sums) add(r *Record) {
 	s.Hops += uint64(r.Hops)
 	s.Retries += uint64(r.Retries)
 	s.EnergyJ += r.EnergyJ
+	if r.Rewarded {
+		s.Rewards += r.Reward
+		s.Rewarded++
+	}
 	if r.Probes > 0 {
 		s.Probed++
 	}
@@ -130,6 +136,7 @@ func (s *sums) merge(o *sums) {
 	s.Waitings.merge(&o.Waitings)
 	s.Squares += o.Squares
 	s.EnergyJ += o.EnergyJ
+	s.Rewards += o.Rewards
 	for i, n := range s.durations() {
 		n.merge(*o.durations()[i])
 	}
@@ -144,7 +151,8 @@ func (s *sums) durations() []*nanos {
 }
 
 func (s *sums) counts() []*uint64 {
-	return []*uint64{&s.InTime, &s.Executed, &s.Forwarded, &s.Cold, &s.Probed, &s.Probes, &s.Hops, &s.Retries}
+	return []*uint64{&s.InTime, &s.Executed, &s.Forwarded, &s.Cold, &s.Probed, &s.Probes, &s.Hops, &s.Retries,
+		&s.Rewarded}
 }
 
 // requests is the number of requests that ended.
@@ -278,6 +286,7 @@ var tallyMetrics = map[string]func(*sums) float64{
 	"retry_rate":         func(s *sums) float64 { return s.share(s.Retries) },
 	"hops.mean":          func(s *sums) float64 { return s.share(s.Hops) },
 	"cold_share":         func(s *sums) float64 { return float64(s.Cold) / float64(s.Executed) },
+	"reward.mean":        func(s *sums) float64 { return s.Rewards / float64(s.Rewarded) },
 	"energy_per_request": func(s *sums) float64 { return s.EnergyJ / float64(s.requests()) },
 }
 

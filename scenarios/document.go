@@ -1,6 +1,10 @@
 package scenarios
 
-import "time"
+import (
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core/sched"
+)
 
 // document is a scenario file but for its sweep.
 type document struct {
@@ -17,6 +21,7 @@ type document struct {
 	Workload     workloadDoc   `key:"workload" eg:"{rate: 8/s}"`
 	Client       clientDoc     `key:"client" default:"{}"`
 	Scheduler    schedulerDoc  `key:"scheduler" eg:"{name: NoScheduler}"`
+	Learner      *learnerDoc   `key:"learner"`
 }
 
 type precisionDoc struct {
@@ -61,8 +66,9 @@ func (doc *document) resolve(b *builder) *Scenario {
 	}
 	s.Cluster = doc.Cluster.resolve(b, s)
 	s.Functions = resolveFunctions(b, doc)
-	s.Scheduler = doc.Scheduler.resolve(b, &s.Cluster)
+	s.Scheduler = doc.Scheduler.resolve(b, &s.Cluster, len(s.Functions))
 	doc.checkTimeouts(b, s)
+	doc.resolveLearner(b, s)
 	s.Workload = doc.Workload.resolve(b, s)
 	if len(b.problems) == 0 && len(b.missing) == 0 {
 		if n := s.ExpectedTasks(); n > taskLimit {
@@ -70,6 +76,21 @@ func (doc *document) resolve(b *builder) *Scenario {
 		}
 	}
 	return s
+}
+
+// resolveLearner makes the learner, which an algorithm that asks one needs.
+func (doc *document) resolveLearner(b *builder, s *Scenario) {
+	if doc.Learner != nil {
+		s.Learner = doc.Learner.resolve(b, s, worldOf(&s.Cluster, s.Scheduler.Forwarding.MaxHops, len(s.Functions)))
+		return
+	}
+	if s.Scheduler.Label == "" {
+		return
+	}
+	if _, asks := s.Scheduler.Spec.New().(sched.Learning); asks {
+		b.wrong(&doc.Scheduler, "%s asks the learner of its node, and there is none: write learner: {}, or more",
+			s.Scheduler.Label)
+	}
 }
 
 // taskLimit bounds the tasks of a run: at a million per second, these take twelve days.

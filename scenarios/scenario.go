@@ -24,6 +24,7 @@ type Scenario struct {
 	Workload     Workload
 	Client       Client
 	Scheduler    Scheduler
+	Learner      *Learner // nil: nothing learns, and nothing has a reward
 }
 
 // Precision is a sequential stopping rule: replications run until the interval of Metric is narrow enough.

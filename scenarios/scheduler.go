@@ -245,6 +245,12 @@ func paramNode(v any) *yaml.Node {
 			x = duration(d).String()
 		}
 		return textNode(x)
+	case []string:
+		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for _, w := range x {
+			list.Content = append(list.Content, textNode(w))
+		}
+		return list
 	case [][]float64:
 		rows := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, r := range x {
@@ -261,7 +267,7 @@ func paramNode(v any) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(v)}
 }
 
-func (s *schedulerDoc) resolve(b *builder, cluster *Cluster) Scheduler {
+func (s *schedulerDoc) resolve(b *builder, cluster *Cluster, types int) Scheduler {
 	if !b.sound(s) {
 		return Scheduler{}
 	}
@@ -273,12 +279,21 @@ func (s *schedulerDoc) resolve(b *builder, cluster *Cluster) Scheduler {
 		r.Forwarding.MaxHops = int(*s.keys.MaxHops)
 	}
 	if n := cluster.Nodes(); n > 0 {
-		w := sched.World{Nodes: n, Cloud: cluster.Cloud != nil, MaxHops: r.Forwarding.MaxHops}
+		w := worldOf(cluster, r.Forwarding.MaxHops, types)
 		if err := s.spec.Check(w); err != nil {
 			b.wrong(s, "%v: change the parameters or the cluster", err)
 		}
 	}
 	return r
+}
+
+// worldOf is what an algorithm may know about the cluster.
+func worldOf(c *Cluster, maxHops, types int) sched.World {
+	w := sched.World{Nodes: c.Nodes(), Cloud: c.Cloud != nil, MaxHops: maxHops, Types: types}
+	for i := range c.Groups {
+		w.Slots, w.Room = max(w.Slots, c.Groups[i].Slots), max(w.Room, c.Groups[i].Queue)
+	}
+	return w
 }
 
 // distinguish gives the schedulers of a sweep labels that tell them apart: the name, and the parameters in which

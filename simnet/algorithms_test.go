@@ -42,6 +42,7 @@ functions:
   - {name: f, service: {distribution: exponential, mean: 300ms}, deadline: 1s}
 workload: {arrivals: poisson, rate: 6/s}
 scheduler: {name: %s, probe_timeout: 1s, answer_timeout: 5s, %s}
+learner: {inference: 1ms, entries: {delay: 20ms, loss: 0.01, batch: 3}}
 `, nodes, name, required[name])
 				r := replicate(t, text)
 				if r.InFlight != 0 {

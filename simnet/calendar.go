@@ -29,6 +29,8 @@ const (
 	evTimer                    // aux: token
 	evService                  // the executor of the node has work; aux: its generation
 	evSample                   // take a sample of the loads
+	evAnswer                   // ref: index of what a learner has answered
+	evEntries                  // ref: index of a message with entries for a learner
 	evArrive                   // ref: index of an arrival that is on the client's link
 )
 

@@ -61,6 +61,7 @@ type nodeStat struct {
 type bin struct {
 	arrived, ended, completed, dropped int
 	latency                            time.Duration
+	reward                             float64
 }
 
 const (
@@ -116,6 +117,8 @@ const (
 	inputDeliver
 	inputFire
 	inputFinish
+	inputAnswer
+	inputEntry
 )
 
 // fold takes an input that a node gets into the digest. One multiplication alone waits for the input before.
@@ -175,6 +178,11 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 		}
 	}
 	r.EnergyJ = w.energy(r)
+	l := t.Lesson()
+	w.reward(r, l)
+	if l != nil && w.learning.asks() {
+		w.teach(n, t, l)
+	}
 	w.record(r)
 }
 
@@ -182,6 +190,7 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 func (w *World) lostOnAccess(q *request) {
 	w.one = results.Record{Replication: w.replication, ID: q.id, Node: q.Node, Function: q.Type, Arrival: q.At,
 		Outcome: core.LostNoAnswer, Executor: core.NoNode, Demand: q.Demand, Deadline: q.Deadline}
+	w.reward(&w.one, nil)
 	w.record(&w.one)
 }
 
@@ -219,6 +228,7 @@ func (w *World) record(r *results.Record) {
 	} else {
 		w.bin.dropped++
 	}
+	w.bin.reward += r.Reward
 	if r.Arrival < w.warm {
 		return
 	}
@@ -261,6 +271,9 @@ func (w *World) sample() {
 	s.Rate = append(s.Rate, float64(b.arrived)/w.every.Seconds())
 	s.Latency = append(s.Latency, b.latency.Seconds()/float64(b.completed))
 	s.Dropped = append(s.Dropped, float64(b.dropped)/float64(b.ended))
+	if w.learning != nil {
+		s.Reward = append(s.Reward, b.reward/float64(b.ended))
+	}
 	*b = bin{}
 	if len(s.Mean)%(samples/4) == 0 {
 		w.conserved()

@@ -71,8 +71,3 @@ func (w *World) newTimeouts() {
 		}
 	}
 }
-
-// Act implements core.Host: a node of this world has no learner.
-func (w *World) Act(core.NodeID, core.Token, []float64) (core.Action, bool, error) {
-	return core.Action{}, true, core.ErrNoActor
-}

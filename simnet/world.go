@@ -10,6 +10,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 	"github.com/p2pfaas/p2pfaas/simnet/prefetch"
@@ -33,6 +34,7 @@ type World struct {
 	arrival  scenarios.Arrival // the next one, where more is true
 	more     bool
 	access   access
+	learning *learning // nil: nothing learns, and nothing has a reward
 
 	end      core.Time // no arrivals after it
 	warm     core.Time // requests that arrive before it are not measured
@@ -53,6 +55,10 @@ type Options struct {
 	Sample int                   // how many requests to keep as Replication.Records, drawn uniformly
 	Each   func(*results.Record) // takes every measured request when it has ended; nil: nobody does
 	Trace  io.Writer             // one line per event; nil: none
+	// Learner makes what a node asks and trains, where that is outside the process (scenarios.External).
+	Learner func(core.NodeID) (Learner, error)
+	// Learned takes the nodes' learners when the run has ended; nil: nobody does.
+	Learned func(core.NodeID, *learner.Learner) error
 }
 
 // New builds the world of one replication.
@@ -80,6 +86,9 @@ func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {
 	w.net.init(w)
 	w.access.init(w)
 	w.cold = newCold(w)
+	if err := w.newLearning(o); err != nil {
+		return nil, err
+	}
 	w.newTimeouts()
 	if w.large {
 		w.calendar.ahead = w.prefetch
@@ -193,6 +202,9 @@ func (w *World) Run(interrupted func() bool) (*results.Replication, error) {
 		}
 	}
 	w.report()
+	if w.err == nil {
+		w.err = w.learning.end()
+	}
 	if errors.Is(w.err, ErrInterrupted) {
 		return nil, w.err
 	}
@@ -308,6 +320,10 @@ func (w *World) handle(e *event) {
 		w.groupOf(e.node).executor.wake(e.node, e.aux)
 	case evSample:
 		w.sample()
+	case evAnswer:
+		w.answer(e.node, e.ref)
+	case evEntries:
+		w.entries(e.node, e.ref)
 	case evArrive:
 		w.entered(e.ref)
 	}

@@ -113,6 +113,9 @@ func (s *Script) LoadOf(t core.TaskType) (running, queued int) {
 	return int(s.Own.Running), int(s.Own.Queued)
 }
 
+// Types implements core.View.
+func (s *Script) Types() int { return 1 }
+
 // MeanService implements core.View.
 func (s *Script) MeanService(core.TaskType) time.Duration { return s.Mean }
 

@@ -27,6 +27,7 @@ const (
 	Choice   ParamType = "choice"   // one of a few words
 	Node     ParamType = "node"     // the number of a node, from 0
 	Matrix   ParamType = "matrix"   // a list of lists of numbers
+	Words    ParamType = "words"    // a list of different ones of a few words
 )
 
 // Param describes one parameter of an algorithm.
@@ -37,7 +38,7 @@ type Param struct {
 	Default  string   // as a scenario file would spell it; "" where Required
 	Required bool     // there is no default
 	Min, Max string   // bounds, inclusive; "" = none
-	Choices  []string // of a Choice
+	Choices  []string // of a Choice and of Words
 	Doc      string
 }
 
@@ -72,6 +73,7 @@ var types = []struct {
 	{reflect.TypeFor[string](), Choice},
 	{reflect.TypeFor[core.NodeID](), Node},
 	{reflect.TypeFor[[][]float64](), Matrix},
+	{reflect.TypeFor[[]string](), Words},
 }
 
 // fieldsOf reads the parameters from the tags of a struct that holds the defaults.
@@ -118,7 +120,7 @@ func fieldOf(sf reflect.StructField, v reflect.Value) (field, error) {
 		return f, fmt.Errorf("a parameter cannot be a %v", sf.Type)
 	case f.Type == Integer && f.Unit == "":
 		return f, errors.New("a count needs a tag `unit`")
-	case (f.Type == Choice) != (f.Choices != nil):
+	case (f.Type == Choice || f.Type == Words) != (f.Choices != nil):
 		return f, errors.New("the tag `oneof` belongs to strings, and strings need it")
 	}
 	if f.Type == Node {
@@ -161,6 +163,8 @@ func text(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case float64:
 		return strconv.FormatFloat(x, 'g', -1, 64)
+	case []string:
+		return "[" + strings.Join(x, ", ") + "]"
 	case [][]float64:
 		rows := make([]string, len(x))
 		for i, row := range x {
@@ -220,6 +224,8 @@ func (f *field) decode(v any) (reflect.Value, error) {
 		x = s
 	case Matrix:
 		x, err = f.matrix(v)
+	case Words:
+		x, err = f.words(v)
 	}
 	return reflect.ValueOf(x), err
 }
@@ -248,6 +254,30 @@ func (f *field) decodeString(s string) (reflect.Value, error) {
 	default:
 		return f.decode(s)
 	}
+}
+
+func (f *field) words(v any) ([]string, error) {
+	list, ok := v.([]string)
+	if some, any := v.([]any); any {
+		ok = true
+		for _, w := range some {
+			s, isText := w.(string)
+			ok = ok && isText
+			list = append(list, s)
+		}
+	}
+	if !ok || len(list) == 0 {
+		return nil, fmt.Errorf("must be a list of words, as [%s]; is %s", strings.Join(f.Choices[:1], ", "), spelled(v))
+	}
+	for i, w := range list {
+		if !slices.Contains(f.Choices, w) {
+			return nil, fmt.Errorf("has %q: use %s", w, strings.Join(spelling.Nearest(w, f.Choices), ", "))
+		}
+		if slices.Contains(list[:i], w) {
+			return nil, fmt.Errorf("has %q twice", w)
+		}
+	}
+	return list, nil
 }
 
 func (f *field) count(v any) (int, error) {

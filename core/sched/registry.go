@@ -39,6 +39,9 @@ type World struct {
 	Nodes   int  // numbered from 0, the cloud not counted
 	Cloud   bool // there is a cloud, with the number Nodes
 	MaxHops int  // forwards of one task, at most
+	Types   int  // task types
+	Slots   int  // K of the node that has the most
+	Room    int  // Q of the node that has the most
 }
 
 // commonKeys are what every algorithm has in a scenario file: the engine's business, not the algorithm's.

@@ -1,0 +1,221 @@
+package simnet
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// Learner is what a node asks for actions and what its clients train: a *learner.Learner, or one outside the process.
+type Learner interface {
+	Act(state []float64) (core.Action, error)
+	Train(learner.Entry) error
+}
+
+// learning is what learns in a world, and the way there: what a decision waits for, and what a client sends back.
+type learning struct {
+	spec      *scenarios.Learner
+	formula   learner.Reward // this world's own: it keeps scratch space
+	nodes     []Learner      // nil where the algorithm asks nobody
+	learned   func(core.NodeID, *learner.Learner) error
+	inference *streams
+	way       *streams // of entries
+
+	answers slab[answer]
+	letters slab[letter]
+	open    []letter // by node: what its clients have not sent yet
+	spare   []letter // for reuse
+	entry   learner.Entry
+	seen    learner.Answer
+}
+
+// answer is what a learner has answered, on its way to the node.
+type answer struct {
+	token  core.Token
+	action core.Action
+	err    error
+}
+
+// letter is a message with entries.
+type letter []learner.Entry
+
+// newLearning makes the nodes' learners.
+func (w *World) newLearning(o Options) error {
+	spec := w.scenario.Learner
+	if spec == nil {
+		return nil
+	}
+	l := &learning{spec: spec, formula: spec.Reward, learned: o.Learned}
+	w.learning = l
+	if err := l.formula.Compile(); err != nil {
+		return err
+	}
+	if !spec.Asks() {
+		return nil
+	}
+	n := w.scenario.Cluster.Nodes()
+	l.inference, l.way = newStreams(w, "inference"), newStreams(w, "entries")
+	l.open = make([]letter, n)
+	l.nodes = make([]Learner, n)
+	for i := range l.nodes {
+		var err error
+		if spec.External != nil {
+			if o.Learner == nil {
+				return fmt.Errorf("the scenario has a learner outside the process, and nothing connects to it here")
+			}
+			l.nodes[i], err = o.Learner(core.NodeID(i))
+		} else {
+			l.nodes[i], err = newLearner(w, i)
+		}
+		if err != nil {
+			return fmt.Errorf("the learner of node %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func newLearner(w *World, node int) (Learner, error) {
+	spec := w.scenario.Learner
+	l, err := learner.New(spec.Config, *random.Stream(w.scenario.Seed, w.replication, random.Learner, node))
+	if err == nil && spec.Weights != nil {
+		err = l.Load(spec.Weights)
+	}
+	if err == nil && !spec.Train {
+		l.Freeze()
+	}
+	return l, err
+}
+
+func (l *learning) asks() bool { return l != nil && l.nodes != nil }
+
+// Act implements core.Host. The learner decides when it is asked; its answer takes the time of an inference.
+func (w *World) Act(n core.NodeID, k core.Token, state []float64) (core.Action, bool, error) {
+	l := w.learning
+	if !l.asks() || int(n) >= len(l.nodes) {
+		return core.Action{}, true, core.ErrNoActor
+	}
+	a, err := l.nodes[n].Act(state)
+	if l.spec.Inference == nil {
+		return a, true, err
+	}
+	d := random.Duration(l.spec.Inference, l.inference.of(int(n)))
+	w.calendar.push(w.now.Add(d), evAnswer, n, l.answers.put(answer{k, a, err}), 0)
+	return core.Action{}, false, nil
+}
+
+// answer brings an answer to its node.
+func (w *World) answer(n core.NodeID, i uint32) {
+	a := w.learning.answers.take(i)
+	w.fold(inputAnswer, n, uint64(a.token)^uint64(a.action.Index)<<48)
+	w.nodes[n].Answer(w.now, a.token, a.action, a.err)
+}
+
+// reward says what the answer to a request was worth.
+func (w *World) reward(r *results.Record, lesson *core.Lesson) {
+	l := w.learning
+	if r.Rewarded = l != nil; !r.Rewarded {
+		return
+	}
+	a := &l.seen
+	a.Completed, a.InTime = r.Outcome == core.Completed, r.InTime()
+	a.Rejected = r.Outcome == core.Rejected || r.Outcome == core.NoRoom
+	a.Forwarded = r.Executor != core.NoNode && r.Executor != r.Node
+	a.Latency, a.Deadline, a.Energy = r.Latency.Seconds(), r.Deadline.Seconds(), r.EnergyJ
+	a.Hops, a.Type, a.Function, a.Action = r.Hops, int(r.Function), w.scenario.Functions[r.Function].Name, -1
+	if lesson != nil {
+		a.Action = lesson.Action.Index
+	}
+	x, err := l.formula.Of(a)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	r.Reward = x
+}
+
+// teach has the client of a task that has ended send what it was worth to the learner of its node. The client knows
+// that when the answer has come down its link; where none comes, it knows nothing.
+func (w *World) teach(n core.NodeID, t *core.Task, lesson *core.Lesson) {
+	l, r := w.learning, &w.one
+	switch r.Outcome {
+	case core.LostNodeDown, core.LostNoAnswer, core.LostClientGone:
+		return
+	}
+	l.entry = learner.Entry{EID: lesson.EID, State: lesson.State, Action: lesson.Action.Index, Reward: r.Reward}
+	down := core.Time(0)
+	if !w.access.none {
+		down = core.Time(w.access.inside[t.Slot()].down)
+	}
+	if l.spec.Delay == nil && l.spec.Loss == 0 && l.spec.Batch == 1 && down == 0 {
+		w.train(n, l.entry)
+		return
+	}
+	l.open[n] = l.append(l.open[n], &l.entry)
+	if len(l.open[n]) < l.spec.Batch {
+		return
+	}
+	full := l.open[n]
+	l.open[n] = nil
+	r01 := l.way.of(int(n))
+	if l.spec.Loss > 0 && r01.Float64() < l.spec.Loss {
+		l.spare = append(l.spare, full[:0])
+		return
+	}
+	at := w.now + down
+	if l.spec.Delay != nil {
+		at = at.Add(random.Duration(l.spec.Delay, r01))
+	}
+	w.calendar.push(at, evEntries, n, l.letters.put(full), 0)
+}
+
+// append copies an entry, whose state belongs to its task, behind the others of a letter.
+func (l *learning) append(to letter, e *learner.Entry) letter {
+	if k := len(l.spare); to == nil && k > 0 {
+		to, l.spare = l.spare[k-1], l.spare[:k-1]
+	}
+	if len(to) == cap(to) {
+		to = append(to, learner.Entry{})
+	} else {
+		to = to[:len(to)+1]
+	}
+	d := &to[len(to)-1]
+	d.EID, d.Action, d.Reward = e.EID, e.Action, e.Reward
+	d.State = append(d.State[:0], e.State...)
+	return to
+}
+
+// entries brings a letter to the learner of its node.
+func (w *World) entries(n core.NodeID, i uint32) {
+	l := w.learning
+	full := l.letters.take(i)
+	for k := range full {
+		w.train(n, full[k])
+	}
+	l.spare = append(l.spare, full[:0])
+}
+
+func (w *World) train(n core.NodeID, e learner.Entry) {
+	w.fold(inputEntry, n, e.EID^uint64(e.Action)<<48^math.Float64bits(e.Reward))
+	if err := w.learning.nodes[n].Train(e); err != nil && w.err == nil {
+		w.err = err
+	}
+}
+
+// end hands over what was learned.
+func (l *learning) end() error {
+	if !l.asks() || l.learned == nil {
+		return nil
+	}
+	for n, x := range l.nodes {
+		if own, ok := x.(*learner.Learner); ok {
+			if err := l.learned(core.NodeID(n), own); err != nil {
+				return fmt.Errorf("the learner of node %d: %w", n, err)
+			}
+		}
+	}
+	return nil
+}
