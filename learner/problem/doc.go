@@ -44,7 +44,8 @@
 //	m.Evaluate(m.Deterministic(greedy)).Gain // what a learned policy earns
 //
 // Where episodes end the gain is zero and Return says what an episode brings; nothing is discounted. One method serves
-// both: an end is a class of states with gain 0 and value 0.
+// both: an end is a class of states with gain 0 and value 0. The time it takes grows with the cube of the states: 100 take
+// milliseconds, 1000 a few seconds.
 //
 // A learner that explores is scored by its rewards against EpsilonGreedy, and a learned policy by Evaluate against
 // Solve. In states that are hardly ever visited a learned policy is a matter of chance, and one wrong action there can

@@ -28,8 +28,8 @@ type Naor struct {
 	jobs int
 }
 
-// Individual is the threshold at which a job no longer gains by joining.
-func (p *Naor) Individual() int { return int(math.Floor(float64(p.Reward*p.Mu) / p.Cost)) }
+// Individual is the threshold at which a job no longer gains by joining; 1e9 where that is higher.
+func (p *Naor) Individual() int { return int(min(1e9, math.Floor(float64(p.Reward*p.Mu)/p.Cost))) }
 
 func (p *Naor) Name() string                { return "Naor's admission" }
 func (p *Naor) Actions() int                { return 2 }

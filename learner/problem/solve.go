@@ -61,16 +61,15 @@ func (m *Model) EpsilonGreedy(epsilon float64) *Solution {
 // improve changes those actions to which another is better, given what s brings, and says whether there were any.
 func (m *Model) improve(s *Solution, actions []int) (improved bool) {
 	gains := make([]float64, m.Actions())
+	ofGain, ofValue := rounding(s.Gains), rounding(s.Values)
 	for i, row := range m.Outcomes {
 		for a := range row {
 			gains[a] = mean(row[a].Next, s.Gains)
 		}
 		best := actions[i]
 		for a := range row {
-			switch {
-			case less(gains[best], gains[a]):
-				best = a
-			case !less(gains[a], gains[best]) && less(s.Q[i][best], s.Q[i][a]):
+			more := gains[a] - gains[best]
+			if more > ofGain || more > -ofGain && s.Q[i][a]-s.Q[i][best] > ofValue {
 				best = a
 			}
 		}
@@ -82,8 +81,14 @@ func (m *Model) improve(s *Solution, actions []int) (improved bool) {
 	return improved
 }
 
-// less says whether x < y by more than rounding.
-func less(x, y float64) bool { return y-x > float64(1e-10*(1+max(x, -x)+max(y, -y))) }
+// rounding is more than what numbers like x may be wrong by.
+func rounding(x []float64) float64 {
+	most := 1.0
+	for _, x := range x {
+		most = max(most, x, -x)
+	}
+	return float64(1e-10 * most)
+}
 
 // mean is the mean of x over where transitions lead; an end counts as 0.
 func mean(ts []Transition, x []float64) float64 {
@@ -96,25 +101,25 @@ func mean(ts []Transition, x []float64) float64 {
 
 // chain is the Markov reward process that a policy makes of a model. Its last state stands for the end.
 //
-// It is solved by eliminating the states one by one, the last first: what passes through an eliminated state is
-// attributed to the transitions between those that are left. A state that is left only for itself then stands for a whole
-// recurrent class, and its gain is the reward of a cycle over its time. Nothing is ever subtracted, so that no digits are
-// lost and a probability of zero stays zero.
+// It is solved by eliminating the states one by one: what passes through an eliminated state is attributed to the
+// transitions between those that are left. A state that leads nowhere any more but to itself stands for a whole
+// recurrent class, and its gain is the reward of a cycle over its time. Probabilities are never subtracted, so that they
+// lose no digits, and zero stays zero. The state that is most likely to be left comes first: then no other leads to it
+// with a higher probability than that, nothing grows, and what stands for a class is a state in which it often is.
 //
-// Source: Grassmann, Taksar and Heyman, Operations Research 33(5), 1985.
+// Source: Grassmann, Taksar and Heyman, Operations Research 33(5), 1985, here with a choice of the state.
 type chain struct {
-	p            [][]float64 // transition probabilities
-	reward, time []float64   // until the next state that is left
-	closed       []bool      // stands for a recurrent class, or the end
-	exit         []float64   // probability to leave a state, when it was eliminated
+	p            [][]float64 // transition probabilities to other states that remain, or did when the state was eliminated
+	reward, time []float64   // until the next such state
+	exit         []float64   // probability of a state to lead to one of them
+	order        []int       // of elimination
 	gain, value  []float64
 }
 
 func newChain(m *Model, policy Policy) *chain {
 	n := len(m.States)
-	c := &chain{p: make([][]float64, n), reward: make([]float64, n), time: make([]float64, n), closed: make([]bool, n+1),
-		exit: make([]float64, n), gain: make([]float64, n+1), value: make([]float64, n+1)}
-	c.closed[n] = true
+	c := &chain{p: make([][]float64, n), reward: make([]float64, n), time: make([]float64, n), exit: make([]float64, n),
+		gain: make([]float64, n+1), value: make([]float64, n+1)}
 	for i, row := range m.Outcomes {
 		c.p[i] = make([]float64, n+1)
 		for a := range row {
@@ -126,56 +131,80 @@ func newChain(m *Model, policy Policy) *chain {
 				c.p[i][t.State] += float64(pa * t.P)
 			}
 		}
+		c.leave(i)
 	}
 	return c
 }
 
-// targets are the states to which k leads once those after it are eliminated.
+// leave forgets how i leads to itself, and finds its exit probability.
+func (c *chain) leave(i int) {
+	c.p[i][i] = 0
+	sum := 0.0
+	for _, p := range c.p[i] {
+		sum += p
+	}
+	c.exit[i] = sum
+}
+
+// targets are the other states to which k leads.
 func (c *chain) targets(k int) []int {
 	var to []int
 	for j, p := range c.p[k] {
-		if p > 0 && (j < k || j > k && c.closed[j]) {
+		if p > 0 {
 			to = append(to, j)
 		}
 	}
 	return to
 }
 
+// eliminate leaves one state of each recurrent class, and the end.
 func (c *chain) eliminate() {
-	for k := len(c.p) - 1; k >= 0; k-- {
+	remains := make([]bool, len(c.p))
+	for i := range remains {
+		remains[i] = true
+	}
+	for {
+		k := -1
+		for i, e := range c.exit {
+			if remains[i] && e > 0 && (k < 0 || e > c.exit[k]) {
+				k = i
+			}
+		}
+		if k < 0 {
+			break
+		}
+		remains[k] = false
+		c.order = append(c.order, k)
 		to := c.targets(k)
-		if len(to) == 0 {
-			c.closed[k] = true
-			c.gain[k] = c.reward[k] / c.time[k]
-			continue
-		}
-		for _, j := range to {
-			c.exit[k] += c.p[k][j]
-		}
-		for i := range k {
-			visits := c.p[i][k] / c.exit[k]
-			if visits == 0 {
+		for i, row := range c.p {
+			if !remains[i] || row[k] == 0 {
 				continue
 			}
+			visits := row[k] / c.exit[k]
+			row[k] = 0
 			c.reward[i] += float64(visits * c.reward[k])
 			c.time[i] += float64(visits * c.time[k])
 			for _, j := range to {
-				c.p[i][j] += float64(visits * c.p[k][j])
+				row[j] += float64(visits * c.p[k][j])
 			}
+			c.leave(i)
+		}
+	}
+	for i := range c.p {
+		if remains[i] {
+			c.gain[i] = c.reward[i] / c.time[i]
 		}
 	}
 }
 
-// substitute finds the gains and values of the eliminated states, the first one first.
+// substitute finds the gains and values of the eliminated states, the last one first.
 func (c *chain) substitute() {
-	for k := range c.p {
-		if c.closed[k] {
-			continue
-		}
+	for n := len(c.order) - 1; n >= 0; n-- {
+		k := c.order[n]
 		gain, value := 0.0, 0.0
-		for _, j := range c.targets(k) {
-			gain += float64(c.p[k][j] * c.gain[j])
-			value += float64(c.p[k][j] * c.value[j])
+		for j, p := range c.p[k] {
+			gain += float64(p * c.gain[j])
+			value += float64(p * c.value[j])
 		}
 		c.gain[k] = gain / c.exit[k]
 		c.value[k] = (value + c.reward[k] - float64(c.gain[k]*c.time[k])) / c.exit[k]
