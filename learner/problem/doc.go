@@ -37,14 +37,14 @@
 // All but the last two are Finite: they have a Model, the exact law of what State, Step and Reset do.
 //
 //	m := p.(problem.Finite).Model()
-//	m.Solve().Gain                         // the most that can be earned per unit time
-//	m.EpsilonGreedy(0.1).Gain              // the most for one who explores in a tenth of the decisions
-//	m.PerDecision().Solve().Gain           // per decision, as a learner of average rewards sees it
-//	m.Evaluate(m.Uniform()).Gain           // what chance earns
+//	m.Solve().Gain                           // the most that can be earned per unit time
+//	m.EpsilonGreedy(0.1).Gain                // the most for one who explores in a tenth of the decisions
+//	m.PerDecision().Solve().Gain             // per decision, as a learner of average rewards sees it
+//	m.Evaluate(m.Uniform()).Gain             // what chance earns
 //	m.Evaluate(m.Deterministic(greedy)).Gain // what a learned policy earns
 //
 // Where episodes end the gain is zero and Return says what an episode brings; nothing is discounted. One method serves
-// both: an end is a class of states with gain 0 and value 0. The time it takes grows with the cube of the states: 100 take
+// both: an end is a class of states with gain 0 and value 0. The time grows with the cube of the states: 100 take
 // milliseconds, 1000 a few seconds.
 //
 // A learner that explores is scored by its rewards against EpsilonGreedy, and a learned policy by Evaluate against
