@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -14,6 +15,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 	"github.com/p2pfaas/p2pfaas/simnet"
@@ -309,7 +312,29 @@ func (s *simulation) options(point, replication int) simnet.Options {
 	if s.flags.trace != "" && replication == 0 {
 		o.Trace = s.tracer
 	}
+	if replication == 0 && s.points[point].Scenario.Learner.Asks() {
+		o.Learned = func(n core.NodeID, l *learner.Learner) error { return s.keepWeights(point, n, l) }
+	}
 	return o
+}
+
+// weightsKept is how many nodes of a point have their weights written.
+const weightsKept = 64
+
+// keepWeights writes what the learner of a node has learned in the first replication of a point.
+func (s *simulation) keepWeights(point int, n core.NodeID, l *learner.Learner) error {
+	if n >= weightsKept {
+		return nil
+	}
+	dir := filepath.Join(s.result.Dir, "learner", fmt.Sprintf("point-%d", point))
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("writing weights: %w", err)
+	}
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("node-%d.json", n)))
+	if err != nil {
+		return fmt.Errorf("writing weights: %w", err)
+	}
+	return errors.Join(l.Weights().Write(f), f.Close())
 }
 
 func (s *simulation) openTrace() error {

@@ -21,6 +21,8 @@ type Learner struct {
 	bandit bandit // in place of an agent
 	window *window
 
+	moved move // the last step, of Start and Step
+
 	decisions uint64
 	trained   uint64
 	runs      uint64
@@ -129,6 +131,63 @@ func (l *Learner) Train(e Entry) error {
 	return nil
 }
 
+// Start begins a trajectory for who drives a learner step by step, without entries: it chooses the first action. Such a
+// learner takes no entries.
+func (l *Learner) Start(state []float64) (int, error) {
+	a, err := l.Act(state)
+	if err == nil && !l.frozen {
+		l.follow(nil, 0, state, a.Index)
+	}
+	return a.Index, err
+}
+
+// Step tells the reward of the last action and the state that it led to, and chooses the next one.
+func (l *Learner) Step(reward float64, state []float64) (int, error) {
+	if !finite(reward) {
+		return 0, fmt.Errorf("learner: the reward: %w: %g", ErrNotFinite, reward)
+	}
+	a, err := l.Act(state)
+	if err == nil && !l.frozen {
+		l.follow(&reward, l.moved.action, state, a.Index)
+	}
+	return a.Index, err
+}
+
+// End tells the reward of the last action, after which there is nothing: an episode has ended.
+func (l *Learner) End(reward float64) error {
+	switch {
+	case !finite(reward):
+		return fmt.Errorf("learner: the reward: %w: %g", ErrNotFinite, reward)
+	case l.frozen:
+		return nil
+	}
+	l.rewards += reward
+	l.trained++
+	if l.bandit != nil {
+		l.bandit.reward(l.moved.state, l.moved.action, reward)
+	} else {
+		l.agent.end(reward)
+	}
+	return nil
+}
+
+// follow learns from a step; r is nil for the first.
+func (l *Learner) follow(r *float64, last int, s []float64, a int) {
+	switch {
+	case r == nil && l.agent != nil:
+		l.agent.start(s, a)
+	case r != nil && l.agent != nil:
+		l.agent.step(*r, s, a)
+	case r != nil:
+		l.bandit.reward(l.moved.state, last, *r)
+	}
+	if r != nil {
+		l.rewards += *r
+		l.trained++
+	}
+	l.moved.state, l.moved.action = append(l.moved.state[:0], s...), a
+}
+
 // Flush learns from all entries that are there, whether or not some before them are missing: nothing more will come.
 func (l *Learner) Flush() { l.window.finish(l.learn) }
 
@@ -172,13 +231,18 @@ type Stats struct {
 	Entries       counts  `json:"entries"`
 }
 
+// AverageReward is what has been learned of the average reward; 0 where rewards are discounted.
+func (l *Learner) AverageReward() float64 {
+	if l.agent == nil {
+		return 0
+	}
+	return l.agent.averageReward()
+}
+
 // Stats returns the counters.
 func (l *Learner) Stats() Stats {
 	s := Stats{Decisions: l.decisions, Trained: l.trained, Runs: l.runs, Pending: l.window.pending, LastTrained: l.last,
-		Epsilon: l.policy.decay.value, Rewards: l.rewards, Entries: l.window.entries}
-	if l.agent != nil {
-		s.AverageReward = l.agent.averageReward()
-	}
+		Epsilon: l.policy.decay.value, AverageReward: l.AverageReward(), Rewards: l.rewards, Entries: l.window.entries}
 	if r := l.table(); r != nil {
 		s.States, s.StatesRefused = r.size(), r.full
 	}

@@ -36,10 +36,7 @@ const WeightsFormat = "p2pfaas-learner/1"
 // Weights returns what has been learned.
 func (l *Learner) Weights() *Weights {
 	w := &Weights{Format: WeightsFormat, Config: l.config, Decisions: l.decisions, Trained: l.trained,
-		Epsilon: l.policy.decay.value, Rewards: l.rewards}
-	if l.agent != nil {
-		w.AverageReward = l.agent.averageReward()
-	}
+		Epsilon: l.policy.decay.value, AverageReward: l.AverageReward(), Rewards: l.rewards}
 	if r := l.table(); r != nil {
 		for i := range r.size() {
 			if r.joint {

@@ -76,6 +76,11 @@ var Definitions = []Definition{
 		Meaning: "energy of all nodes, idle power included, over the completed requests"},
 }
 
+// rewarded reports whether the scenario says what an answer is worth.
+func (r *Run) rewarded() bool {
+	return slices.ContainsFunc(r.means(r.Points, "reward.mean"), func(x float64) bool { return !math.IsNaN(x) })
+}
+
 // definitionOf finds the definition of a metric by name, with or without its function. Percentiles that are not in the
 // list have one too.
 func definitionOf(name string) (Definition, bool) {

@@ -122,6 +122,9 @@ func (r *Run) reportMetrics() []string {
 	if slices.ContainsFunc(r.means(r.Points, "energy"), func(joules float64) bool { return joules > 0 }) {
 		metrics = append(metrics, "energy_per_completed")
 	}
+	if r.rewarded() {
+		metrics = append(metrics, "reward.mean")
+	}
 	return metrics
 }
 

@@ -100,6 +100,9 @@ func significant(v float64, digits int) string {
 func Table(w io.Writer, r *Run, colours bool, metrics ...string) error {
 	if len(metrics) == 0 {
 		metrics = headline
+		if r.rewarded() {
+			metrics = append(slices.Clone(headline), "deadline_share", "reward.mean")
+		}
 	}
 	p := Summarise(r, metrics...).print()
 	t := table.NewWriter()
