@@ -22,7 +22,7 @@ test: ## the test command of the README
 
 .PHONY: race
 race: ## the race detector on the packages that a run goes through
-	$(GO) test -race ./core/... ./simnet/... ./results/... ./realnet/...
+	$(GO) test -race ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
 
 .PHONY: fmt
 fmt: ## fails where gofmt would change something
@@ -36,7 +36,7 @@ lint: ## vet, staticcheck, and a tidy go.mod
 
 .PHONY: fma
 fma: ## no fused multiply-add on arm64 in what must be equal bit for bit
-	.ci/fma core/... simnet scenarios
+	.ci/fma core/... learner/... simnet scenarios
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)
@@ -56,7 +56,7 @@ profile: ## draw default.pgo anew
 
 .PHONY: golden
 golden: ## rewrite the golden files and show what changed
-	$(GO) test ./core/sched ./results ./scenarios ./simnet -update
+	$(GO) test ./core/sched ./learner ./results ./scenarios ./simnet -update
 	git diff --stat
 
 .PHONY: figures

@@ -42,6 +42,16 @@ func (b *arms) grow(contexts int) {
 	}
 }
 
+// count adds up the pulls, which came from a file.
+func (b *arms) count() {
+	for c := range b.total {
+		b.total[c] = 0
+		for _, n := range b.pulls[c*b.actions : (c+1)*b.actions] {
+			b.total[c] += n
+		}
+	}
+}
+
 // context is the number of s, -1 where it was never seen.
 func (b *arms) context(s []float64, grow bool) int {
 	if b.contexts == nil {

@@ -136,6 +136,9 @@ func (l *Learner) Load(w *Weights) error {
 	if err != nil {
 		return err
 	}
+	if b := fresh.arms(); b != nil {
+		b.count()
+	}
 	if fresh.agent != nil {
 		fresh.agent.assume(w.AverageReward)
 	}
