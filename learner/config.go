@@ -195,7 +195,7 @@ func (f *Function) check(c *Config, oneOf func(string, string, ...string), wrong
 		weights, in := 0.0, len(c.Dims)
 		for _, n := range append(slices.Clone(f.Hidden), c.Actions) {
 			wrong(n >= 1 && n <= 1<<16, "hidden: a layer must have 1 to 65536 units, not %d", n)
-			weights += float64(in+1) * float64(n)
+			weights += float64(float64(in+1) * float64(n))
 			in = n
 		}
 		wrong(weights <= maxWeights, "hidden: %.3g weights are too many", weights)
