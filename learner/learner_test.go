@@ -49,6 +49,15 @@ func every() map[string]Config {
 		c.Bandit.PerState = a != "linucb"
 		all[a+" per state"] = c
 	}
+	for _, activation := range []string{"tanh", "relu"} {
+		for _, a := range []string{"sarsa", "double-q", "dqn"} {
+			c := city(a, "network")
+			c.Function.Hidden, c.Function.Activation = []int{8, 6}, activation
+			c.Function.Optimizer = map[string]string{"sarsa": "sgd", "double-q": "adam", "dqn": "adam"}[a]
+			c.Replay.Warmup, c.Replay.Capacity, c.Replay.Target = 100, 700, 50
+			all[a+" "+activation] = c
+		}
+	}
 	c := city("sarsa", "table")
 	c.V1 = V1
 	all["v1"] = c
@@ -489,7 +498,7 @@ func states() ([][]float64, *rand.Rand) {
 }
 
 func BenchmarkAct(b *testing.B) {
-	for _, f := range []string{"table", "tiles", "linear"} {
+	for _, f := range []string{"table", "tiles", "linear", "network"} {
 		b.Run(f, func(b *testing.B) {
 			l := trained(b, city("sarsa", f), 5000)
 			states, _ := states()
