@@ -189,7 +189,9 @@ func (f *Figure) layLegend() (legend []placed, height vg.Length) {
 	}
 	const room = figureWidth - 6
 	var widths []vg.Length
-	for _, e := range f.legend {
+	for i := range f.legend {
+		e := &f.legend[i]
+		e.label = fitted(e.label, room-thumbWidth-4)
 		widths = append(widths, thumbWidth+4+textStyle(tickSize).Width(e.label)+9)
 	}
 	column := slices.Max(widths)
@@ -210,6 +212,19 @@ func (f *Figure) layLegend() (legend []placed, height vg.Length) {
 		}
 	}
 	return legend, legendRow*vg.Length(row+1) + legendGap
+}
+
+// fitted is a label that is no wider than room: what is too long ends in an ellipsis.
+func fitted(label string, room vg.Length) string {
+	sty := textStyle(tickSize)
+	if sty.Width(label) <= room {
+		return label
+	}
+	letters := []rune(label)
+	for len(letters) > 0 && sty.Width(string(letters)+"…") > room {
+		letters = letters[:len(letters)-1]
+	}
+	return string(letters) + "…"
 }
 
 func (e *placed) draw(c draw.Canvas) {

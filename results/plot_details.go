@@ -67,7 +67,8 @@ func at(where string) string {
 type path struct {
 	xs, ys []float64
 	style  int
-	marks  int // 0 = none
+	half   []float64 // of the confidence interval; nil: none is drawn
+	marks  int       // 0 = none
 }
 
 // Plot implements plot.Plotter.
@@ -276,7 +277,7 @@ func (r *Run) overTime(name, what, unit string, pick func(*Series) []float64) *F
 	for i, c := range cases {
 		l := &path{style: i}
 		every := time.Duration(0)
-		l.ys, every = meanSeries(c, pick)
+		l.ys, l.half, every = meanSeries(c, pick)
 		for k, y := range l.ys {
 			l.xs = append(l.xs, (time.Duration(k+1) * every).Seconds())
 			top = max(top, positive(y))
@@ -299,15 +300,16 @@ func (r *Run) overTime(name, what, unit string, pick func(*Series) []float64) *F
 		for i := range l.xs {
 			l.xs[i] *= t.factor
 			l.ys[i] *= v.factor
+			l.half[i] *= v.factor
 		}
-		p.Add(l)
+		p.Add(ribbon{l}, l)
 	}
 	p.X.Min, p.X.Max = 0, end.Seconds()*t.factor
 	fitY(p, unit, false)
 	f.draw = p.Draw
 	f.Caption = capital(what) + " over time" + at(where)
 	if len(cases[0].Replications) > 1 {
-		f.Caption += " Mean over the replications."
+		f.Caption += " Mean over the replications, with its 95 % confidence interval."
 	}
 	if warm > 0 {
 		f.Caption += " The shaded part is the warm-up, which is not measured."
@@ -315,28 +317,52 @@ func (r *Run) overTime(name, what, unit string, pick func(*Series) []float64) *F
 	return f
 }
 
-// meanSeries is the mean over the replications of one of their series, and the distance of its samples.
-func meanSeries(p *Point, pick func(*Series) []float64) (mean []float64, every time.Duration) {
-	var count []int
+// meanSeries is the mean over the replications of one of their series, the half-width of its confidence interval, and
+// the distance of the samples.
+func meanSeries(p *Point, pick func(*Series) []float64) (mean, half []float64, every time.Duration) {
+	var values [][]float64 // by sample
 	for _, r := range p.Replications {
 		if r.Series == nil {
 			continue
 		}
 		every = r.Series.Every
 		for k, v := range pick(r.Series) {
-			if k == len(mean) {
-				mean, count = append(mean, 0), append(count, 0)
+			if k == len(values) {
+				values = append(values, nil)
 			}
 			if !math.IsNaN(v) {
-				mean[k] += v
-				count[k]++
+				values[k] = append(values[k], v)
 			}
 		}
 	}
-	for k := range mean {
-		mean[k] /= float64(count[k])
+	for _, v := range values {
+		i := Student(v, Confidence)
+		mean, half = append(mean, i.Mean), append(half, i.Half)
 	}
-	return mean, every
+	return mean, half, every
+}
+
+// ribbon is the confidence interval around a path.
+type ribbon struct{ *path }
+
+// Plot implements plot.Plotter.
+func (r ribbon) Plot(c draw.Canvas, p *plot.Plot) {
+	trX, trY := p.Transforms(&c)
+	red, green, blue, _ := palette[r.style%len(palette)].RGBA()
+	light := color.NRGBA{uint8(red >> 8), uint8(green >> 8), uint8(blue >> 8), 0x38}
+	at := func(i int, side float64) vg.Point {
+		y := min(p.Y.Max, max(p.Y.Min, r.ys[i]+side*r.half[i]))
+		return vg.Point{X: trX(max(r.xs[i], p.X.Min)), Y: trY(y)}
+	}
+	for from, to := 0, 0; from < len(r.xs); from = to + 1 { // each part without a gap is one polygon
+		var below, above []vg.Point
+		for to = from; to < len(r.xs) && !math.IsNaN(r.ys[to]) && !math.IsNaN(r.half[to]); to++ {
+			below, above = append(below, at(to, -1)), append(above, at(to, 1))
+		}
+		if slices.Reverse(above); len(below) > 1 {
+			c.FillPolygon(light, append(below, above...))
+		}
+	}
 }
 
 // band shades a part of the x axis.

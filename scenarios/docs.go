@@ -235,6 +235,7 @@ var docs = map[string]string{
 	"dataFile.sha256":    "of the file; checked where it is given",
 
 	"schedulerKeys.name":           "of the algorithm; p2pfaas schedulers lists them",
+	"schedulerKeys.label":          "in tables and figures; default: the name, and what tells it from others of the name",
 	"schedulerKeys.parameters":     "instead of named ones: the first P2PFaaS's list of strings",
 	"schedulerKeys.max_hops":       "forwards of one task, at most; default: what the rule needs",
 	"schedulerKeys.on_failure":     "when a peer refuses a forward or does not answer",

@@ -23,6 +23,7 @@ type schedulerDoc struct {
 
 type schedulerKeys struct {
 	Name          text      `key:"name"`
+	Label         *label    `key:"label"`
 	Parameters    []text    `key:"parameters"`
 	MaxHops       *count    `key:"max_hops" max:"255"`
 	OnFailure     choice    `key:"on_failure" default:"execute" oneof:"execute next fail"`
@@ -223,6 +224,9 @@ func (s *schedulerDoc) encode() *yaml.Node {
 		}
 	}
 	put("name", textNode(string(s.keys.Name)))
+	if s.keys.Label != nil {
+		put("label", textNode(string(*s.keys.Label)))
+	}
 	for _, p := range s.spec.Params() {
 		put(p.Name, paramNode(p.Value))
 	}
@@ -309,6 +313,10 @@ func distinguish(docs []*schedulerDoc) []string {
 					break
 				}
 			}
+		}
+		if s.keys.Label != nil {
+			labels[i] = string(*s.keys.Label)
+			continue
 		}
 		labels[i] = string(s.keys.Name)
 		if len(parts) > 0 {

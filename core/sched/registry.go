@@ -45,7 +45,7 @@ type World struct {
 }
 
 // commonKeys are what every algorithm has in a scenario file: the engine's business, not the algorithm's.
-var commonKeys = []string{"name", "max_hops", "on_failure", "at_hop_limit", "probe_timeout", "answer_timeout"}
+var commonKeys = []string{"name", "label", "max_hops", "on_failure", "at_hop_limit", "probe_timeout", "answer_timeout"}
 
 // entries is sorted by name. It is written by Register alone, before main begins.
 var entries []*Entry
