@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -270,7 +271,7 @@ func (k *knowledge) readRows() {
 func (k *knowledge) judge(r *row) {
 	r.ranked, r.ties, r.margin = nil, 0, math.NaN()
 	for a, v := range r.values {
-		if !math.IsNaN(v) {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) { // values that have left all bounds are no knowledge
 			r.ranked = append(r.ranked, a)
 		}
 	}
@@ -368,14 +369,12 @@ func (k *knowledge) describe(w io.Writer) error {
 	c := &k.weights.Config
 	t := table.NewWriter()
 	t.SetStyle(plain)
-	say := func(what, format string, args ...any) {
-		t.AppendRow(table.Row{what, text.WrapSoft(fmt.Sprintf(format, args...), 62)})
-	}
+	say := func(what, format string, args ...any) { t.AppendRow(table.Row{what, fmt.Sprintf(format, args...)}) }
 	say("algorithm", "%s", c.Algorithm)
 	say("function", "%s", k.function())
-	say("actions", "%s", strings.Join(k.actions, ", "))
+	say("actions", "%s", lines(k.actions, ", ", 62))
 	if names := k.dimNames(); len(names) > 0 && !k.stateless() {
-		say("state", "%s", strings.Join(names, ", "))
+		say("state", "%s", lines(names, ", ", 62))
 	}
 	say("decisions", "%d", k.weights.Decisions)
 	say("trained on", "%d entries", k.weights.Trained)
@@ -392,6 +391,22 @@ func (k *knowledge) describe(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "%s\n\n", t.Render())
 	return err
+}
+
+// lines joins names into lines that are broken between them.
+func lines(names []string, separator string, width int) string {
+	var done []string
+	line := ""
+	for i, name := range names {
+		if i < len(names)-1 {
+			name += separator
+		}
+		if line != "" && utf8.RuneCountInString(line+strings.TrimRight(name, " ")) > width {
+			done, line = append(done, strings.TrimRight(line, " ")), ""
+		}
+		line += name
+	}
+	return strings.Join(append(done, line), "\n")
 }
 
 // maxColumns is how many actions have a column each; of more, the best three are named.
@@ -530,23 +545,32 @@ func (k *knowledge) plane(p *planeFlags) (*plane, error) {
 	return m, m.fill()
 }
 
-// choose takes the axes from the flags; the first two numbers that may differ are the default.
+// choose takes the axes from the flags. The first two numbers that may differ are the default, categories after others.
 func (m *plane) choose(p *planeFlags) (err error) {
 	if p.cells < 0 || p.cells > maxCells {
 		return fmt.Errorf("--cells %d: use 1 to %d", p.cells, maxCells)
 	}
 	m.x, m.y = -1, -1
 	if p.x == "" && p.y == "" {
+		var numbers, categories []int
 		for i, d := range m.weights.Config.Dims {
 			switch {
-			case d.Hi <= d.Lo || m.y >= 0:
-			case m.x < 0:
-				m.x = i
+			case d.Hi <= d.Lo:
+			case d.Category:
+				categories = append(categories, i)
 			default:
-				m.y = i
+				numbers = append(numbers, i)
 			}
 		}
-		m.x = max(0, m.x)
+		axes := append(numbers, categories...)
+		switch len(axes) {
+		case 0:
+			m.x = 0
+		case 1:
+			m.x = axes[0]
+		default:
+			m.x, m.y = axes[0], axes[1]
+		}
 		return nil
 	}
 	if p.x == "" {
@@ -908,7 +932,7 @@ func (m *plane) print(w io.Writer) error {
 	}
 	least, most := p.Range()
 	legend = append(legend, fmt.Sprintf("%s: %.4g to %.4g", p.Titles[1], least, most))
-	fmt.Fprintln(&b, text.WrapSoft(strings.Join(legend, "   "), textWidth))
+	fmt.Fprintln(&b, lines(legend, "   ", textWidth))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -73,11 +73,14 @@ const (
 	mapPixels = 480               // of a picture's side, at least
 )
 
-// areas are the colours of categories, tiedColor and othersColor those of what has none of its own.
+// areas are the colours of categories, the palette's in an order that keeps the first few apart in grey; tiedColor and
+// othersColor are those of what has none of its own.
 var (
-	areas       = append(slices.Clone(palette), yellow)
+	areas = []color.Color{palette[0], palette[4], palette[2], yellow, palette[1], palette[6], palette[5], palette[3]}
+
 	tiedColor   = white
 	othersColor = color.Gray{Y: 0x80}
+	hatchColor  = color.Gray{Y: 0x90}
 )
 
 // Figure draws the categories on the left and the values on the right.
@@ -175,7 +178,7 @@ func (a *Axis) ticks() (at []float64) {
 		step = max(1, step)
 	}
 	for k := math.Ceil(lo/step - 1e-9); k*step <= hi+step*1e-9; k++ {
-		at = append(at, k*step)
+		at = append(at, k*step+0) // minus zero is zero
 	}
 	return at
 }
@@ -236,8 +239,6 @@ func (m *Map) image(colorOf func(cell int) (color.Color, bool)) image.Image {
 	}
 	return img
 }
-
-var hatchColor = color.Gray{Y: 0x90}
 
 // hatching is a legend's sample of what is unseen.
 type hatching struct{}
