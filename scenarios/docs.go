@@ -59,7 +59,7 @@ var docs = map[string]string{
 	"learner.capacity":                   "how far apart the numbers of entries may be that are held",
 	"learner.v1_compat":                  "compute as the first P2PFaaS, with its errors",
 	"learner.train":                      "false: decide by the weights alone, without exploring",
-	"learner.weights":                    "file of what was learned before",
+	"learner.weights":                    "what was learned before: a file for all nodes, or a directory with node-0.json and so on",
 	"learner.reward":                     "what an answer is worth",
 	"learner.inference":                  "time that a decision waits for the learner; default: none",
 	"learner.entries":                    "what clients send back to the learner",

@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -98,13 +100,13 @@ type externalDoc struct {
 type Learner struct {
 	Config    learner.Config
 	Reward    learner.Reward
-	Train     bool             // false: frozen
-	Weights   *learner.Weights // to begin with; nil: none
-	Inference random.Dist      // seconds that a decision waits for the learner; nil: none
-	Delay     random.Dist      // seconds that an entry takes from the client to the learner; nil: none
-	Loss      float64          // probability that a message with entries gets lost
-	Batch     int              // entries that a client sends in one message
-	External  *External        // the learner is outside the process; nil: it is not
+	Train     bool               // false: frozen
+	Weights   []*learner.Weights // to begin with: none, one for all nodes, or one for each
+	Inference random.Dist        // seconds that a decision waits for the learner; nil: none
+	Delay     random.Dist        // seconds that an entry takes from the client to the learner; nil: none
+	Loss      float64            // probability that a message with entries gets lost
+	Batch     int                // entries that a client sends in one message
+	External  *External          // the learner is outside the process; nil: it is not
 }
 
 // External is where a learner outside the process is.
@@ -156,7 +158,7 @@ func (doc *learnerDoc) resolve(b *builder, s *Scenario, w sched.World) *Learner 
 		return l
 	}
 	if doc.Weights != nil {
-		l.Weights = doc.load(b, &l.Config)
+		l.Weights = doc.load(b, &l.Config, s.Cluster.Nodes())
 	}
 	return l
 }
@@ -190,12 +192,27 @@ func (doc *learnerDoc) config() learner.Config {
 	return c
 }
 
-// load reads the file of weights, which must fit the learner.
-func (doc *learnerDoc) load(b *builder, c *learner.Config) *learner.Weights {
+// load reads the weights that nodes begin with, which must fit their learner: a file for all of them, or a directory
+// with one for each.
+func (doc *learnerDoc) load(b *builder, c *learner.Config, nodes int) (all []*learner.Weights) {
 	path := string(*doc.Weights)
+	if st, err := fs.Stat(b.dir, path); err != nil || !st.IsDir() {
+		return append(all, doc.read(b, c, path))
+	}
+	for n := range nodes {
+		w := doc.read(b, c, fmt.Sprintf("%s/node-%d.json", strings.TrimRight(path, "/"), n))
+		if all = append(all, w); w == nil {
+			break // the others would be missing too
+		}
+	}
+	return all
+}
+
+func (doc *learnerDoc) read(b *builder, c *learner.Config, path string) *learner.Weights {
 	f, err := b.dir.Open(path)
 	if err != nil {
-		b.wrong(doc.Weights, "cannot open the weights %s: %v: write a path relative to the scenario", short(path), cause(err))
+		b.wrong(doc.Weights, "cannot open the weights %s: %v: write the path, relative to the scenario, of a file for "+
+			"all nodes or of a directory with node-0.json and so on", short(path), cause(err))
 		return nil
 	}
 	defer f.Close()

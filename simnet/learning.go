@@ -82,8 +82,8 @@ func (w *World) newLearning(o Options) error {
 func newLearner(w *World, node int) (Learner, error) {
 	spec := w.scenario.Learner
 	l, err := learner.New(spec.Config, *random.Stream(w.scenario.Seed, w.replication, random.Learner, node))
-	if err == nil && spec.Weights != nil {
-		err = l.Load(spec.Weights)
+	if err == nil && len(spec.Weights) > 0 {
+		err = l.Load(spec.Weights[min(node, len(spec.Weights)-1)])
 	}
 	if err == nil && !spec.Train {
 		l.Freeze()
