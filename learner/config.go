@@ -192,7 +192,7 @@ func (f *Function) check(c *Config, oneOf func(string, string, ...string), wrong
 		wrong(f.Hash > 0 || cells*float64(c.Actions) <= maxWeights,
 			"tiles: %.3g weights are too many: use fewer tiles, or hash", cells*float64(c.Actions))
 	case "network":
-		weights, in := 0.0, len(c.Dims)
+		weights, in := 0.0, inputs(c.Dims)
 		for _, n := range append(slices.Clone(f.Hidden), c.Actions) {
 			wrong(n >= 1 && n <= 1<<16, "hidden: a layer must have 1 to 65536 units, not %d", n)
 			weights += float64(float64(in+1) * float64(n))

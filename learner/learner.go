@@ -308,8 +308,19 @@ func (l *Learner) Configure(c Config) error {
 		*l.policy = *p
 	}
 	l.window.size, l.window.patience, l.window.capacity = c.Window, c.Patience, c.Capacity
-	if t, ok := l.agent.(*td); ok && !c.V1.LateChange {
-		t.alpha, t.beta, t.gamma = c.Alpha, c.Beta, c.Gamma
+	if !c.V1.LateChange {
+		switch a := l.agent.(type) {
+		case *td:
+			a.alpha, a.beta, a.gamma = c.Alpha, c.Beta, c.Gamma
+			for _, f := range []function{a.f, a.g} {
+				if n, ok := f.(*network); ok {
+					n.config.optimizer.alpha = c.Alpha
+				}
+			}
+		case *dqn:
+			a.online.config.optimizer.alpha = c.Alpha
+			a.config.beta, a.config.gamma = c.Beta, c.Gamma
+		}
 	}
 	l.config = c
 	return nil
