@@ -49,10 +49,11 @@ func newLearnerShow() *cobra.Command {
 values of the actions. A dash is an action that was never tried, as far as the file tells (that of a bandit does).
 Values of UCB1, LinUCB and Thompson sampling are means: without what makes them explore.
 
-With --x and --y it prints the best action over two numbers of the state, the others fixed; with --out it draws that,
-and the value of the best action beside it. So it does with tiles, linear functions and networks, which have no list of
-states: over their first two numbers, if not told otherwise. A number that is whole and has at most 65 values has a cell
-for each; others have 40 cells. Of a table, a cell has the mean of the states that were seen in it.`,
+With --x and --y (or --x alone) it prints the best action over two numbers of the state, the others fixed; with --out
+it draws that, and the value of the best action beside it. So it does with tiles, linear functions and networks, which
+have no list of states: over their first two numbers, if not told otherwise. A number whose bounds are whole and at most
+64 apart has a cell for each whole number, others have 40 cells, or as many as --cells says. Of a table, a cell has the
+mean of the states that were seen in it.`,
 		Example: `  p2pfaas learner show runs/learning-city-20260101-120000/learner/point-6/node-0.json
   p2pfaas learner show node-0.json --x "running 0" --y "queued 0" --at type=1 --out policy.pdf`,
 		Args:              wants(1, 1, "one file of weights"),
@@ -156,8 +157,9 @@ type planeFlags struct {
 }
 
 func (p *planeFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&p.x, "x", "", "number of the state on the horizontal axis of a map")
-	c.Flags().StringVar(&p.y, "y", "", "number of the state on the vertical axis")
+	// Of flags of one letter, cobra completes the short form alone.
+	c.Flags().StringVarP(&p.x, "x", "x", "", "number of the state on the horizontal axis of a map")
+	c.Flags().StringVarP(&p.y, "y", "y", "", "number of the state on the vertical axis")
 	c.Flags().StringArrayVar(&p.at, "at", nil, "value of another number, as in --at type=1 (default: 0, or the bound nearest to it)")
 	c.Flags().IntVar(&p.cells, "cells", 0, "cells on each axis (default: one for each whole number, otherwise 40)")
 	for _, name := range []string{"x", "y", "at"} {
@@ -211,9 +213,9 @@ func readKnowledge(path string) (*knowledge, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	k := &knowledge{weights: w, actions: w.Config.Names}
-	plain := *w
-	plain.Config.Bandit.C = 0 // what LinUCB predicts, without the width of its confidence
-	if k.learner, err = learner.NewFrom(&plain, rand.PCG{}); err != nil {
+	sure := *w
+	sure.Config.Bandit.C = 0 // what LinUCB predicts, without the width of its confidence
+	if k.learner, err = learner.NewFrom(&sure, rand.PCG{}); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if k.actions == nil {

@@ -164,6 +164,16 @@ best: local, margin 1
 	}
 }
 
+// The shell is offered the numbers of the state.
+func TestLearnerCompletion(t *testing.T) {
+	file := weightsOf(t, learnerOf("sarsa", "table"))
+	for _, flag := range []string{"--x", "--y", "--at"} {
+		if _, out, _ := p2pfaas(t, "__complete", "learner", "show", file, flag, ""); !strings.HasPrefix(out, "running\nqueued\ntype\n") {
+			t.Errorf("%s completes to %q", flag, out)
+		}
+	}
+}
+
 // Actions of the same value are no choice, unless the learner takes the lowest one of them.
 func TestLearnerTies(t *testing.T) {
 	c := learnerOf("sarsa", "table")
