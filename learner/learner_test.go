@@ -185,6 +185,17 @@ func TestWeights(t *testing.T) {
 	}
 }
 
+// Of double Q-learning's functions, one may know a state that the other does not.
+func TestWeightsOfTwo(t *testing.T) {
+	for n := range 12 {
+		l := trained(t, city("double-q", "table"), 5+n)
+		l.Flush()
+		if _, err := NewFrom(l.Weights(), *rand.NewPCG(1, 2)); err != nil {
+			t.Errorf("after %d entries: %v", 5+n, err)
+		}
+	}
+}
+
 // A file that is cut, damaged, or from another learner is refused by name, and the learner stays as it was.
 func TestBadWeights(t *testing.T) {
 	l := trained(t, city("sarsa", "table"), 500)

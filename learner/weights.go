@@ -38,6 +38,7 @@ func (l *Learner) Weights() *Weights {
 	w := &Weights{Format: WeightsFormat, Config: l.config, Decisions: l.decisions, Trained: l.trained,
 		Epsilon: l.policy.decay.value, AverageReward: l.AverageReward(), Rewards: l.rewards}
 	if r := l.table(); r != nil {
+		l.widen() // a state may be known to one of two functions alone
 		for i := range r.size() {
 			if r.joint {
 				w.Keys = append(w.Keys, r.keys[i])

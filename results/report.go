@@ -183,11 +183,18 @@ func inline(figures []*Figure) (all []inlineFigure, err error) {
 }
 
 // comparedMetrics are those in which the report compares schedulers.
-var comparedMetrics = []string{"latency.mean", "latency.p95", "drop_rate", "messages_per_request"}
+func (r *Run) comparedMetrics() []string {
+	metrics := []string{"latency.mean", "latency.p95", "drop_rate", "messages_per_request"}
+	if r.rewarded() {
+		metrics = append(metrics, "deadline_share", "reward.mean")
+	}
+	return metrics
+}
 
 // differences compares the schedulers with the first one.
 func (r *Run) differences() (t htmlTable, err error) {
-	all, err := CompareSchedulers(r, comparedMetrics...)
+	compared := r.comparedMetrics()
+	all, err := CompareSchedulers(r, compared...)
 	if err != nil || len(all) == 0 {
 		return t, err
 	}
@@ -198,7 +205,7 @@ func (r *Run) differences() (t htmlTable, err error) {
 	t.Header = append(t.Header, schedulerKey, "against")
 	t.Keys = len(t.Header)
 	scales := map[string]scale{}
-	for _, m := range comparedMetrics {
+	for _, m := range compared {
 		top := 0.0
 		for _, d := range all {
 			if d.Metric == m {
@@ -208,7 +215,7 @@ func (r *Run) differences() (t htmlTable, err error) {
 		scales[m] = scaleOf(Unit(m), top)
 		t.Header = append(t.Header, scales[m].label(title(m)))
 	}
-	for row := range slices.Chunk(all, len(comparedMetrics)) {
+	for row := range slices.Chunk(all, len(compared)) {
 		var cells []string
 		for _, w := range row[0].Where {
 			_, value, _ := strings.Cut(w, " = ")
