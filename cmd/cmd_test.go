@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -366,5 +368,56 @@ func TestCompletion(t *testing.T) {
 		if status, out, errs := p2pfaas(t, append([]string{"__complete"}, args...)...); status != 0 || !strings.Contains(out, want) {
 			t.Errorf("%v: status %d, %s%s", args, status, out, errs)
 		}
+	}
+}
+
+// A learner in Python takes part in a simulation, which does the same again.
+func TestExternalLearner(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("there is no python3 on this machine")
+	}
+	file := filepath.Join(t.TempDir(), "external.yaml")
+	run := func() (digest string) {
+		c := exec.Command(python, "../docs/external-learner/learner.py", "--port", "0", "--train-port", "0", "--actions", "3")
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+		var act, train string
+		if _, err := fmt.Fscan(out, &act, &train); err != nil {
+			t.Fatal(err)
+		}
+		scenario := fmt.Sprintf(`
+duration: 20s
+replications: 1
+cluster: {nodes: 1, slots: 2, queue: 2}
+functions: [{name: f, service: {distribution: exponential, mean: 100ms}, deadline: 200ms}]
+workload: {arrivals: poisson, rate: 20/s}
+learner: {external: {act: %q, train: %q}, inference: 2ms, entries: {batch: 4, delay: 10ms}}
+scheduler: {name: LearningScheduler, actions: [reject, local, probe]}
+`, act, train)
+		if err := os.WriteFile(file, []byte(scenario), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, stdout, stderr := p2pfaas(t, "sim", file, "--out", filepath.Join(t.TempDir(), "run"))
+		if status != 0 {
+			t.Fatalf("status %d: %s", status, stderr)
+		}
+		_, digest, _ = strings.Cut(stdout+stderr, "digest ")
+		digest, _, _ = strings.Cut(digest, "\n")
+		return digest
+	}
+	first, second := run(), run()
+	if first == "" || first != second {
+		t.Errorf("the digests are %q and %q", first, second)
+	}
+	status, _, stderr := p2pfaas(t, "sim", file, "--out", filepath.Join(t.TempDir(), "run")) // it is gone by now
+	if status == 0 || !strings.Contains(stderr, "does not answer") {
+		t.Errorf("without a learner: status %d, %s", status, stderr)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 	"github.com/p2pfaas/p2pfaas/simnet"
@@ -211,7 +213,14 @@ func (s *simulation) run(ctx context.Context) error {
 	}
 	s.announce()
 	s.startProgress()
-	batch := simnet.Batch{Points: s.points, Workers: s.flags.workers, Options: s.options, Have: s.have, Done: s.save,
+	workers := s.flags.workers
+	for _, p := range s.points {
+		if l := p.Scenario.Learner; l.Asks() && l.External != nil {
+			workers = 1 // two points that ask one learner at once would not do the same again
+		}
+	}
+	options := func(point, replication int) simnet.Options { return s.options(ctx, point, replication) }
+	batch := simnet.Batch{Points: s.points, Workers: workers, Options: options, Have: s.have, Done: s.save,
 		Enough: s.enough, Progress: s.progress}
 	err := batch.Run(ctx)
 	s.took = time.Since(s.began)
@@ -301,7 +310,7 @@ func (s *simulation) open() (err error) {
 	return err
 }
 
-func (s *simulation) options(point, replication int) simnet.Options {
+func (s *simulation) options(ctx context.Context, point, replication int) simnet.Options {
 	var o simnet.Options
 	switch s.result.Keep.Mode {
 	case results.Sample:
@@ -312,10 +321,38 @@ func (s *simulation) options(point, replication int) simnet.Options {
 	if s.flags.trace != "" && replication == 0 {
 		o.Trace = s.tracer
 	}
+	if l := s.points[point].Scenario.Learner; l.Asks() && l.External != nil {
+		o.Learner = remoteLearner(ctx, l.External)
+	}
 	if replication == 0 && s.points[point].Scenario.Learner.Asks() {
 		o.Learned = func(n core.NodeID, l *learner.Learner) error { return s.keepWeights(point, n, l) }
 	}
 	return o
+}
+
+// remoteLearner connects a node to its learner outside the process.
+func remoteLearner(ctx context.Context, e *scenarios.External) func(core.NodeID) (simnet.Learner, error) {
+	return func(n core.NodeID) (simnet.Learner, error) {
+		at := func(url string) string { return strings.ReplaceAll(url, "{node}", strconv.Itoa(int(n))) }
+		l, err := realnet.DialLearner(ctx, realnet.LearnerOptions{Act: at(e.Act), Train: at(e.Train), Timeout: e.Timeout,
+			Connections: 1})
+		if err != nil {
+			return nil, err
+		}
+		return &remote{l, ctx}, nil
+	}
+}
+
+// remote is a simnet.Learner outside the process: the simulation waits for it in real time.
+type remote struct {
+	*realnet.RemoteLearner
+	ctx context.Context
+}
+
+func (r *remote) Act(state []float64) (core.Action, error) { return r.RemoteLearner.Act(r.ctx, state) }
+func (r *remote) Train(e learner.Entry) error              { return r.RemoteLearner.Train(r.ctx, e) }
+func (r *remote) TrainBatch(entries []learner.Entry) error {
+	return r.RemoteLearner.Train(r.ctx, entries...)
 }
 
 // weightsKept is how many nodes of a point have their weights written.

@@ -3,6 +3,7 @@ package learner
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -26,6 +27,15 @@ type Answer struct {
 	Function  string  `expr:"function"` // its name
 	Action    int     `expr:"action"`   // the learner's; -1 where none was asked
 }
+
+// answerNames are what a formula may refer to.
+var answerNames = func() (names []string) {
+	t := reflect.TypeFor[Answer]()
+	for i := range t.NumField() {
+		names = append(names, t.Field(i).Tag.Get("expr"))
+	}
+	return names
+}()
 
 // Reward says what an answer is worth.
 type Reward struct {
@@ -61,9 +71,14 @@ func (r *Reward) Compile() error {
 	if r.Kind != "formula" {
 		return nil
 	}
+	if strings.TrimSpace(r.Formula) == "" {
+		return fmt.Errorf("a reward of kind formula needs one, such as in_time ? 1 : -latency")
+	}
 	p, err := expr.Compile(r.Formula, expr.Env(Answer{}), expr.AsFloat64())
 	if err != nil {
-		return fmt.Errorf("the formula %q of the reward: %w", r.Formula, err)
+		what, _, _ := strings.Cut(err.Error(), "\n") // what follows points at the place, over several lines
+		return fmt.Errorf("the formula %q of the reward: %s: write an expression over %s", r.Formula, what,
+			strings.Join(answerNames, ", "))
 	}
 	r.program, r.machine = p, &vm.VM{}
 	return nil

@@ -1,6 +1,7 @@
 package learner
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -159,15 +160,25 @@ func NewFrom(w *Weights, stream rand.PCG) (*Learner, error) {
 	return l, l.Load(w)
 }
 
+// maxFile bounds a file of weights, in bytes.
+const maxFile = 1 << 30
+
 // ReadWeights reads a file of weights. Errors say where it is cut or damaged.
 func ReadWeights(r io.Reader) (*Weights, error) {
-	d := json.NewDecoder(r)
+	data, err := io.ReadAll(io.LimitReader(r, maxFile))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading weights: %w", err)
+	case len(data) == maxFile:
+		return nil, fmt.Errorf("the file of weights is larger than %d bytes", maxFile-1)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	w := &Weights{}
-	err := d.Decode(w)
+	err = d.Decode(w)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("the file of weights ends at byte %d, in the middle: it is cut", d.InputOffset())
+		return nil, fmt.Errorf("the file of weights ends after %d bytes, in the middle: it is cut", len(data))
 	case err != nil:
 		return nil, fmt.Errorf("the file of weights is damaged at byte %d: %w", d.InputOffset(), err)
 	}

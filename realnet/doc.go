@@ -12,9 +12,11 @@
 // Memory is the transport: it carries messages between mailboxes of one process, each after the latency of its link,
 // in order on each link, without loss, and copies tasks from engine to engine as values.
 //
+// RemoteLearner is the client of a learner outside the process, by websocket and HTTP, in the way of the first P2PFaaS.
+//
 // So this package shows that an algorithm runs unchanged on a concurrent host in real time, and that what it decided
-// there replays. It opens no socket: HTTP, websockets, the function manager and the load generator are not here yet,
-// nor does p2pfaas have a subcommand that uses it.
+// there replays. Nodes open no socket: HTTP, the function manager and the load generator are not here yet, nor does
+// p2pfaas have a subcommand that runs one.
 //
 // # Concurrency
 //

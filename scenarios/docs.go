@@ -81,7 +81,7 @@ var docs = map[string]string{
 	"entries.loss":  "share of the messages that gets lost",
 	"entries.batch": "entries in one message",
 
-	"external.act":     "URL of its websocket, such as ws://127.0.0.1:8765",
+	"external.act":     "URL of its websocket, such as ws://127.0.0.1:8765; {node} is the number of the node",
 	"external.train":   "URL of its HTTP service, such as http://127.0.0.1:19020; default: it is told nothing",
 	"external.timeout": "for each of its answers",
 

@@ -128,6 +128,7 @@ func (doc *learnerDoc) resolve(b *builder, s *Scenario, w sched.World) *Learner 
 	}
 	l.Reward = doc.Reward.resolve(b, s.Functions)
 	if e := doc.External; e != nil {
+		e.check(b, s)
 		l.External = &External{Act: string(e.Act), Timeout: time.Duration(e.Timeout)}
 		if e.Train != nil {
 			l.External.Train = string(*e.Train)
@@ -161,6 +162,21 @@ func (doc *learnerDoc) resolve(b *builder, s *Scenario, w sched.World) *Learner 
 		l.Weights = doc.load(b, &l.Config, s.Cluster.Nodes())
 	}
 	return l
+}
+
+// check refuses what would mix up learners, or make a run depend on the one before.
+func (e *externalDoc) check(b *builder, s *Scenario) {
+	nodes := s.Cluster.Nodes()
+	for _, url := range []*text{&e.Act, e.Train} {
+		if url != nil && nodes > 1 && !strings.Contains(string(*url), "{node}") {
+			b.wrong(url, "%q is one learner for %d nodes, whose entries are numbered node by node: write {node} where the "+
+				"number of the node belongs, as in ws://127.0.0.1:870{node}", short(string(*url)), nodes)
+		}
+	}
+	if s.Replications != 1 || s.Precision != nil {
+		b.wrong(e, "a learner outside the process goes on from where it is, so that replications would depend on one "+
+			"another: write replications: 1")
+	}
 }
 
 // Asks reports whether the nodes have learners, which their algorithm asks.

@@ -186,6 +186,8 @@ func paramSchema(p sched.Param) *jsonschema.Schema {
 		s.Description = p.Doc
 	case sched.Choice:
 		s.Enum = enum(p.Choices).Enum
+	case sched.Words:
+		s.Type, s.Items, s.UniqueItems = "array", enum(p.Choices), true
 	case sched.Matrix:
 		s.Type = "array"
 	}

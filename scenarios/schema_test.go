@@ -70,6 +70,8 @@ var beyondSchema = strings.Fields(`
 	amplitude-above-mean azure-columns below-a-nanosecond changed-data cloud-less cores-without-sharing
 	csv-with-a-word cyclic decimal-comma-untold disconnected disconnected-edges edge-to-nowhere empty-csv
 	grid-does-not-fit half-a-byte header-untold hex-count huge-graph infinite-rate latency-twice
+	learner-actions learner-external learner-formula learner-formula-missing learner-missing learner-reward-weights
+	learner-tiles learner-traces learner-weights learner-weights-cut
 	loss-without-timeout matrix-of-another-size max-below-min missing-file named-and-positional no-nodes no-rate
 	nodes-and-groups odd-regular-graph one-state points-out-of-order ragged-csv rate-and-curve rate-twice
 	rates-of-groups repeated-edge replay-goes-back replay-of-another-cluster scv-below-one shares-do-not-sum

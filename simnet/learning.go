@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/p2pfaas/p2pfaas/core"
@@ -15,6 +16,11 @@ import (
 type Learner interface {
 	Act(state []float64) (core.Action, error)
 	Train(learner.Entry) error
+}
+
+// batchLearner takes the entries of a message at once: a learner outside the process.
+type batchLearner interface {
+	TrainBatch([]learner.Entry) error
 }
 
 // learning is what learns in a world, and the way there: what a decision waits for, and what a client sends back.
@@ -192,16 +198,41 @@ func (l *learning) append(to letter, e *learner.Entry) letter {
 func (w *World) entries(n core.NodeID, i uint32) {
 	l := w.learning
 	full := l.letters.take(i)
-	for k := range full {
-		w.train(n, full[k])
+	if b, ok := l.nodes[n].(batchLearner); ok {
+		for k := range full {
+			w.foldEntry(n, &full[k])
+		}
+		if err := b.TrainBatch(full); err != nil && w.err == nil {
+			w.err = err
+		}
+	} else {
+		for k := range full {
+			w.train(n, full[k])
+		}
 	}
 	l.spare = append(l.spare, full[:0])
 }
 
 func (w *World) train(n core.NodeID, e learner.Entry) {
-	w.fold(inputEntry, n, e.EID^uint64(e.Action)<<48^math.Float64bits(e.Reward))
+	w.foldEntry(n, &e)
 	if err := w.learning.nodes[n].Train(e); err != nil && w.err == nil {
 		w.err = err
+	}
+}
+
+func (w *World) foldEntry(n core.NodeID, e *learner.Entry) {
+	w.fold(inputEntry, n, e.EID^uint64(e.Action)<<48^math.Float64bits(e.Reward))
+}
+
+// close ends the connections to learners outside the process.
+func (l *learning) close() {
+	if !l.asks() {
+		return
+	}
+	for _, x := range l.nodes {
+		if c, ok := x.(io.Closer); ok {
+			_ = c.Close() // what mattered was answered
+		}
 	}
 }
 

@@ -188,6 +188,7 @@ func (w *World) groupOf(id core.NodeID) *group {
 // interrupted is asked now and then whether to give up.
 func (w *World) Run(interrupted func() bool) (*results.Replication, error) {
 	defer w.engine.Close()
+	defer w.learning.close()
 	began := time.Now()
 	for i := range w.nodes {
 		w.nodes[i].Boot(0)

@@ -1,0 +1,242 @@
+package realnet
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nhooyr.io/websocket"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/learner"
+)
+
+// serve is a learner that answers each state with what reply makes of it; an empty answer drops the connection, and
+// "silence" gives none.
+func serve(t *testing.T, reply func(state []float64) string) (url string) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for {
+			_, m, err := c.Read(r.Context())
+			if err != nil {
+				return
+			}
+			var state []float64
+			if err := json.Unmarshal(m, &state); err != nil {
+				t.Errorf("the message %q is no list of numbers", m)
+				return
+			}
+			switch answer := reply(state); answer {
+			case "":
+				return
+			case "silence":
+				<-r.Context().Done()
+				return
+			default:
+				if c.Write(r.Context(), websocket.MessageText, []byte(answer)) != nil {
+					return
+				}
+			}
+		}
+	}))
+	t.Cleanup(s.Close)
+	return "ws" + strings.TrimPrefix(s.URL, "http")
+}
+
+func dial(t *testing.T, o LearnerOptions) *RemoteLearner {
+	t.Helper()
+	l, err := DialLearner(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// Many ask at once over few connections, and each gets its own answer.
+func TestRemoteLearnerPool(t *testing.T) {
+	var asking, most atomic.Int32
+	l := dial(t, LearnerOptions{Connections: 3, Act: serve(t, func(s []float64) string {
+		n := asking.Add(1)
+		for {
+			if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+				break
+			}
+		}
+		time.Sleep(time.Millisecond)
+		asking.Add(-1)
+		return fmt.Sprintf("%.5f,0.25000", s[0])
+	})})
+	var all sync.WaitGroup
+	for i := range 60 {
+		all.Go(func() {
+			a, err := l.Act(context.Background(), []float64{float64(i), 0.5})
+			if want := (core.Action{Index: i, Epsilon: 0.25}); err != nil || a != want {
+				t.Errorf("%d: %+v, %v", i, a, err)
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() != 3 {
+		t.Errorf("%d were asking at once, over 3 connections", most.Load())
+	}
+}
+
+// A connection that was dropped is opened again, once for each question.
+func TestRemoteLearnerReconnects(t *testing.T) {
+	var asked atomic.Int32
+	l := dial(t, LearnerOptions{Connections: 1, Act: serve(t, func([]float64) string {
+		if asked.Add(1)%2 == 0 {
+			return ""
+		}
+		return "1.00000,0.00000"
+	})})
+	for i := range 5 {
+		if a, err := l.Act(context.Background(), nil); err != nil || a.Index != 1 {
+			t.Errorf("question %d: %+v, %v", i, a, err)
+		}
+	}
+}
+
+// What is no action is an error that quotes it, and never action 0.
+func TestRemoteLearnerNonsense(t *testing.T) {
+	for _, answer := range []string{"x", "1", "1.5,0.1", "-1,0.1", "1,2", "1,NaN", "NaN,0", "1e30,0", ",", `{"action":1}`,
+		strings.Repeat("1", 5000)} {
+		l := dial(t, LearnerOptions{Act: serve(t, func([]float64) string { return answer })})
+		if a, err := l.Act(context.Background(), []float64{1}); err == nil {
+			t.Errorf("%.30q is taken for %+v", answer, a)
+		} else if len(answer) < 100 && !strings.Contains(err.Error(), fmt.Sprintf("%.60q", answer)) {
+			t.Errorf("%q: the error does not quote it: %v", answer, err)
+		}
+	}
+}
+
+// A learner that is down, or silent, costs one bounded wait.
+func TestRemoteLearnerDown(t *testing.T) {
+	if _, err := DialLearner(context.Background(), LearnerOptions{Act: "ws://127.0.0.1:1"}); err == nil ||
+		!strings.Contains(err.Error(), "ws://127.0.0.1:1") {
+		t.Errorf("nobody is there: %v", err)
+	}
+	l := dial(t, LearnerOptions{Timeout: 50 * time.Millisecond, Act: serve(t, func([]float64) string { return "silence" })})
+	began := time.Now()
+	if a, err := l.Act(context.Background(), []float64{1}); err == nil {
+		t.Errorf("silence is taken for %+v", a)
+	}
+	if d := time.Since(began); d > time.Second {
+		t.Errorf("it took %v", d)
+	}
+}
+
+// Entries are spelled as v1 takes them; a refusal is an error that quotes what was answered.
+func TestRemoteLearnerTrain(t *testing.T) {
+	var got string
+	status := http.StatusOK
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var b strings.Builder
+		_, _ = bufio.NewReader(r.Body).WriteTo(&b)
+		got = r.Method + " " + r.URL.Path + " " + b.String()
+		w.WriteHeader(status)
+		fmt.Fprint(w, "what?")
+	}))
+	defer s.Close()
+	l := dial(t, LearnerOptions{Act: serve(t, func([]float64) string { return "0,0" }), Train: s.URL + "/"})
+	entry := learner.Entry{EID: 7, State: []float64{0, 0.5, 3}, Action: 2, Reward: -1}
+	if err := l.Train(context.Background(), entry); err != nil {
+		t.Fatal(err)
+	}
+	if want := `POST /train_batch [{"eid":7,"state":"0,0.5,3","action":2,"reward":-1}]`; got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+	status = http.StatusInternalServerError
+	if err := l.Train(context.Background(), entry); err == nil || !strings.Contains(err.Error(), "what?") {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+// python starts the example, and returns where it is.
+func python(t *testing.T, seed int) (act, train string) {
+	t.Helper()
+	path, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("there is no python3 on this machine")
+	}
+	c := exec.Command(path, "../docs/external-learner/learner.py", "--port", "0", "--train-port", "0", "--actions", "2",
+		"--seed", fmt.Sprint(seed))
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	if _, err := fmt.Fscan(out, &act, &train); err != nil {
+		t.Fatalf("the learner does not say where it is: %v", err)
+	}
+	return act, train
+}
+
+// The example learns which of two actions pays, and does the same again with the same seed.
+func TestPythonLearner(t *testing.T) {
+	play := func(seed int) (actions []int) {
+		act, train := python(t, seed)
+		l := dial(t, LearnerOptions{Act: act, Train: train, Connections: 2})
+		var late []learner.Entry
+		for i := range 2000 {
+			s := []float64{float64(i % 2), 1}
+			a, err := l.Act(context.Background(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			actions = append(actions, a.Index)
+			if i%40 == 7 {
+				continue // lost
+			}
+			e := learner.Entry{EID: uint64(i), State: s, Action: a.Index}
+			if a.Index == 1-i%2 {
+				e.Reward = 1
+			}
+			if late = append(late, e); len(late) == 8 { // in batches, the last first
+				late[0], late[7] = late[7], late[0]
+				if err := l.Train(context.Background(), late...); err != nil {
+					t.Fatal(err)
+				}
+				late = late[:0]
+			}
+		}
+		if err := l.Train(context.Background(), learner.Entry{EID: 1, State: []float64{1}, Action: 9}); err != nil {
+			t.Errorf("an old entry: %v", err)
+		}
+		return actions
+	}
+	first := play(1)
+	right := 0
+	for i, a := range first[1600:] {
+		if a == 1-i%2 {
+			right++
+		}
+	}
+	if right < 300 {
+		t.Errorf("of the last 400 decisions, %d are right", right)
+	}
+	if again := play(1); fmt.Sprint(again) != fmt.Sprint(first) {
+		t.Error("a second run with the same seed decides otherwise")
+	}
+	if other := play(2); fmt.Sprint(other) == fmt.Sprint(first) {
+		t.Error("another seed decides alike")
+	}
+}
