@@ -29,8 +29,8 @@ type extra struct {
 	replicas []*Task   // copies held for other nodes' Replicate
 	memory   memory
 	lessons  uint64 // decisions that the learner has answered
-	watching bool // a Changed is under way
-	dirty    bool // the load has changed since
+	watching bool   // a Changed is under way
+	dirty    bool   // the load has changed since
 }
 
 // Init makes *n a node of the engine. The node's own stream starts at rng; own is its value of the algorithm, or nil

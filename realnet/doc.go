@@ -6,8 +6,8 @@
 // A Mailbox is one core.Engine with one core.Node and the one goroutine that drives them. Others post inputs; the
 // mailbox takes them one at a time, stamps each with the time of its own monotonic clock, records it where it was
 // asked to, and applies it. Timers post when they fall due. An execution is a goroutine that sleeps for the task's
-// demand, divided by the node's speed, and posts its end: no function runs. There is no learner, so Env.Act gives
-// core.ErrNoActor.
+// demand, divided by the node's speed, and posts its end: no function runs. Env.Act asks the Learner of the Options, in
+// this process or outside, on a goroutine of its own; its answer is an input. Without one it gives core.ErrNoActor.
 //
 // Memory is the transport: it carries messages between mailboxes of one process, each after the latency of its link,
 // in order on each link, without loss, and copies tasks from engine to engine as values.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"nhooyr.io/websocket"
@@ -18,6 +19,46 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/learner"
 )
+
+// Learner is what a node asks for actions and what its clients train. It is used by several goroutines.
+type Learner interface {
+	Act(ctx context.Context, state []float64) (core.Action, error)
+	Train(ctx context.Context, entries ...learner.Entry) error
+}
+
+// LocalLearner is a Learner in this process.
+type LocalLearner struct {
+	mu      sync.Mutex
+	learner *learner.Learner
+}
+
+// NewLocalLearner shares l, which nobody else may use from now on.
+func NewLocalLearner(l *learner.Learner) *LocalLearner { return &LocalLearner{learner: l} }
+
+// Act implements Learner.
+func (l *LocalLearner) Act(_ context.Context, state []float64) (core.Action, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.learner.Act(state)
+}
+
+// Train implements Learner. An entry that is refused loses none of the others.
+func (l *LocalLearner) Train(_ context.Context, entries ...learner.Entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var refused []error
+	for _, e := range entries {
+		refused = append(refused, l.learner.Train(e))
+	}
+	return errors.Join(refused...)
+}
+
+// Stats are the learner's counters.
+func (l *LocalLearner) Stats() learner.Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.learner.Stats()
+}
 
 // LearnerOptions say where a learner outside the process is, and how it is used.
 type LearnerOptions struct {

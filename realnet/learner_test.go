@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -12,11 +13,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"nhooyr.io/websocket"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/learner"
 )
 
@@ -239,4 +242,62 @@ func TestPythonLearner(t *testing.T) {
 	if other := play(2); fmt.Sprint(other) == fmt.Sprint(first) {
 		t.Error("another seed decides alike")
 	}
+}
+
+// A node on the wall clock learns as one in a simulation: it stops sending tasks where they are late. What it decided
+// replays without the learner, whose answers are inputs.
+func TestMailboxLearns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec, err := sched.Parse("LearningScheduler", map[string]any{"state": []string{"type"}, "actions": []string{"reject", "local"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := learner.Default()
+		c.Algorithm, c.Actions, c.Dims, c.Window = "sample-average", 2, []learner.Dim{{Name: "type"}}, 1
+		c.Policy.Epsilon = learner.Schedule{Kind: "linear", Start: 1, Min: 0, Decay: 100}
+		own, err := learner.New(c, *rand.NewPCG(1, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := NewLocalLearner(own)
+		network := NewMemory(func(_, _ core.NodeID) time.Duration { return 0 })
+		defer network.Close()
+		var completed, lessons int
+		var open sync.WaitGroup
+		m := Open(Options{Config: core.Config{Slots: 2, Room: 9, Speed: 1}, Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
+			Scheduler: spec.New(), Name: "learning", Record: true, Learner: l, Transport: network,
+			Done: func(_ core.Time, task *core.Task, o core.Outcome) {
+				defer open.Done()
+				x := task.Lesson()
+				if x == nil || x.EID != uint64(lessons) {
+					t.Errorf("task %d has the lesson %+v, want number %d", task.ID, x, lessons)
+					return
+				}
+				lessons++
+				e := learner.Entry{EID: x.EID, State: x.State, Action: x.Action.Index}
+				if o == core.Completed {
+					e.Reward = 1
+					if task.ID >= 200 {
+						completed++
+					}
+				}
+				if err := l.Train(context.Background(), e); err != nil {
+					t.Error(err)
+				}
+			}})
+		for i := range 300 {
+			open.Add(1)
+			m.Post(core.Input{Kind: core.InputSubmit, Task: &core.TaskValue{ID: core.TaskID(i), Demand: time.Millisecond, Deadline: core.Never}})
+			time.Sleep(3 * time.Millisecond)
+		}
+		open.Wait()
+		m.Close()
+		if s := l.Stats(); completed < 99 || s.Decisions != 300 || s.Trained < 299 {
+			t.Errorf("%d of the last 100 were executed; %+v", completed, s)
+		}
+		build := func(string) (core.Scheduler, error) { return spec.New(), nil }
+		if err := core.Replay(m.Log(), build); err != nil {
+			t.Error(err)
+		}
+	})
 }

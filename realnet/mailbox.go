@@ -1,8 +1,10 @@
 package realnet
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ type Options struct {
 	Scheduler core.Scheduler // this node's own value; nil: every task executes where it arrives
 	Name      string         // of the scheduler, for the log
 	Record    bool           // keep a log
+	Learner   Learner        // answers Env.Act; nil: there is none
 	Transport Transport
 
 	// Done takes the outcome of a task that entered here; t is reused when it returns. It is called on the mailbox's
@@ -51,7 +54,9 @@ type Mailbox struct {
 	log        *core.Log
 	timers     map[core.Token]*time.Timer
 	executions map[core.Token]chan struct{} // closed to stop it
-	helpers    sync.WaitGroup               // executions, and timers that were not stopped
+	helpers    sync.WaitGroup               // executions, questions to the learner, and timers that were not stopped
+	life       context.Context              // ends with the mailbox
+	die        context.CancelFunc
 }
 
 // Open starts a node: its first input is the boot. Close ends it.
@@ -61,6 +66,7 @@ func Open(o Options) *Mailbox {
 	}
 	m := &Mailbox{options: o, began: time.Now(), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		timers: make(map[core.Token]*time.Timer), executions: make(map[core.Token]chan struct{})}
+	m.life, m.die = context.WithCancel(context.Background())
 	m.engine = core.NewEngine(m, o.Topology)
 	m.engine.Init(&m.node, o.ID, &m.options.Config, o.Stream, o.Scheduler)
 	m.engine.Attach(func(id core.NodeID) *core.Node {
@@ -71,6 +77,7 @@ func Open(o Options) *Mailbox {
 	})
 	if o.Record {
 		m.log = m.node.Record(o.Name)
+		m.log.Learner = o.Learner != nil
 	}
 	m.Post(core.Input{Kind: core.InputBoot})
 	go m.run()
@@ -154,6 +161,7 @@ func (m *Mailbox) end() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
+	m.die()
 	for _, stop := range m.executions {
 		close(stop)
 	}
@@ -214,9 +222,22 @@ func (m *Mailbox) Stop(_ core.NodeID, t *core.Task) {
 	}
 }
 
-// Act implements core.Host: there is no learner.
-func (m *Mailbox) Act(core.NodeID, core.Token, []float64) (core.Action, bool, error) {
-	return core.Action{}, true, core.ErrNoActor
+// Act implements core.Host. The answer is an input, so that a log has it.
+func (m *Mailbox) Act(_ core.NodeID, k core.Token, state []float64) (core.Action, bool, error) {
+	l := m.options.Learner
+	if l == nil {
+		return core.Action{}, true, core.ErrNoActor
+	}
+	asked := slices.Clone(state)
+	m.helpers.Go(func() {
+		in := core.Input{Kind: core.InputAnswer, Token: k}
+		a, err := l.Act(m.life, asked)
+		if in.Action = a; err != nil {
+			in.Error = err.Error()
+		}
+		m.Post(in)
+	})
+	return core.Action{}, false, nil
 }
 
 // Done implements core.Host.
