@@ -15,13 +15,13 @@ import (
 func newLearner() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "learner",
-		Short: "look at what a learner has learned",
+		Short: "look at what a learner has learned, and validate learners",
 		Long: `learner looks at what a learner has learned: the actions that it prefers in each state, and what it expects of them.
 A simulation writes that to DIR/learner/point-N/node-N.json, for the first 64 nodes of each point.`,
 		Args: noSuchCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newLearnerShow(), newLearnerExport())
+	c.AddCommand(newLearnerShow(), newLearnerExport(), newLearnerValidate())
 	return c
 }
 
