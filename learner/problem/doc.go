@@ -52,6 +52,9 @@
 // shut the process in (to accept nobody when all servers are free, as soon as they once are): where that can happen,
 // score the rewards.
 //
+// Train lets a learner learn on a problem and scores it so; NewOptimum and Choices hold what it has learned against the
+// best, state by state. The command p2pfaas learner validate does both.
+//
 // # Sources
 //
 // Howard, Dynamic Programming and Markov Processes, 1960. Puterman, Markov Decision Processes, 1994. Sutton and Barto,
