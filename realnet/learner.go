@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -75,12 +76,19 @@ type LearnerOptions struct {
 type RemoteLearner struct {
 	options LearnerOptions
 	train   string
+	late    error                // the cause where time is over
 	idle    chan *websocket.Conn // nil: a place for one that has not been opened
 	http    *http.Client
+
+	busy sync.RWMutex    // read-locked by what is under way: Close waits for it
+	life context.Context // ends with Close
+	die  context.CancelFunc
 }
 
 // maxAnswer bounds what a learner may answer, in bytes.
 const maxAnswer = 4096
+
+var errLearnerClosed = errors.New("the connection to the learner was closed")
 
 // DialLearner connects to a learner; it fails where nobody answers there.
 func DialLearner(ctx context.Context, o LearnerOptions) (*RemoteLearner, error) {
@@ -90,14 +98,22 @@ func DialLearner(ctx context.Context, o LearnerOptions) (*RemoteLearner, error) 
 	if o.Connections <= 0 {
 		o.Connections = 20
 	}
-	l := &RemoteLearner{options: o, idle: make(chan *websocket.Conn, o.Connections), http: &http.Client{}}
+	l := &RemoteLearner{
+		options: o,
+		late:    fmt.Errorf("nothing came within %v: %w", o.Timeout, context.DeadlineExceeded),
+		idle:    make(chan *websocket.Conn, o.Connections),
+		// A transport of its own, so that Close ends its connections and nobody else's.
+		http: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}},
+	}
+	l.life, l.die = context.WithCancel(context.Background())
 	if o.Train != "" {
 		l.train = strings.TrimRight(o.Train, "/") + "/train_batch"
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
-	first, err := l.dial(ctx)
+	bounded, done := l.begin(ctx)
+	first, err := l.dial(bounded)
+	done()
 	if err != nil {
+		_ = l.Close()
 		return nil, err
 	}
 	l.idle <- first
@@ -107,47 +123,74 @@ func DialLearner(ctx context.Context, o LearnerOptions) (*RemoteLearner, error) 
 	return l, nil
 }
 
+// begin bounds what is asked or told, by the timeout and by Close. Done ends it.
+func (l *RemoteLearner) begin(ctx context.Context) (bounded context.Context, done func()) {
+	l.busy.RLock()
+	ctx, cut := context.WithCancelCause(ctx)
+	if l.life.Err() != nil {
+		cut(errLearnerClosed)
+	}
+	stop := context.AfterFunc(l.life, func() { cut(errLearnerClosed) })
+	bounded, cancel := context.WithTimeoutCause(ctx, l.options.Timeout, l.late)
+	return bounded, func() {
+		stop()
+		cancel()
+		cut(nil)
+		l.busy.RUnlock()
+	}
+}
+
+// why is the reason of a failure: where time is over, that, and not what was interrupted by it.
+func why(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
 func (l *RemoteLearner) dial(ctx context.Context) (*websocket.Conn, error) {
-	c, response, err := websocket.Dial(ctx, l.options.Act, nil)
+	c, response, err := websocket.Dial(ctx, l.options.Act, &websocket.DialOptions{HTTPClient: l.http})
 	if response != nil && response.Body != nil {
 		defer response.Body.Close()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the learner at %s does not answer: start it, or correct the URL: %w", l.options.Act, err)
+		return nil, fmt.Errorf("the learner at %s does not answer: start it, or correct the URL: %w", l.options.Act, why(ctx, err))
 	}
 	c.SetReadLimit(maxAnswer)
 	return c, nil
 }
 
-// Act asks for an action. A connection that has broken is opened again, once.
+// Act asks for an action. Where the connection breaks, it is opened again and the question put again, once.
 func (l *RemoteLearner) Act(ctx context.Context, state []float64) (core.Action, error) {
-	question, err := json.Marshal(state)
-	if err != nil {
-		return core.Action{}, fmt.Errorf("the state %v cannot be sent to a learner: %w", state, err)
+	if !finite(state...) {
+		return core.Action{}, fmt.Errorf("the state %v cannot be sent to a learner: it has what is no number", state)
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.options.Timeout)
-	defer cancel()
+	question := []byte("[" + numbers(state) + "]")
+	ctx, done := l.begin(ctx)
+	defer done()
 	var c *websocket.Conn
 	select {
 	case c = <-l.idle:
 	case <-ctx.Done():
-		return core.Action{}, fmt.Errorf("no connection to the learner at %s has come free: %w", l.options.Act, ctx.Err())
+		return core.Action{}, fmt.Errorf("no connection to the learner at %s has come free: %w", l.options.Act, context.Cause(ctx))
 	}
 	defer func() { l.idle <- c }()
-	for retry := c != nil; ; retry = false {
+	for retry := true; ; retry = false {
+		var err error
 		if c == nil {
-			if c, err = l.dial(ctx); err != nil {
-				return core.Action{}, err
+			c, err = l.dial(ctx)
+		}
+		if err == nil {
+			var answer []byte
+			if answer, err = ask(ctx, c, question); err == nil {
+				return l.action(answer)
 			}
+			err = fmt.Errorf("asking the learner at %s: %w", l.options.Act, why(ctx, err))
+			_ = c.CloseNow() // what it may still say would be taken for the next answer
+			c = nil
 		}
-		var answer []byte
-		if answer, err = ask(ctx, c, question); err == nil {
-			return l.action(answer)
-		}
-		_ = c.CloseNow()
-		c = nil
-		if !retry {
-			return core.Action{}, fmt.Errorf("asking the learner at %s: %w", l.options.Act, err)
+		if !retry || ctx.Err() != nil {
+			return core.Action{}, err
 		}
 	}
 }
@@ -156,7 +199,10 @@ func ask(ctx context.Context, c *websocket.Conn, question []byte) ([]byte, error
 	if err := c.Write(ctx, websocket.MessageText, question); err != nil {
 		return nil, err
 	}
-	_, answer, err := c.Read(ctx)
+	kind, answer, err := c.Read(ctx)
+	if err == nil && kind != websocket.MessageText {
+		err = fmt.Errorf("%.60q came as a binary message, not as text", answer)
+	}
 	return answer, err
 }
 
@@ -188,14 +234,18 @@ func (l *RemoteLearner) Train(ctx context.Context, entries ...learner.Entry) err
 	}
 	batch := make([]trainEntry, len(entries))
 	for i, e := range entries {
+		if !finite(e.State...) || !finite(e.Reward) {
+			return fmt.Errorf("entry %d cannot be sent to a learner: its state %v or its reward %v has what is no number",
+				e.EID, e.State, e.Reward)
+		}
 		batch[i] = trainEntry{e.EID, numbers(e.State), e.Action, e.Reward}
 	}
 	body, err := json.Marshal(batch)
 	if err != nil {
-		return fmt.Errorf("entry %d cannot be sent to a learner: %w", entries[0].EID, err)
+		return fmt.Errorf("training the learner: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.options.Timeout)
-	defer cancel()
+	ctx, done := l.begin(ctx)
+	defer done()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.train, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("training the learner: %w", err)
@@ -203,17 +253,25 @@ func (l *RemoteLearner) Train(ctx context.Context, entries ...learner.Entry) err
 	request.Header.Set("Content-Type", "application/json")
 	response, err := l.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("training the learner: %w", err)
+		return fmt.Errorf("training the learner at %s: %w", l.train, why(ctx, err))
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil || response.StatusCode != http.StatusOK {
-		return errors.Join(err, fmt.Errorf("training the learner at %s: it answers %s: %.200q", l.train, response.Status, text))
+	if err != nil {
+		return fmt.Errorf("training the learner at %s: its answer breaks off: %w", l.train, why(ctx, err))
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("training the learner at %s: it answers %s: %.200q", l.train, response.Status, text)
 	}
 	return nil
 }
 
-// numbers are spelled "1,0.5,3".
+// finite reports whether JSON can spell all of xs.
+func finite(xs ...float64) bool {
+	return !slices.ContainsFunc(xs, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) })
+}
+
+// numbers are spelled "1,0.5,3", exactly, and alike for acting and for training.
 func numbers(state []float64) string {
 	var b []byte
 	for i, x := range state {
@@ -225,9 +283,12 @@ func numbers(state []float64) string {
 	return string(b)
 }
 
-// Close ends the connections. Nobody may be asking. It returns no error.
+// Close ends the connections and what is under way, and returns when all has ended. It returns no error.
 func (l *RemoteLearner) Close() error {
-	for range l.options.Connections {
+	l.die()
+	l.busy.Lock()
+	defer l.busy.Unlock()
+	for len(l.idle) > 0 {
 		if c := <-l.idle; c != nil {
 			_ = c.CloseNow()
 		}

@@ -6,11 +6,15 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,8 +29,8 @@ import (
 	"github.com/p2pfaas/p2pfaas/learner"
 )
 
-// serve is a learner that answers each state with what reply makes of it; an empty answer drops the connection, and
-// "silence" gives none.
+// serve is a learner that answers each state with what reply makes of it; an empty answer drops the connection,
+// "silence" gives none, and "binary" one that is not text.
 func serve(t *testing.T, reply func(state []float64) string) (url string) {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,8 +53,12 @@ func serve(t *testing.T, reply func(state []float64) string) (url string) {
 			case "":
 				return
 			case "silence":
-				<-r.Context().Done()
+				_, _, _ = c.Read(r.Context()) // until the client goes
 				return
+			case "binary":
+				if c.Write(r.Context(), websocket.MessageBinary, []byte(answer)) != nil {
+					return
+				}
 			default:
 				if c.Write(r.Context(), websocket.MessageText, []byte(answer)) != nil {
 					return
@@ -101,10 +109,10 @@ func TestRemoteLearnerPool(t *testing.T) {
 	}
 }
 
-// A connection that was dropped is opened again, once for each question.
+// A connection that was dropped, new or not, is opened again, once for each question.
 func TestRemoteLearnerReconnects(t *testing.T) {
 	var asked atomic.Int32
-	l := dial(t, LearnerOptions{Connections: 1, Act: serve(t, func([]float64) string {
+	l := dial(t, LearnerOptions{Connections: 2, Act: serve(t, func([]float64) string {
 		if asked.Add(1)%2 == 0 {
 			return ""
 		}
@@ -115,11 +123,17 @@ func TestRemoteLearnerReconnects(t *testing.T) {
 			t.Errorf("question %d: %+v, %v", i, a, err)
 		}
 	}
+	asked.Store(0)
+	url := serve(t, func([]float64) string { asked.Add(1); return "" })
+	a, err := dial(t, LearnerOptions{Act: url}).Act(context.Background(), nil)
+	if err == nil || !strings.Contains(err.Error(), url) || asked.Load() != 2 {
+		t.Errorf("dropped %d times: %+v, %v", asked.Load(), a, err)
+	}
 }
 
 // What is no action is an error that quotes it, and never action 0.
 func TestRemoteLearnerNonsense(t *testing.T) {
-	for _, answer := range []string{"x", "1", "1.5,0.1", "-1,0.1", "1,2", "1,NaN", "NaN,0", "1e30,0", ",", `{"action":1}`,
+	for _, answer := range []string{"x", "1", "1.5,0.1", "-1,0.1", "1,2", "1,NaN", "NaN,0", "1e30,0", ",", `{"action":1}`, "binary",
 		strings.Repeat("1", 5000)} {
 		l := dial(t, LearnerOptions{Act: serve(t, func([]float64) string { return answer })})
 		if a, err := l.Act(context.Background(), []float64{1}); err == nil {
@@ -130,19 +144,91 @@ func TestRemoteLearnerNonsense(t *testing.T) {
 	}
 }
 
-// A learner that is down, or silent, costs one bounded wait.
+// A learner that is down, is something else, or is silent, costs one bounded wait and an error that says which it is.
 func TestRemoteLearnerDown(t *testing.T) {
-	if _, err := DialLearner(context.Background(), LearnerOptions{Act: "ws://127.0.0.1:1"}); err == nil ||
-		!strings.Contains(err.Error(), "ws://127.0.0.1:1") {
-		t.Errorf("nobody is there: %v", err)
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	for url, what := range map[string]string{"ws://127.0.0.1:1": "refused", "ws" + strings.TrimPrefix(other.URL, "http"): "404"} {
+		_, err := DialLearner(context.Background(), LearnerOptions{Act: url})
+		if err == nil || !strings.Contains(err.Error(), url) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s at %s: %v", what, url, err)
+		}
 	}
 	l := dial(t, LearnerOptions{Timeout: 50 * time.Millisecond, Act: serve(t, func([]float64) string { return "silence" })})
 	began := time.Now()
-	if a, err := l.Act(context.Background(), []float64{1}); err == nil {
-		t.Errorf("silence is taken for %+v", a)
+	a, err := l.Act(context.Background(), []float64{1})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "nothing came within 50ms") {
+		t.Errorf("silence: %+v, %v", a, err)
 	}
 	if d := time.Since(began); d > time.Second {
 		t.Errorf("it took %v", d)
+	}
+}
+
+// An answer that comes too late is not taken for that of the next question.
+func TestRemoteLearnerLate(t *testing.T) {
+	late := make(chan bool)
+	l := dial(t, LearnerOptions{Connections: 1, Act: serve(t, func(s []float64) string {
+		if s[0] == 1 {
+			<-late
+		}
+		return fmt.Sprintf("%.5f,0.00000", s[0])
+	})})
+	impatient, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if a, err := l.Act(impatient, []float64{1}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("in time: %+v, %v", a, err)
+	}
+	close(late)
+	if a, err := l.Act(context.Background(), []float64{2}); err != nil || a.Index != 2 {
+		t.Errorf("the next answer: %+v, %v", a, err)
+	}
+}
+
+// Close ends what is under way, may come twice, and leaves no goroutine behind; what is asked or told later fails at once.
+func TestRemoteLearnerClose(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("use", func(t *testing.T) {
+		train := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}))
+		t.Cleanup(train.Close)
+		asked := make(chan bool, 9)
+		l := dial(t, LearnerOptions{Connections: 3, Timeout: time.Minute, Train: train.URL,
+			Act: serve(t, func([]float64) string { asked <- true; return "silence" })})
+		var all sync.WaitGroup
+		for range 6 { // three of them wait for a connection
+			all.Go(func() {
+				if _, err := l.Act(context.Background(), nil); !errors.Is(err, errLearnerClosed) {
+					t.Errorf("a question under way: %v", err)
+				}
+			})
+		}
+		all.Go(func() {
+			if err := l.Train(context.Background(), learner.Entry{}); !errors.Is(err, errLearnerClosed) {
+				t.Errorf("an entry under way: %v", err)
+			}
+		})
+		for range 3 {
+			<-asked
+		}
+		if err := errors.Join(l.Close(), l.Close()); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+		if a, err := l.Act(context.Background(), nil); !errors.Is(err, errLearnerClosed) {
+			t.Errorf("asked afterwards: %+v, %v", a, err)
+		}
+		if err := l.Train(context.Background(), learner.Entry{}); !errors.Is(err, errLearnerClosed) {
+			t.Errorf("told afterwards: %v", err)
+		}
+	})
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<16)
+			t.Fatalf("there were %d goroutines, and are %d:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+		}
 	}
 }
 
@@ -169,6 +255,21 @@ func TestRemoteLearnerTrain(t *testing.T) {
 	status = http.StatusInternalServerError
 	if err := l.Train(context.Background(), entry); err == nil || !strings.Contains(err.Error(), "what?") {
 		t.Errorf("refused: %v", err)
+	}
+	got = ""
+	if err := l.Train(context.Background(), entry, learner.Entry{EID: 8, Reward: math.NaN()}); err == nil ||
+		!strings.Contains(err.Error(), "entry 8") || got != "" {
+		t.Errorf("a reward that is no number: %v, sent %q", err, got)
+	}
+	if a, err := l.Act(context.Background(), []float64{math.Inf(1)}); err == nil {
+		t.Errorf("a state that is no number: %+v", a)
+	}
+	if err := dial(t, LearnerOptions{Act: serve(t, nil)}).Train(context.Background(), entry); err != nil {
+		t.Errorf("nobody is to be told: %v", err)
+	}
+	s.Close()
+	if err := l.Train(context.Background(), entry); err == nil || !strings.Contains(err.Error(), s.URL) {
+		t.Errorf("gone: %v", err)
 	}
 }
 
@@ -223,7 +324,7 @@ func TestPythonLearner(t *testing.T) {
 				late = late[:0]
 			}
 		}
-		if err := l.Train(context.Background(), learner.Entry{EID: 1, State: []float64{1}, Action: 9}); err != nil {
+		if err := l.Train(context.Background(), learner.Entry{EID: 1, State: []float64{1}, Action: 1}); err != nil {
 			t.Errorf("an old entry: %v", err)
 		}
 		return actions
@@ -243,6 +344,43 @@ func TestPythonLearner(t *testing.T) {
 	}
 	if other := play(2); fmt.Sprint(other) == fmt.Sprint(first) {
 		t.Error("another seed decides alike")
+	}
+}
+
+// The example says what it does not understand, and goes on.
+func TestPythonLearnerRefuses(t *testing.T) {
+	act, train := python(t, 1)
+	l := dial(t, LearnerOptions{Act: act, Train: train})
+	for _, action := range []int{-1, 2} {
+		err := l.Train(context.Background(), learner.Entry{State: []float64{1}, Action: action})
+		if want := fmt.Sprintf("action %d is none of 2", action); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("an error of %q, want %s", err, want)
+		}
+	}
+	for _, m := range []struct {
+		kind websocket.MessageType
+		text string
+		want string
+	}{
+		{websocket.MessageText, "hello", "Expecting value"},
+		{websocket.MessageText, "[NaN]", "nan is no finite number"},
+		{websocket.MessageBinary, "[1]", "messages are text"},
+		{websocket.MessageText, "[" + strings.Repeat(" ", 1<<20) + "]", "too long"},
+	} {
+		c, _, err := websocket.Dial(context.Background(), act, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Write(context.Background(), m.kind, []byte(m.text)); err != nil && len(m.text) < 100 {
+			t.Error(err)
+		}
+		if _, answer, err := c.Read(context.Background()); err == nil || len(m.text) < 100 && !strings.Contains(err.Error(), m.want) {
+			t.Errorf("%.20q is answered %q, %v, want %s", m.text, answer, err, m.want)
+		}
+		_ = c.CloseNow()
+	}
+	if a, err := l.Act(context.Background(), []float64{1, 0.5}); err != nil || a.Epsilon != 0.9 {
+		t.Errorf("afterwards: %+v, %v", a, err)
 	}
 }
 

@@ -11,11 +11,15 @@ With the same seed and the same messages it answers the same, so that a simulati
 """
 
 import argparse
-import asyncio
 import base64
 import hashlib
 import json
+import math
 import random
+import socketserver
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler
 
 
 class Learner:
@@ -47,7 +51,7 @@ class Learner:
     def train(self, entries):
         """Takes entries in any order, and learns from each one whose successor is there."""
         for eid, state, action, reward in entries:
-            if eid >= self.next:
+            if eid >= self.next:  # otherwise it has been learned from, or given up
                 self.waiting[eid] = (state, action, reward)
         while len(self.waiting) > 1:
             if self.next in self.waiting and self.next + 1 in self.waiting:
@@ -65,88 +69,116 @@ class Learner:
         self.average += self.beta * delta
 
 
-class Refused(Exception):
-    """A message that is not understood; the connection is closed."""
+def number(x):
+    if not math.isfinite(x := float(x)):
+        raise ValueError(f"{x} is no finite number")
+    return x
 
 
-async def websocket(learner, reader, writer):
-    """Serves a connection: each text message is a state, each answer "action,epsilon" (RFC 6455)."""
-    try:
-        request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        key = next((line.split(":", 1)[1].strip() for line in request.split("\r\n")
-                    if line.lower().startswith("sec-websocket-key:")), None)
+def entry(e, actions):
+    """Reads {"eid": 17, "state": "0,1,0", "action": 3, "reward": 1}."""
+    action = int(number(e["action"]))
+    if not 0 <= action < actions:
+        raise ValueError(f"action {action} is none of {actions}: start the learner with more --actions")
+    return int(e["eid"]), tuple(number(x) for x in e["state"].split(",") if x), action, number(e["reward"])
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Gives each connection a thread, and the learner one message at a time."""
+
+    allow_reuse_address, daemon_threads, request_queue_size = True, True, 128
+    turn = threading.Lock()  # one for both ports
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # the other side may go when it likes
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """GET opens a websocket (RFC 6455): each text message is a state, each answer "action,epsilon". POST trains."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # what is written is sent by flush, in one piece,
+    disable_nagle_algorithm = True  # and at once
+
+    def log_message(self, *_):
+        pass  # a line for each request would be many
+
+    def do_GET(self):
+        key = self.headers.get("Sec-WebSocket-Key")
         if key is None:
-            writer.write(b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n")
-            return
+            return self.reply(400, "there are a websocket and POST /train_batch")
         digest = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
-        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                     b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n")
-        while True:
-            kind, payload = await frame(reader)
-            if kind == 0x8:  # close
-                writer.write(packed(0x8, payload[:2]))
-                return
-            if kind == 0x9:  # ping
-                writer.write(packed(0xA, payload))
-            elif kind == 0x1:
-                action, epsilon = learner.act(tuple(float(x) for x in json.loads(payload)))
-                writer.write(packed(0x1, f"{action:.5f},{epsilon:.5f}".encode()))
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass  # the other side is gone
-    except (Refused, ValueError, TypeError) as e:
-        writer.write(packed(0x8, (1007).to_bytes(2, "big") + str(e).encode()[:100]))
-    finally:
-        writer.close()
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(digest).decode())
+        self.end_headers()
+        self.close_connection = True  # when this method returns
+        try:
+            while self.serve(*self.receive()):
+                pass
+        except (ValueError, TypeError, RecursionError) as e:
+            self.send(0x8, (1003).to_bytes(2, "big") + str(e).encode("ascii", "replace")[:100])
+
+    def serve(self, kind, payload):
+        """Answers a message; says whether the connection goes on."""
+        if kind == 0x1:  # text
+            state = tuple(number(x) for x in json.loads(payload))
+            with self.server.turn:
+                action, epsilon = self.server.learner.act(state)
+            self.send(0x1, f"{action:.5f},{epsilon:.5f}".encode())
+        elif kind == 0x8:  # close
+            self.send(0x8, payload[:2])
+        elif kind == 0x9:  # ping
+            self.send(0xA, payload)
+        elif kind != 0xA:  # pong
+            raise ValueError("messages are text, and in one piece")
+        return kind != 0x8
+
+    def receive(self):
+        """Reads a frame of a client: the kind of its message, and the message."""
+        self.wfile.flush()
+        first, second = self.read(2)
+        kind, length = first & 0x0F, second & 0x7F
+        if not first & 0x80 or not second & 0x80:
+            raise ValueError("messages are in one piece, and masked")
+        if kind < 0x8 and length >= 126:
+            length = int.from_bytes(self.read(2 if length == 126 else 8), "big")
+        if length > (1 << 20 if kind < 0x8 else 125):
+            raise ValueError("the message is too long")
+        mask = self.read(4)
+        return kind, bytes(b ^ mask[i % 4] for i, b in enumerate(self.read(length)))
+
+    def read(self, n):
+        data = self.rfile.read(n)
+        if len(data) < n:
+            raise ConnectionError("the other side is gone")
+        return data
+
+    def send(self, kind, payload):
+        self.wfile.write(bytes([0x80 | kind, len(payload)]) + payload)  # never more than 125 bytes
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path != "/train_batch":
+            return self.reply(404, "there is POST /train_batch")
+        try:
+            entries = [entry(e, self.server.learner.actions) for e in json.loads(body)]
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as e:
+            return self.reply(500, f"nothing was learned: {e!r}")
+        with self.server.turn:
+            self.server.learner.train(entries)
+        self.reply(200, "ok")
+
+    def reply(self, status, text):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
 
 
-async def frame(reader):
-    """Reads a frame of a client: the kind of its message, and the message."""
-    first, second = await reader.readexactly(2)
-    if not first & 0x80 or not second & 0x80:
-        raise Refused("messages must be whole, and masked")
-    length = second & 0x7F
-    if length >= 126:
-        length = int.from_bytes(await reader.readexactly(2 if length == 126 else 8), "big")
-    if length > 1 << 20:
-        raise Refused("the message is too long")
-    mask = await reader.readexactly(4)
-    masked = await reader.readexactly(length)
-    return first & 0x0F, bytes(b ^ mask[i % 4] for i, b in enumerate(masked))
-
-
-def packed(kind, payload):
-    """A frame of a server."""
-    if len(payload) < 126:
-        return bytes([0x80 | kind, len(payload)]) + payload
-    return bytes([0x80 | kind, 126]) + len(payload).to_bytes(2, "big") + payload
-
-
-async def http(learner, reader, writer):
-    """Serves POST /train_batch, one request after the other on a connection."""
-    try:
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:])}
-            body = await reader.readexactly(int(headers.get("content-length", 0)))
-            status, text = "200 OK", b"ok"
-            if not head[0].startswith("POST /train_batch "):
-                status, text = "404 Not Found", b"there is POST /train_batch"
-            else:
-                try:
-                    learner.train([(int(e["eid"]), tuple(float(x) for x in e["state"].split(",")), int(float(e["action"])),
-                                    float(e["reward"])) for e in json.loads(body)])
-                except (ValueError, TypeError, KeyError, IndexError, AttributeError) as e:
-                    status, text = "500 Internal Server Error", repr(e).encode()
-            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
-    finally:
-        writer.close()
-
-
-async def main():
+def main():
     p = argparse.ArgumentParser(description="a learner for P2PFaaS")
     p.add_argument("--host", default="127.0.0.1")
     p.add_argument("--port", type=int, default=8765, help="of the websocket; 0 = any")
@@ -154,17 +186,15 @@ async def main():
     p.add_argument("--actions", type=int, default=14)
     p.add_argument("--seed", type=int, default=1)
     o = p.parse_args()
-    learner = Learner(o.actions, o.seed)
-    act = await asyncio.start_server(lambda r, w: websocket(learner, r, w), o.host, o.port)
-    train = await asyncio.start_server(lambda r, w: http(learner, r, w), o.host, o.train_port)
-    ports = [s.sockets[0].getsockname()[1] for s in (act, train)]
-    print(f"ws://{o.host}:{ports[0]} http://{o.host}:{ports[1]}", flush=True)
-    async with act, train:
-        await asyncio.gather(act.serve_forever(), train.serve_forever())
+    Server.learner = Learner(o.actions, o.seed)
+    act, train = Server((o.host, o.port), Handler), Server((o.host, o.train_port), Handler)
+    print(f"ws://{o.host}:{act.server_address[1]} http://{o.host}:{train.server_address[1]}", flush=True)
+    threading.Thread(target=train.serve_forever, daemon=True).start()
+    try:
+        act.serve_forever()
+    except KeyboardInterrupt:
+        pass
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(main())
-    except KeyboardInterrupt:
-        pass
+    main()
