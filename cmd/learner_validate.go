@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/spelling"
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/learner/problem"
+	"github.com/p2pfaas/p2pfaas/results"
 )
 
 // contender is a learner that must come near the optimum.
@@ -92,6 +94,7 @@ type learnerValidation struct {
 	steps, seeds, workers int
 	epsilon               float64
 	policy                bool
+	out                   string // folder for pictures of the policies; empty: none
 }
 
 func newLearnerValidate() *cobra.Command {
@@ -165,6 +168,7 @@ required: 97 % with a table, 93 % with tiles and networks, 3 % less in runs of l
 	fl.Float64Var(&v.epsilon, "epsilon", 0.1, "share of random actions")
 	fl.IntVar(&v.workers, "workers", runtime.GOMAXPROCS(0), "runs at a time")
 	fl.BoolVar(&v.policy, "policy", false, "compare the learned policy with the best, state by state")
+	fl.StringVar(&v.out, "out", "", "folder for pictures of the learned policies beside the best ones")
 	fl.BoolVar(&fast, "fast", false, "two runs of 300 000 decisions")
 	fl.BoolVar(&asJSON, "json", false, "print JSON")
 	return c
@@ -307,7 +311,12 @@ func (v *learnerValidation) row(c learnerCase, who *contender) (learnerRow, erro
 			return row, fmt.Errorf("%s: %w", c.ID, err)
 		}
 		row.Agreement += problem.Agreement(choices) / float64(seeds)
-		if v.policy && seed == 0 {
+		if seed == 0 && v.out != "" {
+			if err := drawPolicy(v.out, &row, p, choices); err != nil {
+				return row, err
+			}
+		}
+		if seed == 0 && v.policy {
 			row.Choices = choices
 		}
 	}
@@ -343,6 +352,66 @@ func (v *learnerValidation) print(w io.Writer, rows []learnerRow) error {
 			if err := printPolicy(w, r); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// drawPolicy draws what was learned over the first two numbers of the state, one picture for each value of a third one.
+// States are whole numbers in all finite problems.
+func drawPolicy(dir string, r *learnerRow, p problem.Problem, choices []problem.Choice) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	axis := func(d int) results.Axis {
+		if d >= p.Dim() {
+			return results.Axis{Lo: -0.5, Hi: 0.5, Cells: 1, Whole: true}
+		}
+		lo, hi := p.Range(d)
+		return results.Axis{Label: fmt.Sprintf("number %d of the state", d), Lo: lo - 0.5, Hi: hi + 0.5, Cells: int(hi-lo) + 1,
+			Whole: true}
+	}
+	number := func(c *problem.Choice, d int) float64 {
+		if d < len(c.State) {
+			return c.State[d]
+		}
+		return 0
+	}
+	actions := p.Actions()
+	pictures := map[float64]*results.Map{}
+	var thirds []float64
+	for i := range choices {
+		c := &choices[i]
+		third := number(c, 2)
+		m := pictures[third]
+		if m == nil {
+			m = &results.Map{X: axis(0), Y: axis(1), Titles: [2]string{"learned", "worth less by"}}
+			for a := range actions {
+				m.Categories = append(m.Categories, fmt.Sprintf("%d", a))
+			}
+			for k := range actions * actions {
+				m.Categories = append(m.Categories, fmt.Sprintf("%d, but %d is best", k/actions, k%actions))
+			}
+			for range m.X.Cells * m.Y.Cells {
+				m.Of, m.Values = append(m.Of, results.Unseen), append(m.Values, math.NaN())
+			}
+			pictures[third] = m
+			thirds = append(thirds, third)
+		}
+		cell := m.Y.Cell(number(c, 1))*m.X.Cells + m.X.Cell(number(c, 0))
+		m.Of[cell] = c.Learned
+		if !c.Right() {
+			m.Of[cell] = actions + c.Learned*actions + c.Best
+		}
+		m.Values[cell] = max(0, c.Regret)
+	}
+	for _, third := range thirds {
+		name := r.Case + "-" + r.Learner
+		if len(thirds) > 1 {
+			name += fmt.Sprintf("-%g", third)
+		}
+		if err := pictures[third].Figure(name, "").Save(filepath.Join(dir, name+".svg")); err != nil {
+			return fmt.Errorf("--out: %w", err)
 		}
 	}
 	return nil

@@ -10,8 +10,12 @@ import (
 
 // Learners near the optimum pass, and what is asked for wrongly is refused by name.
 func TestLearnerValidate(t *testing.T) {
+	dir := t.TempDir()
 	status, stdout, stderr := p2pfaas(t, "learner", "validate", "--fast", "--select", "ACCESS-P001,DEADMDP-P002", "--learner",
-		"sarsa,tiles", "--policy")
+		"sarsa,tiles", "--policy", "--out", dir)
+	if pictures, _ := filepath.Glob(filepath.Join(dir, "*.svg")); len(pictures) != 4 {
+		t.Errorf("pictures: %v", pictures)
+	}
 	if status != 0 || strings.Count(stdout, " ok ") != 4 || !strings.Contains(stdout, "2.64689") ||
 		!strings.Contains(stdout, "share of decisions") {
 		t.Errorf("status %d\n%s\n%s", status, stdout, stderr)
