@@ -106,6 +106,12 @@ func (w *World) Act(n core.NodeID, k core.Token, state []float64) (core.Action, 
 		return core.Action{}, true, core.ErrNoActor
 	}
 	a, err := l.nodes[n].Act(state)
+	if err == nil && a.Index >= l.spec.Config.Actions {
+		err = fmt.Errorf("the learner of node %d chooses action %d: there are 0 to %d", n, a.Index, l.spec.Config.Actions-1)
+	}
+	if err != nil && w.err == nil {
+		w.err = err // a simulation does not go on with a learner that is not there
+	}
 	if l.spec.Inference == nil {
 		return a, true, err
 	}

@@ -195,3 +195,34 @@ func TestRewardOfRun(t *testing.T) {
 		t.Errorf("an infinite reward: %v", err)
 	}
 }
+
+// liar answers what is no action, or nothing at all.
+type liar struct{ err error }
+
+func (l liar) Act([]float64) (core.Action, error) { return core.Action{Index: 99}, l.err }
+func (l liar) Train(learner.Entry) error          { return nil }
+
+// A simulation ends where a learner outside the process answers what is no action, or fails.
+func TestLearnerLies(t *testing.T) {
+	f, err := scenarios.Parse("test.yaml", fmt.Appendf(nil, city, "LearningScheduler",
+		`external: {act: "ws://127.0.0.1:1/{node}"}`), os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := f.Points()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for says, l := range map[string]liar{"chooses action 99": {}, "is down": {errors.New("it is down")}} {
+		w, err := New(points[0].Scenario, 0, Options{Learner: func(core.NodeID) (Learner, error) { return l, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Run(never); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("want an error that says %q: %v", says, err)
+		}
+	}
+	if _, err := New(points[0].Scenario, 0, Options{}); err == nil {
+		t.Error("nobody connects to the learner, and the world is made")
+	}
+}
