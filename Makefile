@@ -22,7 +22,7 @@ test: ## the test command of the README
 
 .PHONY: race
 race: ## the race detector on the packages that a run goes through
-	$(GO) test -race ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
+	$(GO) test -race -short ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
 
 .PHONY: fmt
 fmt: ## fails where gofmt would change something

@@ -17,6 +17,9 @@ func explores() learner.Config {
 
 // Every form that looks ahead comes near the best that one who explores can do, in a third of a million steps.
 func TestLearnersFindTheOptimum(t *testing.T) {
+	if testing.Short() {
+		t.Skip("learns for seconds")
+	}
 	forms := map[string]func(*learner.Config){
 		"sarsa":          func(*learner.Config) {},
 		"expected-sarsa": func(c *learner.Config) { c.Algorithm = "expected-sarsa" },
@@ -57,6 +60,9 @@ func TestLearnersFindTheOptimum(t *testing.T) {
 
 // A deep Q-network does too.
 func TestDeepQNetworkFindsTheOptimum(t *testing.T) {
+	if testing.Short() {
+		t.Skip("learns for seconds")
+	}
 	p, err := Parse("ACCESS", "servers=10;p_free=0.06;prios=1/2/4/8;probs=uniform;assigned_can_free_same_step=1")
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +81,9 @@ func TestDeepQNetworkFindsTheOptimum(t *testing.T) {
 
 // v1's update of the average reward spoils what is learned: about 2.03 of 2.64, says the theory.
 func TestV1Update(t *testing.T) {
+	if testing.Short() {
+		t.Skip("learns for seconds")
+	}
 	p, err := Parse("ACCESS", "servers=10;p_free=0.06;prios=1/2/4/8;probs=uniform;assigned_can_free_same_step=1")
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +145,9 @@ func mountain(t *testing.T, n int, alpha float64, episodes int, seed uint64) []f
 // Mountain car takes as many steps as a reference, over the first 50 episodes (100 runs each; within four standard errors
 // of the difference). Figures 10.2 to 10.4 of Sutton and Barto show the same levels.
 func TestLearningMountainCar(t *testing.T) {
+	if testing.Short() {
+		t.Skip("learns for seconds")
+	}
 	for _, c := range []struct {
 		n               int
 		alpha, want, se float64
