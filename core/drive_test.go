@@ -118,16 +118,16 @@ func TestCloseEndsAll(t *testing.T) {
 	wantGoroutines(t, before)
 }
 
-// wantGoroutines waits until there are so many: the last of them may be about to exit.
+// wantGoroutines waits until there are no more than so many: some may be about to exit, of the tests before too.
 func wantGoroutines(t *testing.T, want int) {
 	t.Helper()
 	for range 100_000 {
-		if runtime.NumGoroutine() == want {
+		if runtime.NumGoroutine() <= want {
 			return
 		}
 		runtime.Gosched()
 	}
-	t.Errorf("%d goroutines, want %d", runtime.NumGoroutine(), want)
+	t.Errorf("%d goroutines, want %d at most", runtime.NumGoroutine(), want)
 }
 
 // A decision of a crashed node asks nobody and tells nobody while it unwinds.
