@@ -53,6 +53,9 @@ type Config struct {
 	// CopyDemand draws the demand of replica i > 0 of a task. Nil: all have that of the task, as where nobody knows it
 	// before it has been executed. It is no part of a Log.
 	CopyDemand func(t *Task, i int) time.Duration `json:"-"`
+	// Alternatives may decide about single tasks in place of the scheduler, where the client wants it (TaskValue.By).
+	// They keep no state between calls and have none of the optional faces.
+	Alternatives []Scheduler `json:"-"`
 	// Scheduler is shared by all nodes of the group where it keeps no state between calls; a node that was given
 	// its own value (Engine.Init) uses that. Nil: every task executes where it arrives (the cloud).
 	Scheduler Scheduler
@@ -93,8 +96,10 @@ func facesOf(s Scheduler) (f faces) {
 
 // Change is what Configure alters; nil fields stay as they are.
 type Change struct {
-	Slots     *int32
-	Room      *int32
-	Peers     *[]NodeID // ascending
-	Scheduler Scheduler // the node's own value; decisions under way end under the old one, its Start and Changed at once
+	Slots *int32
+	Room  *int32
+	Peers *[]NodeID // ascending
+	// Forwarding is what the engine does around the new scheduler; nil: what it did around the old one.
+	Forwarding *Forwarding
+	Scheduler  Scheduler // the node's own value; decisions under way end under the old one, its Start and Changed at once
 }

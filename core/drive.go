@@ -123,7 +123,7 @@ func (e *Engine) loop() {
 			e.source.pcg = &a.node.rng
 			var v Verdict
 			if a.kind == activitySchedule {
-				v = a.node.scheduler().Schedule(a, a.task)
+				v = a.node.deciderOf(a.task).Schedule(a, a.task)
 			} else {
 				a.serve()
 			}

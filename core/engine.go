@@ -133,7 +133,7 @@ func (e *Engine) tripOf(t *Task) *trip {
 	}
 	e.freeTrip = p.next
 	p.fromToken, p.from, p.target, p.executor = 0, NoNode, NoNode, NoNode
-	p.pending, p.winner, p.pulled, p.outcome, p.asked = 0, -1, false, InFlight, false
+	p.pending, p.winner, p.pulled, p.outcome, p.asked, p.by = 0, -1, false, InFlight, false, 0
 	if p.targets = p.targets[:0]; cap(p.visited) == 0 {
 		p.visited = p.few[:]
 	}
@@ -176,6 +176,14 @@ func (e *Engine) tokenOf(t *Task) Token {
 // Executing returns the task whose execution was started under k, or nil where that is over.
 func (e *Engine) Executing(k Token) *Task {
 	if t := e.taskOf(k); t != nil && t.state == stateRunning {
+		return t
+	}
+	return nil
+}
+
+// Held returns the task that was forwarded or replicated under k, while it waits for its answer; nil otherwise.
+func (e *Engine) Held(k Token) *Task {
+	if t := e.taskOf(k); t != nil && (t.state == stateForwarded || t.state == stateReplicated) {
 		return t
 	}
 	return nil

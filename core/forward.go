@@ -15,7 +15,7 @@ func (n *Node) arrive(t *Task) {
 	switch {
 	case n.down:
 		n.done(t, LostNodeDown)
-	case t.flags&flagDirect != 0 || c.Scheduler == nil && n.scheduler() == nil:
+	case t.flags&flagDirect != 0 || t.flags&flagSteered == 0 && c.Scheduler == nil && n.scheduler() == nil:
 		n.admit(t)
 	case t.Hops > 0 && int(t.Hops) >= c.Forwarding.MaxHops:
 		n.atLimit(t)

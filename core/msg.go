@@ -51,7 +51,7 @@ type Msg struct {
 	From, To NodeID
 	Item     int32         // which question, which replica, which load (see the kinds)
 	Token    Token         // of the node that waits for the answer; the answer carries it back
-	Load     Load          // of the sender, when it sent
+	Load     Load          // of the sender, when it sent; Slots < 0: it did not say
 	Note     Note          // MsgAsk, MsgTell, MsgReply to an Ask; MsgPull's limits; otherwise meaningless
 	Task     *Task         // MsgForward, MsgAnswer; MsgHandover: the first of a chain (see Next)
 	Transit  time.Duration // set by the receiving host: the time on the way, as it knows or estimates it

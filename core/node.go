@@ -90,6 +90,14 @@ func (n *Node) scheduler() Scheduler {
 	return n.cfg.Scheduler
 }
 
+// deciderOf is the algorithm that decides about t.
+func (n *Node) deciderOf(t *Task) Scheduler {
+	if t.flags&flagSteered != 0 {
+		return n.cfg.Alternatives[t.trip.by-1]
+	}
+	return n.scheduler()
+}
+
 // ID returns the node's number.
 func (n *Node) ID() NodeID { return n.id }
 
@@ -142,7 +150,7 @@ func (n *Node) Deliver(now Time, m *Msg) {
 		e.FreeChain(m.Task)
 		return
 	}
-	if n.cfg.faces&faceRememberer != 0 {
+	if n.cfg.faces&faceRememberer != 0 && m.Load.Slots >= 0 {
 		n.x.memory.put(memo{peer: m.From, at: now, load: m.Load})
 	}
 	switch m.Kind {
@@ -255,6 +263,11 @@ func (n *Node) Configure(now Time, c Change) {
 		}
 		n.drain()
 		n.changed()
+	}
+	if c.Forwarding != nil {
+		own := *n.cfg
+		own.Forwarding = *c.Forwarding
+		n.cfg = &own
 	}
 	if c.Peers != nil {
 		n.more().peers = append(make([]NodeID, 0, len(*c.Peers)), *c.Peers...)

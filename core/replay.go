@@ -56,18 +56,19 @@ func (k *InputKind) UnmarshalText(text []byte) error {
 // Input is any input of a node, as a value that shares nothing with an engine: it may be queued, sent to another
 // goroutine, written and read. Which fields count depends on Kind. Apply does not alter what the pointers refer to.
 type Input struct {
-	Kind    InputKind
-	At      Time
-	Token   Token      `json:",omitzero"`
-	Task    *TaskValue `json:",omitzero"`
-	Message *Parcel    `json:",omitzero"`
-	Cold    bool       `json:",omitzero"` // the execution began with a cold start
-	ID      TaskID     `json:",omitzero"`
-	Action  Action     `json:",omitzero"`
-	Error   string     `json:",omitzero"` // of the learner; empty: none
-	Slots   *int32     `json:",omitzero"`
-	Room    *int32     `json:",omitzero"`
-	Peers   *[]NodeID  `json:",omitzero"` // ascending
+	Kind       InputKind
+	At         Time
+	Token      Token       `json:",omitzero"`
+	Task       *TaskValue  `json:",omitzero"`
+	Message    *Parcel     `json:",omitzero"`
+	Cold       bool        `json:",omitzero"` // the execution began with a cold start
+	ID         TaskID      `json:",omitzero"`
+	Action     Action      `json:",omitzero"`
+	Error      string      `json:",omitzero"` // of the learner; empty: none
+	Slots      *int32      `json:",omitzero"`
+	Room       *int32      `json:",omitzero"`
+	Peers      *[]NodeID   `json:",omitzero"` // ascending
+	Forwarding *Forwarding `json:",omitzero"`
 	// Scheduler names the node's new value of the algorithm, as a log's reader must build it again; Own is the value.
 	Scheduler string    `json:",omitzero"`
 	Own       Scheduler `json:"-"`
@@ -83,6 +84,7 @@ type TaskValue struct {
 	Deadline Time          // submitted: an instant at the node; travelling: what was left of it when it was sent
 	Hops     uint8         `json:",omitzero"`
 	Copy     uint8         `json:",omitzero"`
+	By       uint8         `json:",omitzero"` // submitted: Config.Alternatives[By-1] decides about it; 0: the scheduler
 	Flags    uint8         `json:",omitzero"` // the engine's
 	Probes   uint16        `json:",omitzero"`
 	Retries  uint16        `json:",omitzero"`
@@ -127,6 +129,12 @@ func (e *Engine) Pack(m *Msg) Parcel {
 	return p
 }
 
+// Ran notes that v was executed at that node, where the host learns it from a peer that has no TaskValue.
+func (v *TaskValue) Ran(at NodeID) {
+	v.Flags |= uint8(flagRan)
+	v.Trip.Executor = at
+}
+
 // value copies t.
 func (t *Task) value() TaskValue {
 	v := TaskValue{ID: t.ID, Type: t.Type, Priority: t.Priority, Demand: t.Demand, Deadline: t.Deadline, Hops: t.Hops,
@@ -142,7 +150,11 @@ func (t *Task) value() TaskValue {
 func (e *Engine) newTask(v *TaskValue) *Task {
 	t := e.NewTask()
 	t.ID, t.Type, t.Priority, t.Demand, t.Deadline, t.Hops = v.ID, v.Type, v.Priority, v.Demand, v.Deadline, v.Hops
-	t.Copy, t.flags, t.Probes, t.Retries, t.Timing = v.Copy, taskFlags(v.Flags), v.Probes, v.Retries, v.Timing
+	t.Copy, t.flags, t.Probes, t.Retries, t.Timing = v.Copy, taskFlags(v.Flags)&^flagSteered, v.Probes, v.Retries, v.Timing
+	if v.By > 0 {
+		t.flags |= flagSteered
+		e.tripOf(t).by = v.By
+	}
 	if v.Trip != nil {
 		p := e.tripOf(t)
 		p.from, p.fromToken, p.executor = v.Trip.From, v.Trip.Token, v.Trip.Executor
@@ -191,7 +203,8 @@ func (n *Node) Apply(in Input) {
 	case InputCancel:
 		n.Cancel(in.At, in.ID)
 	case InputConfigure:
-		n.Configure(in.At, Change{Slots: in.Slots, Room: in.Room, Peers: in.Peers, Scheduler: in.Own})
+		n.Configure(in.At, Change{Slots: in.Slots, Room: in.Room, Peers: in.Peers,
+			Forwarding: in.Forwarding, Scheduler: in.Own})
 	case InputCrash:
 		n.Crash(in.At)
 	case InputRestart:
@@ -227,6 +240,14 @@ func (in *Input) check(last Time) error {
 		return errors.New("a deliver needs a Message")
 	case in.Kind == InputDeliver:
 		return in.Message.check()
+	}
+	return nil
+}
+
+// steered reports an alternative that is not there.
+func (in *Input) steered(alternatives int) error {
+	if t := in.Task; in.Kind == InputSubmit && t != nil && int(t.By) > alternatives {
+		return fmt.Errorf("alternative %d is to decide, of %d", t.By, alternatives)
 	}
 	return nil
 }
@@ -285,10 +306,12 @@ type Log struct {
 	Config    Config // without its Scheduler
 	Topology  Topology
 	Scheduler string // names the algorithm, as the log's reader must build it; empty: none
-	RNG       []byte // state of the node's stream before its first input (rand.PCG)
-	Learner   bool   // Host.Act left the answer to an InputAnswer; otherwise there was no learner
-	Inputs    []Input
-	Decisions []Decision
+	// Alternatives are the names of Config.Alternatives, in their order.
+	Alternatives []string `json:",omitempty"`
+	RNG          []byte   // state of the node's stream before its first input (rand.PCG)
+	Learner      bool     // Host.Act left the answer to an InputAnswer; otherwise there was no learner
+	Inputs       []Input
+	Decisions    []Decision
 }
 
 // Decision is a verdict as a log keeps it.
@@ -300,15 +323,17 @@ type Decision struct {
 
 // Record begins the log of n, the only node of its engine, between Engine.Init and the first input. Its host calls
 // Log.Add for each input before it gives it to Apply, Packs every message at once in Send, and calls SetCold nowhere
-// itself; verdicts come by themselves. scheduler names the algorithm.
-func (n *Node) Record(scheduler string) *Log {
+// itself; verdicts come by themselves. scheduler names the algorithm, alternatives
+// those of the Config.
+func (n *Node) Record(scheduler string, alternatives ...string) *Log {
 	e := n.cfg.eng
 	rng, err := n.rng.MarshalBinary()
 	if err != nil {
 		panic(fmt.Sprintf("core: the state of a PCG has no binary form: %v", err))
 	}
-	l := &Log{Node: n.id, Config: *n.cfg, Topology: *e.topo, Scheduler: scheduler, RNG: rng}
-	l.Config.Scheduler, l.Config.eng, l.Config.faces = nil, nil, 0
+	l := &Log{Node: n.id, Config: *n.cfg, Topology: *e.topo, Scheduler: scheduler, RNG: rng,
+		Alternatives: alternatives}
+	l.Config.Scheduler, l.Config.Alternatives, l.Config.eng, l.Config.faces = nil, nil, nil, 0
 	before := e.OnVerdict
 	e.OnVerdict = func(now Time, id NodeID, t *Task, v Verdict) {
 		l.Decisions = append(l.Decisions, Decision{len(l.Inputs) - 1, t.ID, v.detail()})
@@ -352,6 +377,13 @@ func Replay(l *Log, build func(name string) (Scheduler, error)) error {
 		return fmt.Errorf("replaying the log of node %d: %w", l.Node, err)
 	}
 	cfg, topo := l.Config, l.Topology
+	for _, name := range l.Alternatives {
+		a, err := builder(build).of(name)
+		if err != nil {
+			return fmt.Errorf("replaying the log of node %d: %w", l.Node, err)
+		}
+		cfg.Alternatives = append(cfg.Alternatives, a)
+	}
 	h := &silentHost{learner: l.Learner}
 	h.engine = NewEngine(h, &topo)
 	defer h.engine.Close()
@@ -368,7 +400,7 @@ func Replay(l *Log, build func(name string) (Scheduler, error)) error {
 	last := Time(0)
 	for i := range l.Inputs {
 		in := l.Inputs[i]
-		if err := in.check(last); err != nil {
+		if err := errors.Join(in.check(last), in.steered(len(cfg.Alternatives))); err != nil {
 			return fmt.Errorf("input %d at %v: %s: %w", i, in.At, in.Kind, err)
 		}
 		if in.Own, err = builder(build).of(in.Scheduler); err != nil {

@@ -51,6 +51,7 @@ type trip struct {
 	outcome   Outcome   // of the replicas that have ended without completing
 	pulled    bool      // the target asked for it
 	asked     bool      // lesson counts
+	by        uint8     // who decides about it: see TaskValue.By
 	winner    int32     // replica that the others were cancelled for; -1 = none yet
 	targets   []NodeID  // peers left to try, or the peers that hold the replicas
 	visited   []NodeID  // nodes that held it before this one, entry first
@@ -96,6 +97,15 @@ func (t *Task) Visited() []NodeID {
 	return t.trip.visited
 }
 
+// Forwarder is the node that sent t here, and what it knows t by; NoNode at the entry. With t.Copy it tells t from all
+// other tasks that this node got from others. A replica that a node executes itself has this node as its forwarder.
+func (t *Task) Forwarder() (NodeID, Token) {
+	if t.trip == nil {
+		return NoNode, 0
+	}
+	return t.trip.from, t.trip.fromToken
+}
+
 // Entry is the node that the client called.
 func (t *Task) Entry() NodeID {
 	if v := t.Visited(); len(v) > 0 {
@@ -137,6 +147,7 @@ const (
 	flagReplica
 	flagNotifyStart // a replica whose forwarder wants to know when it starts
 	flagRan         // execution began
+	flagSteered     // trip.by decides about it
 )
 
 // Timing is where the time of a task went. The parts of a completed task add up to its latency at the entry node.
