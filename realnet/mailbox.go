@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
@@ -29,6 +30,14 @@ type Options struct {
 	Learner   Learner        // answers Env.Act; nil: there is none
 	Transport Transport
 
+	// Alternatives are the names of Config.Alternatives, for the log.
+	Alternatives []string
+	// Execute begins the execution of t: what it returns runs on a goroutine of its own, until it ends or its context
+	// does. It is called on the mailbox's goroutine and must not block. Nil: to execute is to sleep for the demand.
+	Execute func(t *core.Task) func(context.Context)
+	// Decided sees every decision when it is made, on the mailbox's goroutine; nil: nobody does.
+	Decided func(now core.Time, t *core.Task)
+
 	// Done takes the outcome of a task that entered here; t is reused when it returns. It is called on the mailbox's
 	// goroutine and must not block. Nil: nobody does.
 	Done func(now core.Time, t *core.Task, o core.Outcome)
@@ -49,13 +58,15 @@ type Mailbox struct {
 	ended  chan struct{} // closed when the goroutine has ended
 
 	// The goroutine's own.
+	load       atomic.Uint64 // after the last input: running, queued
+	slots      atomic.Int32
 	engine     *core.Engine
 	node       core.Node
 	log        *core.Log
 	timers     map[core.Token]*time.Timer
-	executions map[core.Token]chan struct{} // closed to stop it
-	helpers    sync.WaitGroup               // executions, questions to the learner, and timers that were not stopped
-	life       context.Context              // ends with the mailbox
+	executions map[core.Token]context.CancelFunc
+	helpers    sync.WaitGroup  // executions, questions to the learner, and timers that were not stopped
+	life       context.Context // ends with the mailbox
 	die        context.CancelFunc
 }
 
@@ -65,7 +76,7 @@ func Open(o Options) *Mailbox {
 		o.Fault = func(f *core.Fault) { slog.Error("the algorithm made a mistake", "fault", f) }
 	}
 	m := &Mailbox{options: o, began: time.Now(), wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		timers: make(map[core.Token]*time.Timer), executions: make(map[core.Token]chan struct{})}
+		timers: make(map[core.Token]*time.Timer), executions: make(map[core.Token]context.CancelFunc)}
 	m.life, m.die = context.WithCancel(context.Background())
 	m.engine = core.NewEngine(m, o.Topology)
 	m.engine.Init(&m.node, o.ID, &m.options.Config, o.Stream, o.Scheduler)
@@ -75,8 +86,12 @@ func Open(o Options) *Mailbox {
 		}
 		return nil
 	})
+	if o.Decided != nil {
+		m.engine.OnVerdict = func(now core.Time, _ core.NodeID, t *core.Task, _ core.Verdict) { o.Decided(now, t) }
+	}
+	m.show()
 	if o.Record {
-		m.log = m.node.Record(o.Name)
+		m.log = m.node.Record(o.Name, o.Alternatives...)
 		m.log.Learner = o.Learner != nil
 	}
 	m.Post(core.Input{Kind: core.InputBoot})
@@ -154,6 +169,20 @@ func (m *Mailbox) take(in core.Input) {
 		m.log.Add(in)
 	}
 	m.node.Apply(in)
+	m.show()
+}
+
+// show makes the load known to other goroutines.
+func (m *Mailbox) show() {
+	l := m.node.Load()
+	m.load.Store(uint64(uint32(l.Running))<<32 | uint64(uint32(l.Queued)))
+	m.slots.Store(l.Slots)
+}
+
+// Load is the node's load after its last input: running, queued and slots.
+func (m *Mailbox) Load() (running, queued, slots int32) {
+	l := m.load.Load()
+	return int32(l >> 32), int32(uint32(l)), m.slots.Load()
 }
 
 // end stops what is under way. An algorithm that calls runtime.Goexit ends the goroutine too; then the node is gone.
@@ -162,9 +191,6 @@ func (m *Mailbox) end() {
 	m.closed = true
 	m.mu.Unlock()
 	m.die()
-	for _, stop := range m.executions {
-		close(stop)
-	}
 	for k := range m.timers {
 		m.Disarm(m.options.ID, k)
 	}
@@ -197,27 +223,42 @@ func (m *Mailbox) Disarm(_ core.NodeID, k core.Token) {
 	}
 }
 
-// Start implements core.Host: it sleeps for the demand.
+// Start implements core.Host.
 func (m *Mailbox) Start(_ core.NodeID, t *core.Task) {
-	k, stop := t.Token(), make(chan struct{})
-	service := time.Duration(float64(t.Demand) / float64(m.options.Config.Speed))
+	k := t.Token()
+	execute := m.options.Execute
+	if execute == nil {
+		execute = m.sleep
+	}
+	run := execute(t)
+	ctx, stop := context.WithCancel(m.life)
 	m.executions[k] = stop
 	m.helpers.Go(func() {
+		defer stop()
+		if run(ctx); ctx.Err() == nil {
+			m.Post(core.Input{Kind: core.InputFinish, Token: k})
+		}
+	})
+}
+
+// sleep is the execution of a task where there are no functions.
+func (m *Mailbox) sleep(t *core.Task) func(context.Context) {
+	service := time.Duration(float64(t.Demand) / float64(m.options.Config.Speed))
+	return func(ctx context.Context) {
 		timer := time.NewTimer(service)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			m.Post(core.Input{Kind: core.InputFinish, Token: k})
-		case <-stop:
+		case <-ctx.Done():
 		}
-	})
+	}
 }
 
 // Stop implements core.Host.
 func (m *Mailbox) Stop(_ core.NodeID, t *core.Task) {
 	k := t.Token()
 	if stop := m.executions[k]; stop != nil {
-		close(stop)
+		stop()
 		delete(m.executions, k)
 	}
 }
