@@ -6,17 +6,22 @@
 // A Mailbox is one core.Engine with one core.Node and the one goroutine that drives them. Others post inputs; the
 // mailbox takes them one at a time, stamps each with the time of its own monotonic clock, records it where it was
 // asked to, and applies it. Timers post when they fall due. An execution is a goroutine that sleeps for the task's
-// demand, divided by the node's speed, and posts its end: no function runs. Env.Act asks the Learner of the Options, in
-// this process or outside, on a goroutine of its own; its answer is an input. Without one it gives core.ErrNoActor.
+// demand, divided by the node's speed, and posts its end, unless Options.Execute says what to run instead. Env.Act asks
+// the Learner of the Options, in this process or outside, on a goroutine of its own; its answer is an
+// input. Without one it gives core.ErrNoActor.
 //
 // Memory is the transport: it carries messages between mailboxes of one process, each after the latency of its link,
 // in order on each link, without loss, and copies tasks from engine to engine as values.
 //
 // RemoteLearner is the client of a learner outside the process, by websocket and HTTP, in the way of the first P2PFaaS.
 //
-// So this package shows that an algorithm runs unchanged on a concurrent host in real time, and that what it decided
-// there replays. Nodes open no socket: HTTP, the function manager and the load generator are not here yet, nor does
-// p2pfaas have a subcommand that runs one.
+// Node is a node with its scheduler service: v1's routes (scheduler.go, configuration.go), functions over HTTP
+// (backend.go), and peers in v1's way (peers.go): a probe is a GET of the load, a forward a POST whose answer is that of
+// the task. A request of a client is an input of the mailbox, what the engine decides comes back through the Host, and
+// the answer is written when the outcome has come. Names and shapes of the wire are in wire.go.
+//
+// Discovery, the learner's service, the load generator, messages between algorithms of different machines (Tell, Ask,
+// Pull) and a subcommand that runs nodes are not here yet.
 //
 // # Concurrency
 //

@@ -72,6 +72,13 @@ type Mailbox struct {
 
 // Open starts a node: its first input is the boot. Close ends it.
 func Open(o Options) *Mailbox {
+	m := newMailbox(o)
+	m.start()
+	return m
+}
+
+// newMailbox makes a node that nobody drives yet: whom it calls may know it before it begins.
+func newMailbox(o Options) *Mailbox {
 	if o.Fault == nil {
 		o.Fault = func(f *core.Fault) { slog.Error("the algorithm made a mistake", "fault", f) }
 	}
@@ -94,9 +101,12 @@ func Open(o Options) *Mailbox {
 		m.log = m.node.Record(o.Name, o.Alternatives...)
 		m.log.Learner = o.Learner != nil
 	}
+	return m
+}
+
+func (m *Mailbox) start() {
 	m.Post(core.Input{Kind: core.InputBoot})
 	go m.run()
-	return m
 }
 
 // Now is the time at this node, for the deadline of a task that is about to be submitted.

@@ -1,0 +1,136 @@
+package realnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// call is a request to run a function, as the function sees it.
+type call struct {
+	function string
+	method   string
+	query    string // without the question mark
+	header   http.Header
+	body     *body
+	length   int64 // of the body; -1: not known
+}
+
+// answer is what a function said.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// Backend runs functions over HTTP.
+type Backend struct {
+	// URL of a function, with {function} where its name goes: http://{function}:8080/ for containers,
+	// http://HOST:PORT/function/{function} for OpenFaaS.
+	URL string
+	// Functions have a URL of their own.
+	Functions map[string]string
+	// User and Password are OpenFaaS's; no User: none.
+	User, Password string
+	// Timeout bounds a call; 0: there is no bound but the client's patience.
+	Timeout time.Duration
+	// MaxAnswer bounds what a function may answer, in bytes: the answer is kept until the execution has ended, since
+	// the headers that stand before it say how long that took.
+	MaxAnswer int64
+
+	http *http.Client
+}
+
+// open prepares the connections: they are kept, as many as the node has slots.
+func (b *Backend) open() {
+	b.http = &http.Client{
+		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, MaxIdleConns: 1024,
+			MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second, DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func (b *Backend) close() { b.http.CloseIdleConnections() }
+
+// validFunction reports whether a name can be that of a function: one DNS label, or several with dots. Nothing else may
+// get into the URL of a back end.
+func validFunction(name string) bool {
+	if name == "" || len(name) > 253 || strings.Contains(name, "..") || name[0] == '.' || name[0] == '-' {
+		return false
+	}
+	for _, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// url of a function.
+func (b *Backend) url(function, query string) (string, error) {
+	text := b.Functions[function]
+	if text == "" {
+		text = strings.ReplaceAll(b.URL, "{function}", function)
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("the URL of function %s: %w", function, err)
+	}
+	if query != "" {
+		u.RawQuery = query
+	}
+	return u.String(), nil
+}
+
+// run calls a function and keeps its answer, whatever its status.
+func (b *Backend) run(ctx context.Context, c *call) (*answer, error) {
+	if b.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, b.Timeout)
+		defer cancel()
+	}
+	target, err := b.url(c.function, c.query)
+	if err != nil {
+		return nil, err
+	}
+	var content io.Reader
+	if c.length != 0 {
+		content = c.body.reader()
+	}
+	r, err := http.NewRequestWithContext(ctx, c.method, target, content)
+	if err != nil {
+		return nil, fmt.Errorf("calling function %s: %w", c.function, err)
+	}
+	r.ContentLength = c.length
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(c.body.reader()), nil }
+	copyHeader(r.Header, c.header)
+	if b.User != "" {
+		r.SetBasicAuth(b.User, b.Password)
+	}
+	response, err := b.http.Do(r)
+	if err != nil {
+		if errors.Is(err, errTooLarge) {
+			return nil, failure(codeTooLarge, "The body of the request is longer than %d bytes", c.body.limit)
+		}
+		return nil, fmt.Errorf("calling function %s: %w", c.function, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, b.MaxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("the answer of function %s breaks off: %w", c.function, err)
+	}
+	if int64(len(text)) > b.MaxAnswer {
+		return nil, fmt.Errorf("the answer of function %s is longer than %d bytes", c.function, b.MaxAnswer)
+	}
+	a := &answer{status: response.StatusCode, header: http.Header{}, body: text}
+	copyHeader(a.header, response.Header)
+	return a, nil
+}

@@ -1,0 +1,64 @@
+package realnet
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// errTooLarge says that a body is longer than its limit.
+var errTooLarge = errors.New("the body is longer than this node accepts")
+
+// body is what a client sends with its request. It is read from the client's connection as whoever wants it reads it,
+// and kept, so that a task that a peer refused or did not answer can be sent again, and replicas can be sent at once.
+type body struct {
+	mu     sync.Mutex
+	source io.Reader
+	kept   []byte
+	end    error // io.EOF: all of it is kept; nil: there is more
+	limit  int64
+}
+
+func newBody(source io.Reader, limit int64) *body { return &body{source: source, limit: limit} }
+
+// reader reads the body from its beginning.
+func (b *body) reader() io.Reader { return &bodyReader{body: b} }
+
+// abandon ends the reading from the source, which is about to go away: an http.Handler's request may not be read after
+// its return.
+func (b *body) abandon() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.end == nil {
+		b.end = errors.New("the client has gone")
+	}
+	b.source = nil
+}
+
+type bodyReader struct {
+	body *body
+	at   int
+}
+
+// Read implements io.Reader.
+func (r *bodyReader) Read(p []byte) (int, error) {
+	b := r.body
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r.at < len(b.kept) || len(p) == 0 {
+		n := copy(p, b.kept[r.at:])
+		r.at += n
+		return n, nil
+	}
+	if b.end != nil {
+		return 0, b.end
+	}
+	n, err := b.source.Read(p)
+	b.kept = append(b.kept, p[:n]...)
+	r.at += n
+	if int64(len(b.kept)) > b.limit {
+		err = errTooLarge
+	}
+	b.end = err
+	return n, err
+}

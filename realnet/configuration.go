@@ -1,0 +1,208 @@
+package realnet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/sched"
+)
+
+// What the configuration routes of the scheduler service change, and where it is kept.
+
+// settings are the body of /configuration.
+type settings struct {
+	Slots int  `json:"parallel_running_functions_max"`
+	Room  int  `json:"queue_length_max"`
+	Queue bool `json:"queue_enabled"`
+}
+
+// room is Q: a closed waiting room has no places.
+func (s *settings) room() int32 {
+	if !s.Queue {
+		return 0
+	}
+	return int32(s.Room)
+}
+
+// most bounds K and Q.
+const most = 1 << 30
+
+func (s *settings) check() error {
+	if s.Slots < 0 || s.Slots > most || s.Room < 0 || s.Room > most {
+		return fmt.Errorf("parallel_running_functions_max is %d and queue_length_max is %d: write numbers from 0 to %d",
+			s.Slots, s.Room, most)
+	}
+	return nil
+}
+
+// Descriptor names a scheduler as v1 does: with the strings of its parameters, in their order. Algorithms that v1 does
+// not know have their parameters by name.
+type Descriptor struct {
+	Name       string         `json:"name"`
+	Parameters []string       `json:"parameters"`
+	Named      map[string]any `json:"named,omitempty"`
+}
+
+// String is the descriptor as JSON: what a log calls the scheduler.
+func (d Descriptor) String() string {
+	b, err := json.Marshal(d)
+	if err != nil {
+		panic(fmt.Sprintf("realnet: a descriptor has no JSON: %v", err))
+	}
+	return string(b)
+}
+
+// DefaultScheduler is v1's.
+func DefaultScheduler() Descriptor {
+	return Descriptor{Name: "PowerOfNScheduler", Parameters: []string{"1", "2", "true", "1"}}
+}
+
+// algorithm is a descriptor that has been understood.
+type algorithm struct {
+	descriptor Descriptor
+	spec       sched.Spec
+	maxHops    int
+	label      string // as the answers announce it
+}
+
+// algorithm reads a descriptor. A parameter that is a node is a machine's IP on the wire, and a number inside.
+func (n *Node) algorithm(d Descriptor) (algorithm, error) {
+	a := algorithm{descriptor: d}
+	entry, err := sched.Lookup(d.Name)
+	if err != nil {
+		return a, err
+	}
+	if entry.Positional == nil || d.Named != nil {
+		if a.spec, err = sched.Parse(d.Name, d.Named); err != nil {
+			return a, err
+		}
+		a.maxHops = a.spec.MaxHops()
+		a.label = a.spec.FullName(a.maxHops)
+		return a, nil
+	}
+	inside := append([]string(nil), d.Parameters...)
+	for i, name := range entry.Positional {
+		for _, p := range entry.Parameters() {
+			if p.Name == name && p.Type == sched.Node && i < len(inside) {
+				inside[i] = fmt.Sprint(n.numberOf(inside[i]))
+			}
+		}
+	}
+	spec, common, err := sched.ParsePositional(d.Name, inside)
+	if err != nil {
+		return a, err
+	}
+	a.spec, a.maxHops = spec, spec.MaxHops()
+	if common.HasMaxHops {
+		a.maxHops = common.MaxHops
+	}
+	a.label = spec.FullName(a.maxHops)
+	a.descriptor.Parameters = d.Parameters[:len(entry.Positional)]
+	return a, nil
+}
+
+// numberOf is the number of the machine with that address, this one included.
+func (n *Node) numberOf(address string) core.NodeID {
+	if address == n.options.Identity.IP {
+		return 0
+	}
+	return n.peers.number(address)
+}
+
+// forwarding is what the engine does around an algorithm.
+func (n *Node) forwarding(a algorithm) core.Forwarding {
+	f := n.options.Forwarding
+	f.MaxHops = a.maxHops
+	return f
+}
+
+// The files of the configuration.
+const (
+	settingsFile  = "p2p_faas-scheduler.json"
+	schedulerFile = "p2p_faas-scheduler-config.json"
+)
+
+// load reads what was kept.
+func (n *Node) load(wanted *Descriptor) error {
+	if n.options.Data == "" {
+		return nil
+	}
+	err := errors.Join(readJSON(filepath.Join(n.options.Data, settingsFile), &n.settings),
+		readJSON(filepath.Join(n.options.Data, schedulerFile), wanted))
+	if err != nil {
+		return fmt.Errorf("reading the configuration: correct or delete the file: %w", err)
+	}
+	return n.settings.check()
+}
+
+func readJSON(path string, to any) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, to)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// keep writes a file of the configuration, whole or not at all.
+func (n *Node) keep(name string, value any) error {
+	if n.options.Data == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(n.options.Data, name)
+	if err := os.WriteFile(path+".new", append(text, '\n'), 0o666); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// configure changes K, Q and whether there is a queue.
+func (n *Node) configure(text []byte) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.settings
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	if err := s.check(); err != nil {
+		return err
+	}
+	if err := n.keep(settingsFile, s); err != nil {
+		return err
+	}
+	n.settings = s
+	slots, room := int32(s.Slots), s.room()
+	n.mailbox.Post(core.Input{Kind: core.InputConfigure, Slots: &slots, Room: &room})
+	return nil
+}
+
+// reschedule gives the node another algorithm, while it works.
+func (n *Node) reschedule(d Descriptor) error {
+	a, err := n.algorithm(d)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.keep(schedulerFile, a.descriptor); err != nil {
+		return err
+	}
+	n.scheduler = a
+	f := n.forwarding(a)
+	n.mailbox.Post(core.Input{Kind: core.InputConfigure, Scheduler: a.descriptor.String(), Own: a.spec.New(), Forwarding: &f})
+	return nil
+}

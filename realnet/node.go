@@ -1,0 +1,373 @@
+package realnet
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/sched"
+)
+
+// Identity is how a node is called on the wire.
+type Identity struct {
+	ID string // machine_id
+	IP string // machine_ip: where its services are reached
+}
+
+// Limits bound what the network may ask of a node.
+type Limits struct {
+	Body     int64 // of a request, bytes; 0: 64 MiB
+	Requests int   // in hand at once, those of peers included; 0: 16384
+}
+
+// NodeOptions are what a node with its scheduler service is made of.
+type NodeOptions struct {
+	Identity   Identity
+	Slots      int    // K
+	Room       int    // Q
+	Queue      bool   // the waiting room is open
+	Types      int    // task types that are told apart
+	Data       string // directory of what the configuration routes change; empty: it is not kept
+	Scheduler  Descriptor
+	Forwarding core.Forwarding // MaxHops follows the scheduler
+	Backend    Backend
+	Port       int // of the scheduler services of peers whose address has none; 0: 18080
+	Limits     Limits
+	Learner    Learner
+	Stream     rand.PCG // the algorithm's
+	Record     bool
+}
+
+// Node is a node with its scheduler service: requests of clients and peers become inputs of its core.Node, and what that
+// decides becomes calls of functions and of peers.
+type Node struct {
+	options NodeOptions
+	mailbox *Mailbox
+	peers   *peers
+	began   time.Time
+	number  atomic.Uint64 // of requests, as v1's R#
+
+	mu        sync.Mutex
+	requests  map[taskKey]*request
+	settings  settings
+	scheduler algorithm
+	closing   bool
+	empty     chan struct{} // closed when closing and no request is left
+}
+
+// taskKey is what tells the tasks of a node apart.
+type taskKey struct {
+	from  core.NodeID // NoNode: a client's
+	token core.Token  // of the forwarder
+	copy  uint8
+	id    core.TaskID // of a client's
+}
+
+// keyOf is the key of the request that t belongs to: a replica that a node executes for itself belongs to its own.
+func (n *Node) keyOf(t *core.Task) taskKey {
+	from, token := t.Forwarder()
+	for from == n.self() {
+		if t = n.mailbox.engine.Held(token); t == nil {
+			return taskKey{from: core.NoNode, id: ^core.TaskID(0)}
+		}
+		from, token = t.Forwarder()
+	}
+	if from == core.NoNode {
+		return taskKey{from: core.NoNode, id: t.ID}
+	}
+	return taskKey{from: from, token: token, copy: t.Copy}
+}
+
+func (n *Node) self() core.NodeID { return n.mailbox.options.ID }
+
+// request is a request that this node has in hand, its client's or a peer's.
+type request struct {
+	key     taskKey
+	call    call
+	tracing string
+	number  uint64
+	label   string // of the algorithm that decides about it
+
+	// Written by the mailbox's goroutine, or by what it starts; read when done is closed.
+	arrived time.Time
+	base    time.Duration // Timing.Probing when it came
+	decided time.Duration // after its arrival; 0: nobody decided
+	probing time.Duration
+	outcome core.Outcome
+	lesson  *core.Lesson
+	ended   time.Time
+	done    chan struct{}
+
+	mu        sync.Mutex
+	answer    *answer // of the function, here or at the end of the path
+	execution time.Duration
+	path      []hop // the nodes beyond this one, the executing one first
+	err       error // why there is no answer
+}
+
+// note writes what has become known of a request, unless it has ended.
+func (r *request) note(write func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.done:
+	default:
+		write()
+	}
+}
+
+// OpenNode starts a node. Close ends it.
+func OpenNode(o NodeOptions) (*Node, error) {
+	if o.Port == 0 {
+		o.Port = 18080
+	}
+	if o.Limits.Body == 0 {
+		o.Limits.Body = 64 << 20
+	}
+	if o.Limits.Requests == 0 {
+		o.Limits.Requests = 16384
+	}
+	if o.Backend.MaxAnswer == 0 {
+		o.Backend.MaxAnswer = 64 << 20
+	}
+	n := &Node{options: o, began: time.Now(), requests: make(map[taskKey]*request), empty: make(chan struct{})}
+	n.peers = newPeers(n, o.Port)
+	n.options.Backend.open()
+	n.settings = settings{Slots: o.Slots, Room: o.Room, Queue: o.Queue}
+	wanted := o.Scheduler
+	if err := n.load(&wanted); err != nil {
+		return nil, err
+	}
+	a, err := n.algorithm(wanted)
+	if err != nil {
+		return nil, err
+	}
+	n.scheduler = a
+	cfg := core.Config{Slots: int32(n.settings.Slots), Room: n.settings.room(), Speed: 1, Types: o.Types,
+		Forwarding: n.forwarding(a)}
+	var names []string
+	for _, s := range steering {
+		spec, _, err := sched.ParsePositional(s.name, s.parameters)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Alternatives = append(cfg.Alternatives, spec.New())
+		names = append(names, Descriptor{Name: s.name, Parameters: s.parameters}.String())
+	}
+	n.mailbox = newMailbox(Options{ID: 0, Config: cfg, Alternatives: names, Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
+		Stream: o.Stream, Scheduler: a.spec.New(), Name: a.descriptor.String(), Record: o.Record, Learner: o.Learner,
+		Transport: n.peers, Execute: n.execute, Decided: n.decided, Done: n.done})
+	n.SetPeers(nil)
+	n.mailbox.start()
+	return n, nil
+}
+
+// Mailbox is the node's; for its log.
+func (n *Node) Mailbox() *Mailbox { return n.mailbox }
+
+// SetPeers makes the machines at these addresses the node's neighbours: IP, or IP:port where the port is not the
+// standard one.
+func (n *Node) SetPeers(addresses []string) {
+	ids := make([]core.NodeID, 0, len(addresses))
+	for _, a := range addresses {
+		ids = append(ids, n.peers.number(a))
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	n.mailbox.Post(core.Input{Kind: core.InputConfigure, Peers: &ids})
+}
+
+// Shutdown lets what is in hand come to its end, refuses what is new, and closes the node; where ctx ends first, what
+// is left is answered as lost.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.mu.Lock()
+	first := !n.closing
+	n.closing = true
+	if first && len(n.requests) == 0 {
+		close(n.empty)
+	}
+	n.mu.Unlock()
+	var err error
+	select {
+	case <-n.empty:
+	case <-ctx.Done():
+		err = ctx.Err()
+		n.mailbox.Post(core.Input{Kind: core.InputCrash})
+		n.fail(errors.New("the node has shut down"))
+		<-n.empty
+	}
+	n.mailbox.Close()
+	n.peers.close()
+	n.options.Backend.close()
+	return err
+}
+
+// fail ends the requests of peers: a node that has crashed sends them no answer.
+func (n *Node) fail(cause error) {
+	n.mu.Lock()
+	var open []*request
+	for k, r := range n.requests {
+		if k.from != core.NoNode {
+			open = append(open, r)
+		}
+	}
+	n.mu.Unlock()
+	for _, r := range open {
+		r.note(func() { r.err = cause })
+		n.finish(r.key, core.LostNodeDown)
+	}
+}
+
+// register takes a request in hand.
+func (n *Node) register(r *request) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.closing:
+		return failure(codeUnavailable, "The node is shutting down")
+	case len(n.requests) >= n.options.Limits.Requests:
+		return failure(codeUnavailable, "The node has %d requests in hand, and takes no more", len(n.requests))
+	case n.requests[r.key] != nil:
+		return failure(codeInput, "The node has this task already")
+	}
+	r.done = make(chan struct{})
+	r.arrived = time.Now()
+	r.label = n.scheduler.label
+	n.requests[r.key] = r
+	return nil
+}
+
+// release lets go of a request when its handler returns.
+func (n *Node) release(r *request) {
+	if r.call.body != nil {
+		r.call.body.abandon()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.requests, r.key)
+	if n.closing && len(n.requests) == 0 {
+		close(n.empty)
+	}
+}
+
+func (n *Node) find(k taskKey) *request {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.requests[k]
+}
+
+// finish ends a request, once.
+func (n *Node) finish(k taskKey, o core.Outcome) {
+	r := n.find(k)
+	if r == nil {
+		return
+	}
+	r.note(func() {
+		r.outcome, r.ended = o, time.Now()
+		close(r.done)
+	})
+}
+
+// On the mailbox's goroutine.
+
+func (n *Node) decided(_ core.Time, t *core.Task) {
+	r := n.find(n.keyOf(t))
+	if r == nil {
+		return
+	}
+	r.probing = t.Timing.Probing - r.base
+	r.decided = max(1, time.Since(r.arrived))
+}
+
+func (n *Node) done(_ core.Time, t *core.Task, o core.Outcome) {
+	k := n.keyOf(t)
+	if r := n.find(k); r != nil {
+		if l := t.Lesson(); l != nil {
+			r.lesson = &core.Lesson{EID: l.EID, State: slices.Clone(l.State), Action: l.Action}
+		}
+	}
+	n.finish(k, o)
+}
+
+// execute calls the function of a task.
+func (n *Node) execute(t *core.Task) func(context.Context) {
+	r := n.find(n.keyOf(t))
+	if r == nil {
+		return func(context.Context) {} // its client has gone
+	}
+	return func(ctx context.Context) {
+		began := time.Now()
+		a, err := n.options.Backend.run(ctx, &r.call)
+		if ctx.Err() != nil {
+			return // nobody waits for it any more
+		}
+		if err != nil {
+			slog.Warn("a function failed", "function", r.call.function, "request", r.number, "tracing", r.tracing, "error", err)
+		}
+		took := time.Since(began)
+		r.note(func() { r.answer, r.err, r.execution, r.path = a, err, took, nil })
+	}
+}
+
+// own is this node's part in the path of a request that has ended.
+func (n *Node) own(r *request) hop {
+	h := hop{ID: n.options.Identity.ID, IP: n.options.Identity.IP}
+	h.Timings.Total, h.Timings.Scheduling = seconds(r.ended.Sub(r.arrived)), seconds(r.decided)
+	if r.probing > 0 || len(r.path) > 0 {
+		h.Timings.Probing = seconds(r.probing)
+	}
+	if len(r.path) == 0 && (r.answer != nil || r.err != nil) {
+		h.Timings.Execution = seconds(r.execution)
+	}
+	return h
+}
+
+// failureOf is why a request has no answer of its function.
+func (n *Node) failureOf(r *request) *Failure {
+	var known *Failure
+	switch {
+	case errors.As(r.err, &known):
+		return known
+	case r.outcome == core.Rejected:
+		return failure(codeRejected, "Job has been deliberately rejected")
+	case r.outcome == core.NoRoom:
+		return failure(codeNoRoom, "Job cannot be scheduled: ")
+	case r.outcome == core.Expired:
+		return failure(codeExpired, "Job cannot be scheduled: its deadline has passed while it waited")
+	case r.outcome == core.LostHopLimit:
+		return failure(codeHopLimit, "Job cannot be scheduled: it has made as many hops as it may")
+	case r.outcome == core.LostNoAnswer || r.outcome == core.LostNodeDown && len(r.path) > 0:
+		return failure(codeForward, "Job cannot be forwarded to neighbor %s: %v", n.lastPeer(r), errOf(r))
+	}
+	return failure(codeGeneric, "[R#%d,T%s] Cannot schedule the service request: %v", r.number, r.tracing, errOf(r))
+}
+
+func (n *Node) lastPeer(r *request) string {
+	if len(r.path) > 0 {
+		return r.path[len(r.path)-1].IP
+	}
+	return "unknown"
+}
+
+func errOf(r *request) error {
+	if r.err != nil {
+		return r.err
+	}
+	return errors.New(r.outcome.String())
+}
+
+// newCall is what a client asks for.
+func (n *Node) newCall(function string, h *http.Request, content io.Reader, length int64) call {
+	c := call{function: function, method: h.Method, query: h.URL.RawQuery, header: http.Header{}, length: length,
+		body: newBody(content, n.options.Limits.Body)}
+	copyHeader(c.header, h.Header)
+	return c
+}

@@ -1,0 +1,203 @@
+package realnet
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// The scheduler service: v1's routes.
+
+// maxConfiguration bounds the body of a configuration, in bytes.
+const maxConfiguration = 1 << 20
+
+// steering are the algorithms that a client may have its task decided by, in order of precedence.
+var steering = []struct {
+	header, name string
+	parameters   []string
+}{
+	{headerBypass, "NoScheduler", []string{"true"}},
+	{headerForward, "ForwardScheduler", []string{"1"}},
+	{headerReject, "RejectScheduler", []string{}},
+}
+
+func init() { gin.SetMode(gin.ReleaseMode) } // it would write to the output of whoever imports this package
+
+// SchedulerHandler is the scheduler service of the node.
+func (n *Node) SchedulerHandler() http.Handler {
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
+	e.NoRoute(func(c *gin.Context) { c.String(http.StatusNotFound, "404 page not found\n") })
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		e.Handle(method, "/", n.hello)
+		e.Handle(method, "/function/:function", n.function)
+	}
+	e.POST("/peer/function/:function", n.peerFunction)
+	e.GET("/monitoring/load", n.monitoringLoad)
+	e.GET("/configuration", n.getConfiguration)
+	e.POST("/configuration", n.postConfiguration)
+	e.GET("/configuration/scheduler", n.getScheduler)
+	e.POST("/configuration/scheduler", n.postScheduler)
+	return e
+}
+
+func (n *Node) hello(c *gin.Context) {
+	c.Data(http.StatusOK, "text/plain; charset=utf-8",
+		[]byte(`{"name":"p2pfaas-scheduler","version":"`+schedulerVersion+`","version_commit":"xxx"}`))
+}
+
+func (n *Node) monitoringLoad(c *gin.Context) {
+	running, queued, slots := n.mailbox.Load()
+	h := c.Writer.Header()
+	h.Set(headerLoad, strconv.Itoa(int(running)))
+	h.Set(headerMaxLoad, strconv.Itoa(int(slots)))
+	h.Set(headerQueueLength, strconv.Itoa(int(queued)))
+	c.Status(http.StatusOK)
+}
+
+// function serves a client.
+func (n *Node) function(c *gin.Context) {
+	r := &request{number: n.number.Add(1), tracing: c.GetHeader(headerTracing)}
+	r.key = taskKey{from: core.NoNode, id: core.TaskID(r.number)}
+	task := core.TaskValue{ID: r.key.id, Type: taskType(c.GetHeader(headerTaskType)), Deadline: core.Never}
+	label := ""
+	for i, s := range steering {
+		if c.GetHeader(s.header) != "" {
+			task.By = uint8(i + 1)
+			label = steeredLabels[i]
+			break
+		}
+	}
+	f := n.begin(c, r, c.Request.Body, c.Request.ContentLength)
+	if label != "" {
+		r.label = label
+	}
+	h := c.Writer.Header()
+	h.Set(headerVersion, schedulerVersion)
+	h.Set(headerScheduler, r.label)
+	if f != nil {
+		c.Data(f.status(), contentTypeJSON, f.body())
+		return
+	}
+	defer n.release(r)
+	n.mailbox.Post(core.Input{Kind: core.InputSubmit, Task: &task})
+	select {
+	case <-r.done:
+	case <-c.Request.Context().Done():
+		n.mailbox.Post(core.Input{Kind: core.InputCancel, ID: task.ID})
+		<-r.done
+		return // nobody listens
+	}
+	setLesson(h, r.lesson)
+	path := append(r.path[:len(r.path):len(r.path)], n.own(r))
+	if r.outcome != core.Completed || r.answer == nil {
+		f := n.failureOf(r)
+		c.Data(f.status(), contentTypeJSON, f.body())
+		return
+	}
+	for name, values := range r.answer.header {
+		h[name] = values
+	}
+	setPath(h, path)
+	h.Set("Content-Length", strconv.Itoa(len(r.answer.body)))
+	c.Status(r.answer.status)
+	c.Writer.WriteHeaderNow()
+	_, _ = c.Writer.Write(r.answer.body) // where it fails, the client has gone
+}
+
+// steeredLabels are what answers announce for the steering algorithms.
+var steeredLabels = []string{"NoScheduler", "ForwardScheduler(1)", "RejectScheduler"}
+
+// begin takes a request in hand, or says why not.
+func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64) *Failure {
+	n.mu.Lock()
+	r.label = n.scheduler.label
+	n.mu.Unlock()
+	name := c.Param("function")
+	if !validFunction(name) {
+		return failure(codeService, "Passed service is not valid")
+	}
+	if length > n.options.Limits.Body {
+		return failure(codeTooLarge, "The body of the request is longer than %d bytes", n.options.Limits.Body)
+	}
+	r.call = n.newCall(name, c.Request, content, length)
+	var f *Failure
+	errors.As(n.register(r), &f)
+	return f
+}
+
+// taskType reads v1's header: a number, of which the whole part counts. What is none is type 0.
+func taskType(header string) core.TaskType {
+	x, err := strconv.ParseFloat(header, 64)
+	if err != nil || !(x >= 0 && x < 1<<16) {
+		return 0
+	}
+	return core.TaskType(x)
+}
+
+func (n *Node) getConfiguration(c *gin.Context) {
+	n.mu.Lock()
+	s := n.settings
+	n.mu.Unlock()
+	c.JSON(http.StatusOK, s)
+}
+
+func (n *Node) postConfiguration(c *gin.Context) {
+	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration))
+	if err == nil {
+		err = n.configure(text)
+	}
+	if err != nil {
+		f := failure(codeGeneric, "%v", err)
+		c.Data(f.status(), contentTypeJSON, f.body())
+		return
+	}
+	c.Status(http.StatusOK)
+}
+
+func (n *Node) getScheduler(c *gin.Context) {
+	n.mu.Lock()
+	d := n.scheduler.descriptor
+	n.mu.Unlock()
+	if d.Parameters == nil {
+		d.Parameters = []string{}
+	}
+	c.JSON(http.StatusOK, d)
+}
+
+func (n *Node) postScheduler(c *gin.Context) {
+	var d Descriptor
+	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration))
+	if err == nil {
+		err = json.Unmarshal(text, &d)
+	}
+	if err != nil {
+		f := failure(codeInput, "Passed input is not correct or malformed: %v", err)
+		c.Data(f.status(), contentTypeJSON, f.body())
+		return
+	}
+	if err := n.reschedule(d); err != nil {
+		// v1's sentence first: scripts compare it with nothing, but people search for it.
+		f := failure(codeGeneric, "Bad passed parameters for scheduler: %v", err)
+		c.Data(f.status(), contentTypeJSON, f.body())
+		return
+	}
+	c.Status(http.StatusOK)
+}
+
+// remoteIP is the address of whoever calls.
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

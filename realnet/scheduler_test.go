@@ -1,0 +1,361 @@
+package realnet
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// function is what the nodes of these tests run: it says what it was asked, and does what the body tells it.
+func function(w http.ResponseWriter, r *http.Request) {
+	text, _ := io.ReadAll(r.Body)
+	w.Header().Set("X-Function", "mirror")
+	w.Header().Set(headerHops, "99") // it may not say that
+	w.Header().Set("Content-Type", "text/x-mirror")
+	command, argument, _ := strings.Cut(string(text), " ")
+	switch command {
+	case "status":
+		var status int
+		fmt.Sscan(argument, &status)
+		w.WriteHeader(status)
+	case "sleep":
+		d, _ := time.ParseDuration(argument)
+		select {
+		case <-time.After(d):
+		case <-r.Context().Done():
+		}
+	}
+	fmt.Fprintf(w, "%s %s %s %q %q", r.Method, r.URL.RawQuery, text, r.Header.Get("X-Client"), r.Header.Get(headerTracing))
+}
+
+// net of nodes, each with its scheduler service on loopback.
+type nodes struct {
+	t       *testing.T
+	nodes   []*Node
+	servers []*httptest.Server
+}
+
+func openNodes(t *testing.T, count int, o NodeOptions) *nodes {
+	t.Helper()
+	f := httptest.NewServer(http.HandlerFunc(function))
+	t.Cleanup(f.Close)
+	if o.Backend.URL == "" {
+		o.Backend.URL = f.URL
+	}
+	if o.Slots == 0 {
+		o.Slots, o.Room, o.Queue = 4, 4, true
+	}
+	if o.Scheduler.Name == "" {
+		o.Scheduler = DefaultScheduler()
+	}
+	if o.Forwarding.ProbeTimeout == 0 {
+		o.Forwarding.ProbeTimeout = 500 * time.Millisecond
+	}
+	c := &nodes{t: t}
+	for i := range count {
+		o.Identity = Identity{ID: fmt.Sprintf("node-%d", i), IP: fmt.Sprintf("127.0.0.%d", i+1)}
+		n, err := OpenNode(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewServer(n.SchedulerHandler())
+		c.nodes, c.servers = append(c.nodes, n), append(c.servers, s)
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			if err := n.Shutdown(ctx); err != nil {
+				t.Errorf("shutdown: %v", err)
+			}
+			s.Close()
+		})
+	}
+	for i, n := range c.nodes {
+		var others []string
+		for k, s := range c.servers {
+			if k != i {
+				others = append(others, strings.TrimPrefix(s.URL, "http://"))
+			}
+		}
+		n.SetPeers(others)
+	}
+	return c
+}
+
+// reply is an answer as a client sees it.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (c *nodes) ask(i int, method, path, content string, header ...string) reply {
+	c.t.Helper()
+	r, err := http.NewRequest(method, c.servers[i].URL+path, strings.NewReader(content))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for k := 0; k < len(header); k += 2 {
+		r.Header.Set(header[k], header[k+1])
+	}
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		c.t.Error(err)
+		return reply{header: http.Header{}}
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		c.t.Error(err)
+	}
+	return reply{a.StatusCode, a.Header, string(text)}
+}
+
+// The routes one by one, on one node (wire page, sections 1.2 to 1.9).
+func TestWireScheduler(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Limits: Limits{Body: 1000}})
+	for _, x := range []struct {
+		method, path, body string
+		header             []string
+		status             int
+		says               string            // its body contains this
+		headers            map[string]string // "": it has none
+	}{
+		{"GET", "/", "", nil, 200, `{"name":"p2pfaas-scheduler","version":"0.3.0b","version_commit":"xxx"}`, map[string]string{"Content-Type": "text/plain; charset=utf-8"}},
+		{"POST", "/", "", nil, 200, `"p2pfaas-scheduler"`, nil},
+		{"DELETE", "/", "", nil, 405, "", nil},
+		{"GET", "/nowhere", "", nil, 404, "404", nil},
+		{"GET", "/peer/function/f", "", nil, 405, "", nil},
+		{"GET", "/configuration", "", nil, 200, `{"parallel_running_functions_max":4,"queue_length_max":4,"queue_enabled":true}`, nil},
+		{"GET", "/configuration/scheduler", "", nil, 200, `{"name":"PowerOfNScheduler","parameters":["1","2","true","1"]}`, nil},
+		{"GET", "/monitoring/load", "", nil, 200, "", map[string]string{headerLoad: "0", headerMaxLoad: "4", headerQueueLength: "0"}},
+		{"POST", "/function/f", "hello", []string{headerTracing, "n1t2", "X-Client", "me"}, 200, `POST  hello "me" ""`,
+			map[string]string{headerVersion: "0.3.0b", headerScheduler: "PowerOfNScheduler(1, 2, true, 1)", "X-Function": "mirror",
+				"Content-Type": "text/x-mirror", headerHops: "", headerExternally: "", headerProbings: ""}},
+		{"GET", "/function/f.g-h?a=b", "", nil, 200, `GET a=b  "" ""`, nil},
+		{"POST", "/function/f", "status 404", nil, 404, "status 404", map[string]string{headerExternally: ""}},
+		{"POST", "/function/f", "status 201", nil, 201, "status 201", nil},
+		{"POST", "/function/f", "", []string{headerBypass, "yes"}, 200, "", map[string]string{headerScheduler: "NoScheduler"}},
+		{"POST", "/function/f", "", []string{headerForward, "yes"}, 200, "", map[string]string{headerScheduler: "ForwardScheduler(1)"}},
+		{"POST", "/function/f", "", []string{headerReject, "yes"}, 503, `{"code":401,"message":"Job has been deliberately rejected"}`,
+			map[string]string{headerScheduler: "RejectScheduler", headerVersion: "0.3.0b", "Content-Type": "application/json", headerTotals: ""}},
+		{"POST", "/function/f", "", []string{headerReject, "yes", headerBypass, "yes"}, 200, "", nil},
+		{"POST", "/function/..%2Fetc", "", nil, 404, "", nil},
+		{"POST", "/function/a:1", "", nil, 400, `"code":100`, nil},
+		{"POST", "/function/f", strings.Repeat("x", 1001), nil, 413, `"code":408`, nil},
+		{"POST", "/peer/function/f", `{}`, nil, 500, `"code":1`, nil},
+		{"POST", "/peer/function/f", `{`, []string{"User-Agent", "Machine"}, 400, `"code":4`, nil},
+		{"POST", "/peer/function/f", `{"hops":1,"payload":"aGk=","content_type":"text/plain","peers_list":null,"headers":null}`,
+			[]string{"User-Agent", "Machine"}, 200, `"status_code":200`, nil},
+		{"POST", "/configuration", `{"queue_length_max":"x"}`, nil, 500, `"code":1`, nil},
+		{"POST", "/configuration", `{"parallel_running_functions_max":-1}`, nil, 500, `"code":1`, nil},
+		{"POST", "/configuration", `{"parallel_running_functions_max":2,"queue_enabled":false}`, nil, 200, "", nil},
+		{"GET", "/configuration", "", nil, 200, `{"parallel_running_functions_max":2,"queue_length_max":4,"queue_enabled":false}`, nil},
+		{"POST", "/configuration/scheduler", `{"name":"NoSuch","parameters":[]}`, nil, 500, "Bad passed parameters for scheduler", nil},
+		{"POST", "/configuration/scheduler", `{"name":"PowerOfNScheduler","parameters":["1"]}`, nil, 500, `"code":1`, nil},
+		{"POST", "/configuration/scheduler", `{`, nil, 400, `"code":4`, nil},
+		{"POST", "/configuration/scheduler", `{"name":"NoScheduler","parameters":["true","and more"]}`, nil, 200, "", nil},
+		{"GET", "/configuration/scheduler", "", nil, 200, `{"name":"NoScheduler","parameters":["true"]}`, nil},
+		{"POST", "/configuration/scheduler", `{"name":"RoundRobinWithMasterScheduler","parameters":["false","127.0.0.9","true"]}`, nil, 200, "", nil},
+		{"GET", "/configuration/scheduler", "", nil, 200, `["false","127.0.0.9","true"]`, nil},
+	} {
+		r := c.ask(0, x.method, x.path, x.body, x.header...)
+		what := fmt.Sprintf("%s %s %.40s %v", x.method, x.path, x.body, x.header)
+		if r.status != x.status || !strings.Contains(r.body, x.says) {
+			t.Errorf("%s: %d %q, want %d with %q", what, r.status, r.body, x.status, x.says)
+		}
+		if x.status == 405 && r.body != "" {
+			t.Errorf("%s: body %q, want none", what, r.body)
+		}
+		for name, want := range x.headers {
+			if got := r.header.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", what, name, got, want)
+			}
+		}
+	}
+}
+
+// What a client learns about a request that a peer executed (wire page, section 1.4).
+func TestWireForwarded(t *testing.T) {
+	c := openNodes(t, 2, NodeOptions{Scheduler: Descriptor{Name: "ForwardScheduler", Parameters: []string{"1"}}})
+	r := c.ask(0, "POST", "/function/f", "hello", headerTracing, "n0t1")
+	for name, want := range map[string]string{headerScheduler: "ForwardScheduler(1)", headerExternally: "True", headerHops: "1",
+		headerPeersIP: `["127.0.0.1","127.0.0.2"]`, headerPeersID: `["node-0","node-1"]`} {
+		if got := r.header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if r.status != 200 || !strings.HasPrefix(r.body, "POST  hello") {
+		t.Errorf("%d %q", r.status, r.body)
+	}
+	for _, name := range []string{headerTotals, headerSchedulings, headerProbings} {
+		var list []float64
+		if err := json.Unmarshal([]byte(r.header.Get(name)), &list); err != nil || len(list) != 2 {
+			t.Errorf("%s is %q, want a list of two: %v", name, r.header.Get(name), err)
+		} else if name == headerTotals && !(list[0] > list[1] && list[1] > 0) {
+			t.Errorf("totals %v: the entry node's must be the longer", list)
+		}
+	}
+	if r := c.ask(0, "POST", "/function/f", "status 404"); r.status != 404 || r.header.Get(headerHops) != "1" {
+		t.Errorf("a status of a function at a peer: %d with %s hops, want 404 with 1", r.status, r.header.Get(headerHops))
+	}
+}
+
+// Weakness 1 of v1: a dead peer attracts requests, and they are lost. Weakness 4: one bad answer of a peer ends the
+// node. Here both cost a wait, and the task executes at home.
+func TestWeakness1And4(t *testing.T) {
+	garbage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "<html>502 Bad Gateway</html>")
+	}))
+	defer garbage.Close()
+	for _, scheduler := range []Descriptor{
+		{Name: "PowerOfNScheduler", Parameters: []string{"2", "0", "true", "1"}},
+		{Name: "ForwardScheduler", Parameters: []string{"1"}},
+	} {
+		c := openNodes(t, 1, NodeOptions{Scheduler: scheduler, Forwarding: core.Forwarding{ProbeTimeout: 50 * time.Millisecond}})
+		c.nodes[0].SetPeers([]string{"127.0.0.1:1", strings.TrimPrefix(garbage.URL, "http://")})
+		for i := range 8 {
+			if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 200 || r.header.Get(headerExternally) != "" {
+				t.Errorf("%s, request %d: %d %q, want 200 from this node", scheduler.Name, i, r.status, r.body)
+			}
+		}
+	}
+}
+
+// Weakness 8: K changes at run time, and Q = 0 lets nobody wait.
+func TestWeakness8(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Scheduler: Descriptor{Name: "NoScheduler", Parameters: []string{"false"}}})
+	if r := c.ask(0, "POST", "/configuration", `{"parallel_running_functions_max":6,"queue_length_max":0}`); r.status != 200 {
+		t.Fatal(r)
+	}
+	var mu sync.Mutex
+	count := map[int]int{}
+	var clients sync.WaitGroup
+	for range 10 {
+		clients.Go(func() {
+			r := c.ask(0, "POST", "/function/f", "sleep 500ms")
+			mu.Lock()
+			defer mu.Unlock()
+			count[r.status]++
+			if r.status == 500 && r.body != `{"code":400,"message":"Job cannot be scheduled: "}` {
+				t.Errorf("a request without room: %q", r.body)
+			}
+		})
+	}
+	clients.Wait()
+	if count[200] != 6 || count[500] != 4 {
+		t.Errorf("answers by status: %v, want 6 of 200 and 4 of 500", count)
+	}
+}
+
+// Weakness 18: nothing is cancelled. Here the place of a client that goes away is free at once.
+func TestWeakness18(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Slots: 1, Scheduler: Descriptor{Name: "NoScheduler", Parameters: []string{"true"}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		r, _ := http.NewRequestWithContext(ctx, "POST", c.servers[0].URL+"/function/f", strings.NewReader("sleep 1h"))
+		if a, err := http.DefaultClient.Do(r); err == nil {
+			a.Body.Close()
+			t.Errorf("the request was answered: %s", a.Status)
+		}
+	}()
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		if running, _, _ := c.nodes[0].mailbox.Load(); running == 1 {
+			break
+		}
+		if time.Since(begun) > 5*time.Second {
+			t.Fatal("the request does not execute")
+		}
+	}
+	if r := c.ask(0, "POST", "/function/f", ""); r.status != 500 {
+		t.Errorf("while the slot is taken: %d", r.status)
+	}
+	cancel()
+	<-gone
+	for begun := time.Now(); c.ask(0, "POST", "/function/f", "").status != 200; time.Sleep(time.Millisecond) {
+		if time.Since(begun) > 5*time.Second {
+			t.Fatal("the slot of a client that is gone stays taken")
+		}
+	}
+}
+
+// Weakness 9 and 5: the hops of a task are bounded, whatever the parameters say.
+func TestWeakness5(t *testing.T) {
+	c := openNodes(t, 3, NodeOptions{Scheduler: Descriptor{Name: "ForwardScheduler", Parameters: []string{"2"}}})
+	r := c.ask(0, "POST", "/function/f", "hello")
+	if r.status != 200 || r.header.Get(headerHops) != "2" {
+		t.Errorf("%d with %s hops, want 200 with 2", r.status, r.header.Get(headerHops))
+	}
+}
+
+// What the configuration routes change outlives the node.
+func TestConfigurationIsKept(t *testing.T) {
+	o := NodeOptions{Data: t.TempDir()}
+	c := openNodes(t, 1, o)
+	c.ask(0, "POST", "/configuration", `{"queue_length_max":7}`)
+	c.ask(0, "POST", "/configuration/scheduler", `{"name":"ForwardScheduler","parameters":["1"]}`)
+	again := openNodes(t, 1, o)
+	for path, want := range map[string]string{"/configuration": `"queue_length_max":7`, "/configuration/scheduler": "ForwardScheduler"} {
+		if r := again.ask(0, "GET", path, ""); !strings.Contains(r.body, want) {
+			t.Errorf("%s: %s, want %s", path, r.body, want)
+		}
+	}
+}
+
+// A load on three nodes, with what they decided replayed.
+func TestNodesUnderLoad(t *testing.T) {
+	c := openNodes(t, 3, NodeOptions{Slots: 2, Record: true})
+	var clients sync.WaitGroup
+	var mu sync.Mutex
+	status := map[int]int{}
+	moved := 0
+	for k := range 8 {
+		clients.Go(func() {
+			for range 25 {
+				r := c.ask(k%2, "POST", "/function/f", "sleep 3ms")
+				mu.Lock()
+				status[r.status]++
+				if r.header.Get(headerExternally) == "True" {
+					moved++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	clients.Wait()
+	if status[200]+status[500] != 200 || moved == 0 {
+		t.Errorf("answers by status: %v, %d executed at a peer", status, moved)
+	}
+	for i, n := range c.nodes {
+		if err := n.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if l := n.Mailbox().Log(); len(l.Decisions) == 0 && i < 2 {
+			t.Errorf("node %d decided nothing", i)
+		} else if err := core.Replay(l, buildDescriptor); err != nil {
+			t.Errorf("node %d: %v", i, err)
+		}
+	}
+}
+
+func buildDescriptor(text string) (core.Scheduler, error) {
+	var d Descriptor
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		return nil, err
+	}
+	a, err := (&Node{peers: newPeers(nil, 0)}).algorithm(d)
+	if err != nil {
+		return nil, err
+	}
+	return a.spec.New(), nil
+}

@@ -1,0 +1,249 @@
+package realnet
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// What the scheduler service of the first P2PFaaS says on the wire: its headers, its error codes, and the JSON that its
+// nodes exchange.
+
+// schedulerVersion is what v1's clients expect a scheduler to announce.
+const schedulerVersion = "0.3.0b"
+
+// The headers of requests.
+const (
+	headerBypass   = "X-P2pfaas-Scheduler-Bypass"
+	headerForward  = "X-P2pfaas-Scheduler-Forward"
+	headerReject   = "X-P2pfaas-Scheduler-Reject"
+	headerTracing  = "X-P2pfaas-Scheduler-Task-Tracing-Id"
+	headerTaskType = "X-P2pfaas-Scheduler-Learning-Task-Type"
+)
+
+// The headers of answers.
+const (
+	headerVersion       = "X-P2pfaas-Version"
+	headerScheduler     = "X-P2pfaas-Scheduler"
+	headerExecution     = "X-P2pfaas-Timing-Execution-Time-Seconds"
+	headerTotals        = "X-P2pfaas-Timing-Total-Seconds-List"
+	headerSchedulings   = "X-P2pfaas-Timing-Scheduling-Seconds-List"
+	headerProbings      = "X-P2pfaas-Timing-Probing-Seconds-List"
+	headerExternally    = "X-P2pfaas-Externally-Executed"
+	headerHops          = "X-P2pfaas-Hops"
+	headerPeersIP       = "X-P2pfaas-Peers-List-Ip"
+	headerPeersID       = "X-P2pfaas-Peers-List-Id"
+	headerEID           = "X-P2pfaas-Scheduler-Learning-Eid"
+	headerState         = "X-P2pfaas-Scheduler-Learning-State"
+	headerAction        = "X-P2pfaas-Scheduler-Learning-Action"
+	headerEpsilon       = "X-P2pfaas-Scheduler-Learning-Eps"
+	headerLoad          = "X-P2pfaas-Load"
+	headerMaxLoad       = "X-P2pfaas-Maxload"
+	headerQueueLength   = "X-P2pfog-Queue-Length"
+	agentMachine        = "Machine" // User-Agent of nodes
+	contentTypeJSON     = "application/json"
+	frameworkPrefix     = "X-P2pfaas-"
+	frameworkPrefixFog  = "X-P2pfog-"
+	frameworkPrefixPeer = "P2pfaas-"
+)
+
+// framework reports whether a header is the framework's own: no function may set it, and none gets it.
+func framework(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return strings.HasPrefix(name, frameworkPrefix) || strings.HasPrefix(name, frameworkPrefixFog) ||
+		strings.HasPrefix(name, frameworkPrefixPeer)
+}
+
+// hopByHop are the headers that concern one connection (RFC 9110, section 7.6.1), and those that whoever writes a
+// message sets.
+var hopByHop = map[string]bool{"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true,
+	"Proxy-Authorization": true, "Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true,
+	"Upgrade": true, "Host": true, "Content-Length": true}
+
+// copyHeader copies what one party of a function call says to the other.
+func copyHeader(to, from http.Header) {
+	named := map[string]bool{} // RFC 9110: Connection lists further ones
+	for _, line := range from.Values("Connection") {
+		for name := range strings.SplitSeq(line, ",") {
+			named[http.CanonicalHeaderKey(strings.TrimSpace(name))] = true
+		}
+	}
+	for name, values := range from {
+		if !hopByHop[name] && !named[name] && !framework(name) {
+			to[name] = append([]string(nil), values...)
+		}
+	}
+}
+
+// Failure is an error of the scheduler service: the body of an answer.
+type Failure struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (f *Failure) Error() string { return f.Message }
+
+// The codes of v1 and, from 406 on, of what v1 does not know.
+const (
+	codeGeneric     = 1
+	codeNotFound    = 3
+	codeInput       = 4
+	codeService     = 100
+	codeNoRoom      = 400
+	codeRejected    = 401
+	codeForward     = 403
+	codeExpired     = 406 // the deadline passed while the task waited
+	codeHopLimit    = 407 // the task may not be forwarded any more, nor executed where it is
+	codeTooLarge    = 408 // the body is longer than the node's limit
+	codeUnavailable = 409 // the node is shutting down, or holds as many requests as it may
+)
+
+// status is the HTTP status that goes with the code.
+func (f *Failure) status() int {
+	switch f.Code {
+	case codeNotFound:
+		return http.StatusNotFound
+	case codeInput, codeService:
+		return http.StatusBadRequest
+	case codeRejected, codeUnavailable:
+		return http.StatusServiceUnavailable
+	case codeExpired:
+		return http.StatusGatewayTimeout
+	case codeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusInternalServerError
+}
+
+func failure(code int, format string, args ...any) *Failure {
+	return &Failure{code, fmt.Sprintf(format, args...)}
+}
+
+func (f *Failure) body() []byte {
+	b, err := json.Marshal(f)
+	if err != nil {
+		panic(fmt.Sprintf("realnet: an error has no JSON: %v", err))
+	}
+	return b
+}
+
+// peerRequest is the body of a v1 node's POST /peer/function/{fn}.
+type peerRequest struct {
+	Request     uint64            `json:"service_id_request"`
+	Tracing     string            `json:"service_id_tracing"`
+	Function    string            `json:"function_name"`
+	Hops        int               `json:"hops"`
+	Peers       []hop             `json:"peers_list"`
+	Payload     []byte            `json:"payload"` // base64
+	ContentType string            `json:"content_type"`
+	Headers     map[string]string `json:"headers"`
+}
+
+// peerResponse is the answer to it.
+type peerResponse struct {
+	Peers  []hop  `json:"peers_list"` // the executing node first
+	Body   []byte `json:"body"`       // base64
+	Status int    `json:"status_code"`
+}
+
+// hop is what one node on the way of a task says about it.
+type hop struct {
+	ID      string  `json:"machine_id"`
+	IP      string  `json:"machine_ip"`
+	Timings timings `json:"timings"`
+}
+
+// timings are in seconds; nil: not known.
+type timings struct {
+	Execution  *float64 `json:"execution_time,omitempty"`
+	Total      *float64 `json:"total_time,omitempty"`
+	Scheduling *float64 `json:"scheduling_time,omitempty"`
+	Probing    *float64 `json:"probing_time,omitempty"`
+}
+
+func seconds(d time.Duration) *float64 {
+	s := d.Seconds()
+	return &s
+}
+
+// duration reads seconds that came from outside; what cannot be a duration of a request counts as none.
+func duration(s *float64) time.Duration {
+	const day = 86400
+	if s == nil || !(*s >= 0 && *s <= day) {
+		return 0
+	}
+	return time.Duration(*s * 1e9)
+}
+
+// setPath writes what the nodes on the way say, the entry node first.
+func setPath(h http.Header, executingFirst []hop) {
+	n := len(executingFirst)
+	totals, schedulings, probings := make([]*float64, n), make([]*float64, n), make([]*float64, n)
+	ips, ids := make([]string, n), make([]string, n)
+	probed := false
+	for i, p := range executingFirst {
+		k := n - 1 - i
+		totals[k], schedulings[k], probings[k] = p.Timings.Total, p.Timings.Scheduling, p.Timings.Probing
+		ips[k], ids[k] = p.IP, p.ID
+		probed = probed || p.Timings.Probing != nil
+	}
+	h.Set(headerTotals, list(totals))
+	h.Set(headerSchedulings, list(schedulings))
+	if probed || n > 1 {
+		h.Set(headerProbings, list(probings))
+	}
+	if t := executingFirst[0].Timings.Execution; t != nil {
+		h.Set(headerExecution, strconv.FormatFloat(*t, 'f', 6, 64))
+	}
+	if n > 1 {
+		h.Set(headerExternally, "True")
+		h.Set(headerHops, strconv.Itoa(n-1))
+		h.Set(headerPeersIP, words(ips))
+		h.Set(headerPeersID, words(ids))
+	}
+}
+
+// list is a JSON array without exponents, 0 where nothing is known.
+func list(xs []*float64) string {
+	b := []byte{'['}
+	for i, x := range xs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		s := 0.0
+		if x != nil {
+			s = *x
+		}
+		b = strconv.AppendFloat(b, s, 'f', -1, 64)
+	}
+	return string(append(b, ']'))
+}
+
+func words(ss []string) string {
+	b, err := json.Marshal(ss)
+	if err != nil {
+		panic(fmt.Sprintf("realnet: strings have no JSON: %v", err))
+	}
+	return string(b)
+}
+
+// setLesson writes what the client needs for teaching the learner.
+func setLesson(h http.Header, l *core.Lesson) {
+	if l == nil {
+		return
+	}
+	state := make([]string, len(l.State))
+	for i, x := range l.State {
+		state[i] = strconv.FormatFloat(x, 'f', 6, 64)
+	}
+	h.Set(headerEID, strconv.FormatUint(l.EID, 10))
+	h.Set(headerState, strings.Join(state, ","))
+	h.Set(headerAction, strconv.FormatFloat(float64(l.Action.Index), 'f', 6, 64))
+	h.Set(headerEpsilon, strconv.FormatFloat(l.Action.Epsilon, 'f', 6, 64))
+}
