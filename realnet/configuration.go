@@ -108,7 +108,7 @@ func (n *Node) algorithm(d Descriptor) (algorithm, error) {
 
 // numberOf is the number of the machine with that address, this one included.
 func (n *Node) numberOf(address string) core.NodeID {
-	if address == n.options.Identity.IP {
+	if address == n.Identity().IP {
 		return 0
 	}
 	return n.peers.number(address)

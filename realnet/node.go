@@ -59,6 +59,7 @@ type Node struct {
 	requests  map[taskKey]*request
 	settings  settings
 	scheduler algorithm
+	identity  Identity
 	closing   bool
 	empty     chan struct{} // closed when closing and no request is left
 }
@@ -139,6 +140,7 @@ func OpenNode(o NodeOptions) (*Node, error) {
 		o.Backend.MaxAnswer = 64 << 20
 	}
 	n := &Node{options: o, began: time.Now(), requests: make(map[taskKey]*request), empty: make(chan struct{})}
+	n.identity = o.Identity
 	n.peers = newPeers(n, o.Port)
 	n.options.Backend.open()
 	n.settings = settings{Slots: o.Slots, Room: o.Room, Queue: o.Queue}
@@ -172,6 +174,20 @@ func OpenNode(o NodeOptions) (*Node, error) {
 
 // Mailbox is the node's; for its log.
 func (n *Node) Mailbox() *Mailbox { return n.mailbox }
+
+// Identity is how the node is called.
+func (n *Node) Identity() Identity {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.identity
+}
+
+// Rename gives the node another identity: discovery knows it.
+func (n *Node) Rename(i Identity) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.identity = i
+}
 
 // SetPeers makes the machines at these addresses the node's neighbours: IP, or IP:port where the port is not the
 // standard one.
@@ -319,7 +335,8 @@ func (n *Node) execute(t *core.Task) func(context.Context) {
 
 // own is this node's part in the path of a request that has ended.
 func (n *Node) own(r *request) hop {
-	h := hop{ID: n.options.Identity.ID, IP: n.options.Identity.IP}
+	me := n.Identity()
+	h := hop{ID: me.ID, IP: me.IP}
 	h.Timings.Total, h.Timings.Scheduling = seconds(r.ended.Sub(r.arrived)), seconds(r.decided)
 	if r.probing > 0 || len(r.path) > 0 {
 		h.Timings.Probing = seconds(r.probing)

@@ -1,0 +1,104 @@
+package realnet
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// What a scheduler service asks a discovery service (wire page, section 1.14): who it is itself, and who else is there.
+// It asks in the background, not at every decision.
+
+// askDiscoveryEvery is how long a node relies on what discovery said.
+const askDiscoveryEvery = time.Second
+
+// machine is an entry of discovery's list, as far as a scheduler needs it.
+type machine struct {
+	IP string `json:"ip"`
+}
+
+// FollowDiscovery keeps the node's peers, and its identity, as the discovery service at url (http://HOST:PORT) tells them,
+// until ctx ends. While discovery does not answer, the node keeps the peers that it had.
+func (n *Node) FollowDiscovery(ctx context.Context, url string) {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	ticker := time.NewTicker(askDiscoveryEvery)
+	defer ticker.Stop()
+	var peers []string
+	for down := false; ; {
+		next, err := n.askDiscovery(ctx, client, strings.TrimRight(url, "/"))
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !down:
+			slog.Warn("discovery does not answer: the peers stay as they are", "url", url, "error", err)
+		case err == nil && down:
+			slog.Info("discovery answers again", "url", url)
+		}
+		if down = err != nil; !down && !slices.Equal(next, peers) {
+			peers = next
+			n.SetPeers(peers)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// askDiscovery asks who this node is, and for the addresses of its peers, sorted.
+func (n *Node) askDiscovery(ctx context.Context, client *http.Client, url string) ([]string, error) {
+	var me struct {
+		IP string `json:"machine_ip"`
+		ID string `json:"machine_id"`
+	}
+	if err := getJSON(ctx, client, url+"/configuration", &me); err != nil {
+		return nil, err
+	}
+	if me.IP == "" {
+		return nil, fmt.Errorf("%s/configuration does not say machine_ip", url)
+	}
+	n.Rename(Identity{ID: me.ID, IP: me.IP})
+	var list []machine
+	if err := getJSON(ctx, client, url+"/list", &list); err != nil {
+		return nil, err
+	}
+	peers := make([]string, 0, len(list))
+	for _, m := range list {
+		if m.IP != "" && m.IP != me.IP {
+			peers = append(peers, m.IP)
+		}
+	}
+	slices.Sort(peers)
+	return slices.Compact(peers), nil
+}
+
+func getJSON(ctx context.Context, client *http.Client, url string, to any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	a, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(a.Body, 16<<20))
+	if err != nil {
+		return err
+	}
+	if a.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s: %.200q", url, a.Status, text)
+	}
+	if err := json.Unmarshal(text, to); err != nil {
+		return fmt.Errorf("%s answers what is no JSON: %w", url, err)
+	}
+	return nil
+}

@@ -1,0 +1,405 @@
+package realnet
+
+//lint:file-ignore SA1019 the library keeps this path for its users; the code is that of github.com/coder/websocket
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+	"nhooyr.io/websocket"
+
+	"github.com/p2pfaas/p2pfaas/learner"
+)
+
+// The headers of the learner service.
+const (
+	headerLearnState  = "X-P2pfaas-Learning-State"
+	headerLearnEID    = "X-P2pfaas-Learning-Eid"
+	headerLearnAction = "X-P2pfaas-Learning-Action"
+	headerLearnReward = "X-P2pfaas-Learning-Reward"
+	headerLearnEps    = "X-P2pfaas-Eps"
+)
+
+const (
+	learnerFile = "p2pfaas_learner.json"
+	learnerName = "SarsaQTable"
+	maxBatch    = 16 << 20 // bytes of a batch of entries
+)
+
+// LearnerService is v1's learner on the wire: routes on one port, actions by websocket on another. It is a Learner of its
+// own node too.
+type LearnerService struct {
+	*LocalLearner // its mutex guards what follows, too
+	config        learner.Config
+	data          string
+	stream        rand.PCG
+
+	life context.Context
+	die  context.CancelFunc
+	open sync.WaitGroup // websockets
+}
+
+// OpenLearner starts a learner with a configuration, over which the parameters are put that the directory data holds from
+// an earlier life (data empty: none are kept). The stream is the learner's own.
+func OpenLearner(c learner.Config, data string, stream rand.PCG) (*LearnerService, error) {
+	s := &LearnerService{data: data, stream: stream, config: c}
+	if s.config.Actions == 0 {
+		s.config.Actions = 2 // v1's default
+	}
+	if data != "" {
+		kept := struct {
+			Parameters map[string]json.RawMessage `json:"learner_parameters"`
+		}{}
+		if err := readJSON(filepath.Join(data, learnerFile), &kept); err != nil {
+			return nil, fmt.Errorf("reading the parameters of the learner: correct or delete the file: %w", err)
+		}
+		if err := setParameters(&s.config, kept.Parameters); err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(data, learnerFile), err)
+		}
+	}
+	l, err := learner.New(s.config, stream)
+	if err != nil {
+		return nil, err
+	}
+	s.LocalLearner = NewLocalLearner(l)
+	s.life, s.die = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Close ends the websockets, and returns when they have ended.
+func (s *LearnerService) Close() {
+	s.die()
+	s.open.Wait()
+}
+
+// Handler is the service on the port of HTTP (v1: 19020).
+func (s *LearnerService) Handler() http.Handler {
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
+	e.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "This is p2pfaas-learner v0.0.1b.") })
+	e.GET("/act", s.act)
+	e.GET("/train", s.train)
+	e.POST("/train_batch", s.trainBatch)
+	e.GET("/learner/parameters", s.getParameters)
+	e.POST("/learner/parameters", s.postParameters)
+	e.GET("/learner/stats", s.stats)
+	e.GET("/learner/weights", s.weights)
+	e.GET("/learner/reset", s.reset)
+	return e
+}
+
+func (s *LearnerService) act(c *gin.Context) {
+	state, err := parseState(c.GetHeader(headerLearnState))
+	if err != nil {
+		c.Status(http.StatusInternalServerError)
+		return
+	}
+	a, err := s.Act(c.Request.Context(), state)
+	if err != nil {
+		c.Status(http.StatusInternalServerError)
+		return
+	}
+	c.Header(headerLearnEps, strconv.FormatFloat(a.Epsilon, 'g', -1, 64))
+	c.String(http.StatusOK, strconv.Itoa(a.Index))
+}
+
+func (s *LearnerService) train(c *gin.Context) {
+	e, err := parseEntry(c.GetHeader(headerLearnEID), c.GetHeader(headerLearnState), c.GetHeader(headerLearnAction),
+		c.GetHeader(headerLearnReward))
+	if err == nil {
+		err = s.Train(c.Request.Context(), e)
+	}
+	if err != nil {
+		slog.Warn("an entry is refused", "error", err)
+		c.Status(http.StatusInternalServerError)
+		return
+	}
+	c.String(http.StatusOK, "ok")
+}
+
+// loose is a number that may be written as a string.
+type loose string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *loose) UnmarshalJSON(text []byte) error {
+	var s string
+	if len(text) > 0 && text[0] == '"' {
+		if err := json.Unmarshal(text, &s); err != nil {
+			return err
+		}
+		*l = loose(s)
+		return nil
+	}
+	var n json.Number
+	if err := json.Unmarshal(text, &n); err != nil {
+		return err
+	}
+	*l = loose(n)
+	return nil
+}
+
+func (s *LearnerService) trainBatch(c *gin.Context) {
+	var batch []struct {
+		EID    loose  `json:"eid"`
+		State  string `json:"state"`
+		Action loose  `json:"action"`
+		Reward loose  `json:"reward"`
+	}
+	err := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxBatch)).Decode(&batch)
+	if err == nil && len(batch) == 0 {
+		err = errors.New("it is empty")
+	}
+	entries := make([]learner.Entry, len(batch))
+	for i := range batch {
+		b := &batch[i]
+		var wrong error
+		if entries[i], wrong = parseEntry(string(b.EID), b.State, string(b.Action), string(b.Reward)); wrong != nil {
+			err = errors.Join(err, fmt.Errorf("entry %d: %w", i, wrong))
+		}
+	}
+	if err == nil {
+		err = s.Train(c.Request.Context(), entries...)
+	}
+	if err != nil {
+		slog.Warn("a batch of entries is refused", "error", err)
+		c.String(http.StatusInternalServerError, "the batch is refused: %v", err)
+		return
+	}
+	c.String(http.StatusOK, "ok")
+}
+
+func parseState(text string) ([]float64, error) {
+	if text == "" {
+		return nil, errors.New("there is no state")
+	}
+	var state []float64
+	for part := range strings.SplitSeq(text, ",") {
+		x, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
+		if err != nil || !finite(x) {
+			return nil, fmt.Errorf("the state %.80q is no list of numbers", text)
+		}
+		state = append(state, x)
+	}
+	return state, nil
+}
+
+func parseEntry(eid, state, action, reward string) (learner.Entry, error) {
+	var e learner.Entry
+	var err error
+	if e.EID, err = strconv.ParseUint(strings.TrimSpace(eid), 10, 64); err != nil {
+		return e, fmt.Errorf("the EID %.40q is no whole number from 0", eid)
+	}
+	if e.State, err = parseState(state); err != nil {
+		return e, err
+	}
+	a, err := strconv.ParseFloat(strings.TrimSpace(action), 64)
+	if err != nil || !(a >= 0 && a <= math.MaxInt32) {
+		return e, fmt.Errorf("the action %.40q is no number from 0", action)
+	}
+	e.Action = int(a)
+	if e.Reward, err = strconv.ParseFloat(strings.TrimSpace(reward), 64); err != nil || !finite(e.Reward) {
+		return e, fmt.Errorf("the reward %.40q is no number", reward)
+	}
+	return e, nil
+}
+
+// parameters are v1's, flat.
+func parameters(c *learner.Config) gin.H {
+	eps := &c.Policy.Epsilon
+	return gin.H{"actions_n": c.Actions, "alpha": c.Alpha, "beta": c.Beta, "window_size": c.Window,
+		"epsilon_start": eps.Start, "epsilon_min": eps.Min, "epsilon_decay": eps.Decay,
+		"epsilon_decay_enabled": eps.Kind != "constant", "entry_missing_max_attempts": c.Patience}
+}
+
+// setParameters puts flat parameters into c, and checks what has come out; names that are none are ignored, as in v1.
+// Unlike there, "epsilon", which v1's own script sends, is epsilon_start.
+func setParameters(c *learner.Config, p map[string]json.RawMessage) error {
+	next := *c
+	eps := &next.Policy.Epsilon
+	enabled := eps.Kind != "constant"
+	var problems []error
+	for _, f := range []struct {
+		name string
+		to   any
+	}{{"actions_n", &next.Actions}, {"alpha", &next.Alpha}, {"beta", &next.Beta}, {"window_size", &next.Window},
+		{"epsilon", &eps.Start}, {"epsilon_start", &eps.Start}, {"epsilon_min", &eps.Min}, {"epsilon_decay", &eps.Decay},
+		{"epsilon_decay_enabled", &enabled}, {"entry_missing_max_attempts", &next.Patience}} {
+		if text, given := p[f.name]; given {
+			if err := json.Unmarshal(text, f.to); err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", f.name, err))
+			}
+		}
+	}
+	switch {
+	case !enabled:
+		eps.Kind = "constant"
+	case eps.Kind == "constant":
+		eps.Kind = "geometric"
+	}
+	if next.Actions != c.Actions {
+		next.Names = nil
+	}
+	if err := errors.Join(append(problems, next.Check())...); err != nil {
+		return err
+	}
+	*c = next
+	return nil
+}
+
+func (s *LearnerService) getParameters(c *gin.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.JSON(http.StatusOK, gin.H{"name": learnerName, "parameters": parameters(&s.config)})
+}
+
+// postParameters changes the parameters at once. Another number of actions makes a new learner: what was learned of the
+// old ones means nothing.
+func (s *LearnerService) postParameters(c *gin.Context) {
+	if c.ContentType() != contentTypeJSON {
+		c.Status(http.StatusUnsupportedMediaType)
+		return
+	}
+	var p map[string]json.RawMessage
+	err := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration)).Decode(&p)
+	if err == nil && p == nil {
+		err = errors.New("null is no set of parameters")
+	}
+	if err == nil {
+		err = s.change(p)
+	}
+	if err != nil {
+		c.String(http.StatusInternalServerError, "the parameters are refused: %v", err)
+		return
+	}
+	c.Status(http.StatusOK)
+}
+
+func (s *LearnerService) change(p map[string]json.RawMessage) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := s.config
+	if err := setParameters(&next, p); err != nil {
+		return err
+	}
+	if s.data != "" {
+		text, err := json.MarshalIndent(gin.H{"learner_name": learnerName, "learner_parameters": parameters(&next)}, "", "  ")
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(s.data, learnerFile)
+		if err := errors.Join(os.WriteFile(path+".new", append(text, '\n'), 0o666), os.Rename(path+".new", path)); err != nil {
+			return err
+		}
+	}
+	if next.Actions == s.config.Actions {
+		if err := s.learner.Configure(next); err != nil {
+			return err
+		}
+	} else {
+		l, err := learner.New(next, s.stream)
+		if err != nil {
+			return err
+		}
+		s.learner = l
+	}
+	s.config = next
+	return nil
+}
+
+func (s *LearnerService) stats(c *gin.Context) {
+	s.mu.Lock()
+	st := s.learner.Stats()
+	s.mu.Unlock()
+	c.JSON(http.StatusOK, gin.H{"inferences": st.Decisions, "trained_items": st.Trained, "epsilon": st.Epsilon,
+		"episodes": st.Runs, "pending_entries": st.Pending, "eid_max_seen": st.Entries.Highest,
+		"eid_last_trained": st.LastTrained, "average_reward": st.AverageReward, "entries": st.Entries})
+}
+
+// weights are v1's: a row of values for each state that was seen.
+func (s *LearnerService) weights(c *gin.Context) {
+	s.mu.Lock()
+	w := s.learner.Weights()
+	s.mu.Unlock()
+	actions, states := map[string]int{}, map[string]int{}
+	for a := range w.Config.Actions {
+		actions[strconv.Itoa(a)] = a
+	}
+	for i, state := range w.States {
+		states[numbers(state)] = i
+	}
+	for i, key := range w.Keys {
+		states[key] = i
+	}
+	table := w.Values
+	if table == nil {
+		table = [][]float64{}
+	}
+	c.JSON(http.StatusOK, gin.H{"actions_map": actions, "states_map": states, "table": table})
+}
+
+func (s *LearnerService) reset(c *gin.Context) {
+	s.mu.Lock()
+	s.learner.Reset()
+	s.mu.Unlock()
+	c.Status(http.StatusOK)
+}
+
+// Websocket is the service on the port of websockets (v1: 8765): a state as a JSON array in, "action,epsilon" out.
+func (s *LearnerService) Websocket() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return // it has answered
+		}
+		defer c.CloseNow()
+		s.mu.Lock()
+		if s.life.Err() != nil {
+			s.mu.Unlock()
+			return
+		}
+		s.open.Add(1)
+		s.mu.Unlock()
+		defer s.open.Done()
+		c.SetReadLimit(maxConfiguration)
+		for {
+			if err := s.answer(c); err != nil {
+				if websocket.CloseStatus(err) == -1 && s.life.Err() == nil && !errors.Is(err, io.EOF) {
+					slog.Warn("a connection to the learner ends", "peer", r.RemoteAddr, "error", err)
+					_ = c.Close(websocket.StatusUnsupportedData, "a state is a JSON array of numbers")
+				}
+				return
+			}
+		}
+	})
+}
+
+// answer answers one question.
+func (s *LearnerService) answer(c *websocket.Conn) error {
+	_, question, err := c.Read(s.life)
+	if err != nil {
+		return err
+	}
+	var state []float64
+	if err := json.Unmarshal(question, &state); err != nil {
+		return fmt.Errorf("the state %.80q: %w", question, err)
+	}
+	a, err := s.Act(s.life, state)
+	if err != nil {
+		return err
+	}
+	return c.Write(s.life, websocket.MessageText, fmt.Appendf(nil, "%.5f,%.5f", float64(a.Index), a.Epsilon))
+}
