@@ -90,8 +90,8 @@ const maxAnswer = 4096
 
 var errLearnerClosed = errors.New("the connection to the learner was closed")
 
-// DialLearner connects to a learner; it fails where nobody answers there.
-func DialLearner(ctx context.Context, o LearnerOptions) (*RemoteLearner, error) {
+// NewRemoteLearner returns the client of a learner that need not be there yet: Act fails until it is.
+func NewRemoteLearner(o LearnerOptions) *RemoteLearner {
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Second
 	}
@@ -109,6 +109,15 @@ func DialLearner(ctx context.Context, o LearnerOptions) (*RemoteLearner, error) 
 	if o.Train != "" {
 		l.train = strings.TrimRight(o.Train, "/") + "/train_batch"
 	}
+	for range o.Connections {
+		l.idle <- nil
+	}
+	return l
+}
+
+// DialLearner connects to a learner; it fails where nobody answers there.
+func DialLearner(ctx context.Context, o LearnerOptions) (*RemoteLearner, error) {
+	l := NewRemoteLearner(o)
 	bounded, done := l.begin(ctx)
 	first, err := l.dial(bounded)
 	done()
@@ -116,10 +125,8 @@ func DialLearner(ctx context.Context, o LearnerOptions) (*RemoteLearner, error) 
 		_ = l.Close()
 		return nil, err
 	}
+	<-l.idle
 	l.idle <- first
-	for range o.Connections - 1 {
-		l.idle <- nil
-	}
 	return l, nil
 }
 

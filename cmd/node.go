@@ -1,0 +1,267 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/realnet"
+)
+
+// nodeFlags are the flags of node.
+type nodeFlags struct {
+	bind      string
+	data      string
+	services  []string
+	ports     struct{ scheduler, learner, websocket int }
+	id        string
+	slots     int
+	queue     int
+	scheduler string
+	types     int
+	functions string
+	peers     []string
+	discovery string
+	learner   string
+	seed      uint64
+	maxBody   int64
+	timeout   time.Duration
+	grace     time.Duration
+	probe     time.Duration
+	answer    time.Duration
+}
+
+// environment gives flags the values of the first P2PFaaS's variables, where these are set.
+var environment = []struct{ variable, flag string }{
+	{"P2PFAAS_DATA_PATH", "data"},
+	{"P2PFAAS_LISTENING_HOST", "bind"},
+}
+
+func newNode() *cobra.Command {
+	var f nodeFlags
+	c := &cobra.Command{
+		Use:   "node",
+		Short: "run a real node: its scheduler and its learner",
+		Long: `node runs the services of one node until it is interrupted: the scheduler, which takes requests of clients and of
+peers, and the learner, both on the wire of the first P2PFaaS. What runs is finished first. Peers are given, or asked of
+a discovery service. A function is whatever serves HTTP at --function-url.
+
+Environment: P2PFAAS_DATA_PATH, P2PFAAS_LISTENING_HOST, P2PFAAS_SERVICE_DISCOVERY_HOST and _PORT,
+P2PFAAS_SERVICE_LEARNING_HOST, P2PFAAS_OPENFAAS_ENABLED, _HOST and _PORT; flags come first.`,
+		Example: `  p2pfaas node --bind 127.0.0.1 --peers 127.0.0.2 --function-url http://127.0.0.1:8080/
+  p2pfaas node --bind 192.168.1.7 --data /var/lib/p2pfaas --discovery http://192.168.1.7:19000
+  p2pfaas node --services learner --bind 127.0.0.1`,
+		Args: wants(0, 0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.bind, "bind", "127.0.0.1", "IP address to listen on, and to be known by")
+	fl.StringVar(&f.data, "data", "", "directory of the configuration that clients change (default: it is not kept)")
+	fl.StringSliceVar(&f.services, "services", []string{"scheduler", "learner"}, "services to run: scheduler, learner")
+	fl.IntVar(&f.ports.scheduler, "scheduler-port", 18080, "port of the scheduler, also that of peers without one")
+	fl.IntVar(&f.ports.learner, "learner-port", 19020, "port of the learner")
+	fl.IntVar(&f.ports.websocket, "websocket-port", 8765, "port of the learner's websocket")
+	fl.StringVar(&f.id, "id", "", "name of the machine (default p2pfaas-ADDRESS)")
+	fl.IntVar(&f.slots, "slots", 4, "K: functions that run at once")
+	fl.IntVar(&f.queue, "queue", 4, "Q: places in the waiting room; 0 = none")
+	fl.StringVar(&f.scheduler, "scheduler", "PowerOfNScheduler 1 2 true 1", "name and parameters of the algorithm, as v1 orders them")
+	fl.IntVar(&f.types, "task-types", 1, "task types that are counted apart")
+	fl.StringVar(&f.functions, "function-url", "http://{function}:8080/", "where a function is called; {function} is its name")
+	fl.StringSliceVar(&f.peers, "peers", nil, "addresses of the peers: IP, or IP:port")
+	fl.StringVar(&f.discovery, "discovery", "", "URL of the discovery service that knows the peers")
+	fl.StringVar(&f.learner, "learner", "", "host of the learner, where it runs elsewhere")
+	fl.Uint64Var(&f.seed, "seed", 1, "of the algorithm's and the learner's random numbers")
+	fl.Int64Var(&f.maxBody, "max-body", 64<<20, "bytes that a request may have")
+	fl.DurationVar(&f.timeout, "function-timeout", 30*time.Second, "time that a function has")
+	fl.DurationVar(&f.grace, "grace", 30*time.Second, "time that running functions have when the node is told to end")
+	fl.DurationVar(&f.probe, "probe-timeout", 500*time.Millisecond, "time that a probed peer has")
+	fl.DurationVar(&f.answer, "answer-timeout", time.Minute, "time that a peer has to answer a forwarded task")
+	completeFlag(c, "services", "scheduler", "learner")
+	return c
+}
+
+// check reports what is wrong with the flags, all at once, after the environment has been read.
+func (f *nodeFlags) check(c *cobra.Command) error {
+	var problems []error
+	for _, e := range environment {
+		if v := os.Getenv(e.variable); v != "" && !c.Flags().Changed(e.flag) {
+			problems = append(problems, c.Flags().Set(e.flag, v))
+		}
+	}
+	address := func(host, port, standard string) string {
+		if h := os.Getenv(host); h != "" {
+			if p := os.Getenv(port); p != "" {
+				standard = p
+			}
+			return net.JoinHostPort(h, standard)
+		}
+		return ""
+	}
+	if a := address("P2PFAAS_SERVICE_DISCOVERY_HOST", "P2PFAAS_SERVICE_DISCOVERY_PORT", "19000"); a != "" && f.discovery == "" {
+		f.discovery = "http://" + a
+	}
+	if f.learner == "" {
+		f.learner = os.Getenv("P2PFAAS_SERVICE_LEARNING_HOST")
+	}
+	if on, _ := strconv.ParseBool(os.Getenv("P2PFAAS_OPENFAAS_ENABLED")); on && !c.Flags().Changed("function-url") {
+		f.functions = "http://" + address("P2PFAAS_OPENFAAS_HOST", "P2PFAAS_OPENFAAS_PORT", "8080") + "/function/{function}"
+	}
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
+	wrong(net.ParseIP(f.bind) == nil, "--bind %s: write an IP address, as in --bind 127.0.0.1", f.bind)
+	for _, s := range f.services {
+		wrong(s != "scheduler" && s != "learner", "--services %s: write scheduler, learner, or both", s)
+	}
+	wrong(len(f.services) == 0, "--services: write scheduler, learner, or both")
+	wrong(f.slots < 0 || f.queue < 0, "--slots %d --queue %d: write numbers from 0", f.slots, f.queue)
+	wrong(f.types < 1 || f.types > 4096, "--task-types %d: write a number from 1 to 4096", f.types)
+	wrong(f.maxBody < 1, "--max-body %d: write a number of bytes", f.maxBody)
+	wrong(len(f.peers) > 0 && f.discovery != "", "--peers and --discovery both say who the peers are: leave one out")
+	if f.data != "" {
+		problems = append(problems, os.MkdirAll(f.data, 0o777))
+	}
+	if f.id == "" {
+		f.id = "p2pfaas-" + f.bind
+	}
+	return errors.Join(problems...)
+}
+
+// runningNode is a node with its servers.
+type runningNode struct {
+	flags   *nodeFlags
+	notes   io.Writer
+	servers []*http.Server
+	serving sync.WaitGroup
+	failed  chan error
+}
+
+func (f *nodeFlags) run(c *cobra.Command) error {
+	if err := f.check(c); err != nil {
+		return input(err)
+	}
+	r := &runningNode{flags: f, notes: c.ErrOrStderr(), failed: make(chan error, 3)}
+	return r.run(c.Context())
+}
+
+func (r *runningNode) run(ctx context.Context) (err error) {
+	f := r.flags
+	var own realnet.Learner
+	defer func() { err = errors.Join(err, r.stop()) }()
+	if slices.Contains(f.services, "learner") {
+		l, err := realnet.OpenLearner(learner.Default(), f.data, *random.Stream(f.seed, 0, random.Learner, 0))
+		if err != nil {
+			return input(err)
+		}
+		defer l.Close()
+		own = l
+		err = errors.Join(r.serve("learner", f.ports.learner, l.Handler()),
+			r.serve("learner's websocket", f.ports.websocket, l.Websocket()))
+		if err != nil {
+			return input(err)
+		}
+	}
+	if slices.Contains(f.services, "scheduler") {
+		if own == nil && f.learner != "" {
+			l := realnet.NewRemoteLearner(realnet.LearnerOptions{
+				Act:   "ws://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.websocket)),
+				Train: "http://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.learner))})
+			defer l.Close()
+			own = l
+		}
+		n, wrong := f.open(own)
+		if wrong != nil {
+			return input(wrong)
+		}
+		following, stop := context.WithCancel(ctx)
+		var follower sync.WaitGroup
+		defer func() {
+			stop()
+			follower.Wait()
+			grace, cancel := context.WithTimeout(context.Background(), f.grace)
+			defer cancel()
+			if e := n.Shutdown(grace); e != nil {
+				err = errors.Join(err, fmt.Errorf("functions were still running after %v, and were cut off", f.grace))
+			}
+		}()
+		if err := r.serve("scheduler", f.ports.scheduler, n.SchedulerHandler()); err != nil {
+			return input(err)
+		}
+		if f.discovery != "" {
+			follower.Go(func() { n.FollowDiscovery(following, f.discovery) })
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-r.failed:
+		return err
+	}
+}
+
+// open makes the node of the flags.
+func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
+	words := strings.Fields(f.scheduler)
+	if len(words) == 0 {
+		return nil, errors.New("--scheduler: write the name of an algorithm and its parameters")
+	}
+	n, err := realnet.OpenNode(realnet.NodeOptions{Identity: realnet.Identity{ID: f.id, IP: f.bind}, Slots: f.slots,
+		Room: f.queue, Queue: f.queue > 0, Types: f.types, Data: f.data, Port: f.ports.scheduler, Learner: l,
+		Scheduler:  realnet.Descriptor{Name: words[0], Parameters: words[1:]},
+		Forwarding: core.Forwarding{ProbeTimeout: f.probe, AnswerTimeout: f.answer},
+		Backend:    realnet.Backend{URL: f.functions, Timeout: f.timeout},
+		Limits:     realnet.Limits{Body: f.maxBody},
+		Stream:     *random.Stream(f.seed, 0, random.Algorithm, 0)})
+	if err != nil {
+		return nil, err
+	}
+	n.SetPeers(f.peers)
+	return n, nil
+}
+
+// serve starts a service.
+func (r *runningNode) serve(name string, port int, h http.Handler) error {
+	l, err := net.Listen("tcp", net.JoinHostPort(r.flags.bind, strconv.Itoa(port)))
+	if err != nil {
+		return fmt.Errorf("the %s cannot listen: is another node running here? %w", name, err)
+	}
+	s := realnet.NewServer(h)
+	r.servers = append(r.servers, s)
+	fmt.Fprintf(r.notes, "%s on %s\n", name, l.Addr())
+	r.serving.Go(func() {
+		if err := s.Serve(realnet.Limited(l)); !errors.Is(err, http.ErrServerClosed) {
+			r.failed <- fmt.Errorf("the %s has ended: %w", name, err)
+		}
+	})
+	return nil
+}
+
+// stop closes the servers, when what they served has been answered.
+func (r *runningNode) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var problems []error
+	for _, s := range r.servers {
+		if err := s.Shutdown(ctx); err != nil {
+			problems = append(problems, s.Close())
+		}
+	}
+	r.serving.Wait()
+	return errors.Join(problems...)
+}
