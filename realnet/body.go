@@ -25,14 +25,20 @@ func newBody(source io.Reader, limit int64) *body { return &body{source: source,
 func (b *body) reader() io.Reader { return &bodyReader{body: b} }
 
 // abandon ends the reading from the source, which is about to go away: an http.Handler's request may not be read after
-// its return.
-func (b *body) abandon() {
-	b.mu.Lock()
+// its return. Where a reader waits for a client that sends nothing, interrupt must make it return. It reports whether all
+// had been read.
+func (b *body) abandon(interrupt func()) bool {
+	if !b.mu.TryLock() {
+		interrupt()
+		b.mu.Lock()
+	}
 	defer b.mu.Unlock()
+	whole := b.end == io.EOF
 	if b.end == nil {
 		b.end = errors.New("the client has gone")
 	}
 	b.source = nil
+	return whole
 }
 
 type bodyReader struct {

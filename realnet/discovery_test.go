@@ -20,9 +20,9 @@ func TestWeakness11(t *testing.T) {
 	d := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case state.Load() == 0:
-			http.Error(w, `{"code":100,"message":"Configuration not ready"}`, 500)
+			http.Error(w, `{"code":100,"message":"Configuration not ready"}`, http.StatusInternalServerError)
 		case state.Load() == 2:
-			http.Error(w, "bad gateway", 502)
+			http.Error(w, "bad gateway", http.StatusBadGateway)
 		case r.URL.Path == "/configuration":
 			fmt.Fprint(w, `{"machine_ip":"10.0.0.7","machine_id":"seven","machine_group_name":"g","init_servers":[]}`)
 		default:

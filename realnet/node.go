@@ -261,10 +261,15 @@ func (n *Node) register(r *request) error {
 	return nil
 }
 
-// release lets go of a request when its handler returns.
-func (n *Node) release(r *request) {
-	if r.call.body != nil {
-		r.call.body.abandon()
+// release lets go of a request that has ended, before its answer is written: what is left of its body is not waited for.
+func (n *Node) release(w http.ResponseWriter, r *request) {
+	whole := r.call.body.abandon(func() {
+		if err := http.NewResponseController(w).SetReadDeadline(time.Now()); err != nil {
+			slog.Error("a client's connection cannot be interrupted", "error", err)
+		}
+	})
+	if !whole && r.call.length != 0 {
+		w.Header().Set("Connection", "close")
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -301,7 +301,6 @@ func (n *Node) peerFunction(c *gin.Context) {
 		n.answerPeer(c, f.status(), f.body(), nil, n.own(r))
 		return
 	}
-	defer n.release(r)
 	r.call.method, r.call.query, r.call.header = http.MethodPost, "", http.Header{}
 	if q.ContentType != "" {
 		r.call.header.Set("Content-Type", q.ContentType)
@@ -313,8 +312,10 @@ func (n *Node) peerFunction(c *gin.Context) {
 	case <-r.done:
 	case <-c.Request.Context().Done():
 		n.peers.deliver(core.Parcel{Kind: core.MsgCancel, From: from, Token: token, Item: -1, Load: unknown})
+		n.release(c.Writer, r)
 		return
 	}
+	n.release(c.Writer, r)
 	if r.outcome != core.Completed || r.answer == nil {
 		f := n.failureOf(r)
 		n.answerPeer(c, f.status(), f.body(), r.path, n.own(r))

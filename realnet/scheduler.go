@@ -87,15 +87,16 @@ func (n *Node) function(c *gin.Context) {
 		c.Data(f.status(), contentTypeJSON, f.body())
 		return
 	}
-	defer n.release(r)
 	n.mailbox.Post(core.Input{Kind: core.InputSubmit, Task: &task})
 	select {
 	case <-r.done:
 	case <-c.Request.Context().Done():
 		n.mailbox.Post(core.Input{Kind: core.InputCancel, ID: task.ID})
 		<-r.done
+		n.release(c.Writer, r)
 		return // nobody listens
 	}
+	n.release(c.Writer, r)
 	setLesson(h, r.lesson)
 	path := append(r.path[:len(r.path):len(r.path)], n.own(r))
 	if r.outcome != core.Completed || r.answer == nil {

@@ -1,10 +1,12 @@
 package realnet
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -289,7 +291,34 @@ func TestWeakness18(t *testing.T) {
 	}
 }
 
-// Weakness 9 and 5: the hops of a task are bounded, whatever the parameters say.
+// A client that announces a body and never sends it is answered all the same, as soon as the function has answered.
+func TestSilentClient(t *testing.T) {
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close") // otherwise its own server waits for the body
+		fmt.Fprint(w, "enough")
+	}))
+	defer function.Close()
+	c := openNodes(t, 1, NodeOptions{Backend: Backend{URL: function.URL}})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.servers[0].URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(conn, "POST /function/f HTTP/1.1\r\nHost: f\r\nContent-Length: 10\r\n\r\n12345")
+	a, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	if text, err := io.ReadAll(a.Body); a.StatusCode != 200 || string(text) != "enough" || err != nil {
+		t.Errorf("%s, %q, %v", a.Status, text, err)
+	}
+}
+
+// Weakness 5: the hops of a task are bounded, whatever the parameters say.
 func TestWeakness5(t *testing.T) {
 	c := openNodes(t, 3, NodeOptions{Scheduler: Descriptor{Name: "ForwardScheduler", Parameters: []string{"2"}}})
 	r := c.ask(0, "POST", "/function/f", "hello")
