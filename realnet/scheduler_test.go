@@ -388,3 +388,40 @@ func buildDescriptor(text string) (core.Scheduler, error) {
 	}
 	return a.spec.New(), nil
 }
+
+// Weakness 6: a peer that refuses, or whose function fails, drops the connection. Here it answers.
+func TestWeakness6(t *testing.T) {
+	forward := Descriptor{Name: "ForwardScheduler", Parameters: []string{"1"}}
+	c := openNodes(t, 2, NodeOptions{Scheduler: forward})
+	c.ask(1, "POST", "/configuration", `{"parallel_running_functions_max":0,"queue_length_max":0}`)
+	if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 200 || r.header.Get(headerExternally) != "" {
+		t.Errorf("the peer has no room: %d %q, want 200 from this node", r.status, r.body)
+	}
+	down := openNodes(t, 2, NodeOptions{Scheduler: forward, Backend: Backend{URL: "http://127.0.0.1:1"}})
+	for range 3 {
+		if r := down.ask(0, "POST", "/function/f", "hello"); r.status != 500 || !strings.Contains(r.body, `"code":1,`) {
+			t.Errorf("the function cannot be called: %d %q, want 500 and code 1", r.status, r.body)
+		}
+	}
+}
+
+// Weakness 12: RejectScheduler cannot be set, and no algorithm while anything runs.
+func TestWeakness12(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{})
+	var busy sync.WaitGroup
+	busy.Go(func() {
+		if r := c.ask(0, "POST", "/function/f", "sleep 300ms"); r.status != 200 {
+			t.Errorf("what ran when the scheduler was changed: %d %q", r.status, r.body)
+		}
+	})
+	for running := int32(0); running == 0; running, _, _ = c.nodes[0].mailbox.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	if r := c.ask(0, "POST", "/configuration/scheduler", `{"name":"RejectScheduler","parameters":[]}`); r.status != 200 {
+		t.Errorf("RejectScheduler: %d %q", r.status, r.body)
+	}
+	if r := c.ask(0, "POST", "/function/f", ""); r.status != 503 {
+		t.Errorf("under RejectScheduler: %d", r.status)
+	}
+	busy.Wait()
+}
