@@ -90,8 +90,9 @@ func (b *Backend) url(function, query string) (string, error) {
 	return u.String(), nil
 }
 
-// run calls a function and keeps its answer, whatever its status.
-func (b *Backend) run(ctx context.Context, c *call) (*answer, error) {
+// run calls a function and keeps its answer, whatever its status. The function is told its service time where that is
+// known: not 0.
+func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (*answer, error) {
 	if b.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, b.Timeout)
@@ -112,6 +113,9 @@ func (b *Backend) run(ctx context.Context, c *call) (*answer, error) {
 	r.ContentLength = c.length
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(c.body.reader()), nil }
 	copyHeader(r.Header, c.header)
+	if service > 0 {
+		r.Header.Set(headerService, formatSeconds(service))
+	}
 	if b.User != "" {
 		r.SetBasicAuth(b.User, b.Password)
 	}

@@ -109,9 +109,17 @@ func (n *Node) algorithm(d Descriptor) (algorithm, error) {
 // numberOf is the number of the machine with that address, this one included.
 func (n *Node) numberOf(address string) core.NodeID {
 	if address == n.Identity().IP {
-		return 0
+		return n.options.Number
 	}
 	return n.peers.number(address)
+}
+
+// addressOf is the address of the machine with that number, this one included; empty where there is none.
+func (n *Node) addressOf(id core.NodeID) string {
+	if id == n.options.Number {
+		return n.Identity().IP
+	}
+	return n.peers.address(id)
 }
 
 // forwarding is what the engine does around an algorithm.

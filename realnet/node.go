@@ -30,11 +30,26 @@ type Limits struct {
 
 // NodeOptions are what a node with its scheduler service is made of.
 type NodeOptions struct {
-	Identity   Identity
-	Slots      int    // K
-	Room       int    // Q
-	Queue      bool   // the waiting room is open
-	Types      int    // task types that are told apart
+	Identity Identity
+	// Number is the node's own among Cluster, the addresses of the nodes that have numbers from the beginning; machines
+	// that are met later get the numbers after these. Nil: this node is 0, and knows nobody.
+	Number  core.NodeID
+	Cluster []string
+	// Neighbours are those of Cluster that may be peers of this node at all, ascending; nil: whoever is there.
+	Neighbours []core.NodeID
+	Cloud      string // address of the far node without limit; empty: none
+
+	Slots       int             // K
+	Room        int             // Q
+	Queue       bool            // the waiting room is open
+	Types       int             // task types that are told apart
+	Speed       float64         // an execution takes demand/speed; 0: 1
+	Discipline  core.Discipline // of the waiting room
+	Abandon     bool            // a waiting task leaves when its deadline has passed
+	MeanService []time.Duration // by task type, on a node of speed 1; nil: not known
+	// CopyDemand is core.Config's: the demand of replicas, where tasks say theirs.
+	CopyDemand func(t *core.Task, i int) time.Duration
+
 	Data       string // directory of what the configuration routes change; empty: it is not kept
 	Scheduler  Descriptor
 	Forwarding core.Forwarding // MaxHops follows the scheduler
@@ -104,6 +119,7 @@ type request struct {
 	probing time.Duration
 	outcome core.Outcome
 	lesson  *core.Lesson
+	report  *taskReport // of a client's request
 	ended   time.Time
 	done    chan struct{}
 
@@ -139,9 +155,12 @@ func OpenNode(o NodeOptions) (*Node, error) {
 	if o.Backend.MaxAnswer == 0 {
 		o.Backend.MaxAnswer = 64 << 20
 	}
+	if o.Speed == 0 {
+		o.Speed = 1
+	}
 	n := &Node{options: o, began: time.Now(), requests: make(map[taskKey]*request), empty: make(chan struct{})}
 	n.identity = o.Identity
-	n.peers = newPeers(n, o.Port)
+	n.peers = newPeers(n, o.Port, o.Number, o.Cluster)
 	n.options.Backend.open()
 	n.settings = settings{Slots: o.Slots, Room: o.Room, Queue: o.Queue}
 	wanted := o.Scheduler
@@ -153,8 +172,13 @@ func OpenNode(o NodeOptions) (*Node, error) {
 		return nil, err
 	}
 	n.scheduler = a
-	cfg := core.Config{Slots: int32(n.settings.Slots), Room: n.settings.room(), Speed: 1, Types: o.Types,
+	cfg := core.Config{Slots: int32(n.settings.Slots), Room: n.settings.room(), Speed: float32(o.Speed), Types: o.Types,
+		Discipline: o.Discipline, Abandon: o.Abandon, MeanService: o.MeanService, CopyDemand: o.CopyDemand,
 		Forwarding: n.forwarding(a)}
+	topology := &core.Topology{Nodes: max(1, len(o.Cluster)), Cloud: core.NoNode}
+	if o.Cloud != "" {
+		topology.Cloud = n.peers.number(o.Cloud)
+	}
 	var names []string
 	for _, s := range steering {
 		spec, _, err := sched.ParsePositional(s.name, s.parameters)
@@ -164,8 +188,8 @@ func OpenNode(o NodeOptions) (*Node, error) {
 		cfg.Alternatives = append(cfg.Alternatives, spec.New())
 		names = append(names, Descriptor{Name: s.name, Parameters: s.parameters}.String())
 	}
-	n.mailbox = newMailbox(Options{ID: 0, Config: cfg, Alternatives: names, Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
-		Stream: o.Stream, Scheduler: a.spec.New(), Name: a.descriptor.String(), Record: o.Record, Learner: o.Learner,
+	n.mailbox = newMailbox(Options{ID: o.Number, Config: cfg, Alternatives: names, Topology: topology, Stream: o.Stream,
+		Scheduler: a.spec.New(), Name: a.descriptor.String(), Record: o.Record, Learner: o.Learner,
 		Transport: n.peers, Execute: n.execute, Decided: n.decided, Done: n.done})
 	n.SetPeers(nil)
 	n.mailbox.start()
@@ -189,12 +213,16 @@ func (n *Node) Rename(i Identity) {
 	n.identity = i
 }
 
-// SetPeers makes the machines at these addresses the node's neighbours: IP, or IP:port where the port is not the
-// standard one.
+// SetPeers makes the machines at these addresses the node's neighbours, as far as they may be: IP, or IP:port where the
+// port is not the standard one.
 func (n *Node) SetPeers(addresses []string) {
 	ids := make([]core.NodeID, 0, len(addresses))
 	for _, a := range addresses {
-		ids = append(ids, n.peers.number(a))
+		id := n.numberOf(a)
+		_, may := slices.BinarySearch(n.options.Neighbours, id)
+		if id != n.self() && (may || n.options.Neighbours == nil) {
+			ids = append(ids, id)
+		}
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
@@ -256,7 +284,6 @@ func (n *Node) register(r *request) error {
 	}
 	r.done = make(chan struct{})
 	r.arrived = time.Now()
-	r.label = n.scheduler.label
 	n.requests[r.key] = r
 	return nil
 }
@@ -314,6 +341,7 @@ func (n *Node) done(_ core.Time, t *core.Task, o core.Outcome) {
 		if l := t.Lesson(); l != nil {
 			r.lesson = &core.Lesson{EID: l.EID, State: slices.Clone(l.State), Action: l.Action}
 		}
+		r.report = newTaskReport(t, o, n.addressOf(t.Executor()))
 	}
 	n.finish(k, o)
 }
@@ -324,9 +352,10 @@ func (n *Node) execute(t *core.Task) func(context.Context) {
 	if r == nil {
 		return func(context.Context) {} // its client has gone
 	}
+	service := time.Duration(float64(t.Demand) / n.options.Speed)
 	return func(ctx context.Context) {
 		began := time.Now()
-		a, err := n.options.Backend.run(ctx, &r.call)
+		a, err := n.options.Backend.run(ctx, &r.call, service)
 		if ctx.Err() != nil {
 			return // nobody waits for it any more
 		}

@@ -32,16 +32,26 @@ type peers struct {
 
 	mu        sync.Mutex
 	numbers   map[string]core.NodeID
-	addresses []string // by number; 0: this node
+	addresses []string // by number
 	outgoing  map[taskKey]context.CancelFunc
 	next      core.Token // what the tasks of v1 peers are known by, which have no token
 }
 
-func newPeers(n *Node, port int) *peers {
-	p := &peers{node: n, port: port, numbers: map[string]core.NodeID{}, addresses: []string{""},
-		outgoing: map[taskKey]context.CancelFunc{},
+// newPeers numbers the machines of a cluster by their places, and leaves one for this node itself.
+func newPeers(n *Node, port int, self core.NodeID, cluster []string) *peers {
+	p := &peers{node: n, port: port, numbers: map[string]core.NodeID{},
+		addresses: append(make([]string, 0, len(cluster)+1), cluster...),
+		outgoing:  map[taskKey]context.CancelFunc{},
 		http: &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
 			MaxIdleConns: 4096, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second}}}
+	for int(self) >= len(p.addresses) {
+		p.addresses = append(p.addresses, "")
+	}
+	for i, a := range p.addresses {
+		if a != "" {
+			p.numbers[a] = core.NodeID(i)
+		}
+	}
 	p.life, p.die = context.WithCancel(context.Background())
 	return p
 }
@@ -68,7 +78,7 @@ func (p *peers) number(address string) core.NodeID {
 func (p *peers) address(id core.NodeID) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if id <= 0 || int(id) >= len(p.addresses) {
+	if id < 0 || int(id) >= len(p.addresses) {
 		return ""
 	}
 	return p.addresses[id]

@@ -3,6 +3,7 @@ package realnet
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -67,18 +68,17 @@ func (n *Node) monitoringLoad(c *gin.Context) {
 func (n *Node) function(c *gin.Context) {
 	r := &request{number: n.number.Add(1), tracing: c.GetHeader(headerTracing)}
 	r.key = taskKey{from: core.NoNode, id: core.TaskID(r.number)}
-	task := core.TaskValue{ID: r.key.id, Type: taskType(c.GetHeader(headerTaskType)), Deadline: core.Never}
-	label := ""
+	task, malformed := n.newTask(r.key.id, c.Request.Header)
+	r.label = n.label()
 	for i, s := range steering {
 		if c.GetHeader(s.header) != "" {
-			task.By = uint8(i + 1)
-			label = steeredLabels[i]
+			task.By, r.label = uint8(i+1), steeredLabels[i]
 			break
 		}
 	}
-	f := n.begin(c, r, c.Request.Body, c.Request.ContentLength)
-	if label != "" {
-		r.label = label
+	f := malformed
+	if f == nil {
+		f = n.begin(c, r, c.Request.Body, c.Request.ContentLength)
 	}
 	h := c.Writer.Header()
 	h.Set(headerVersion, schedulerVersion)
@@ -98,6 +98,12 @@ func (n *Node) function(c *gin.Context) {
 	}
 	n.release(c.Writer, r)
 	setLesson(h, r.lesson)
+	if r.report != nil {
+		if r.outcome == core.Completed && r.answer == nil {
+			r.report.Outcome = core.LostNodeDown.String() // its function did not answer
+		}
+		r.report.set(h, r.lesson)
+	}
 	path := append(r.path[:len(r.path):len(r.path)], n.own(r))
 	if r.outcome != core.Completed || r.answer == nil {
 		f := n.failureOf(r)
@@ -117,11 +123,15 @@ func (n *Node) function(c *gin.Context) {
 // steeredLabels are what answers announce for the steering algorithms.
 var steeredLabels = []string{"NoScheduler", "ForwardScheduler(1)", "RejectScheduler"}
 
+// label is what answers announce for the algorithm.
+func (n *Node) label() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.scheduler.label
+}
+
 // begin takes a request in hand, or says why not.
 func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64) *Failure {
-	n.mu.Lock()
-	r.label = n.scheduler.label
-	n.mu.Unlock()
 	name := c.Param("function")
 	if !validFunction(name) {
 		return failure(codeService, "Passed service is not valid")
@@ -133,6 +143,27 @@ func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64
 	var f *Failure
 	errors.As(n.register(r), &f)
 	return f
+}
+
+// newTask is a client's request as a task.
+func (n *Node) newTask(id core.TaskID, h http.Header) (core.TaskValue, *Failure) {
+	t := core.TaskValue{ID: id, Type: taskType(h.Get(headerTaskType)), Deadline: core.Never}
+	demand, _, err := parseSeconds(h, headerDemand)
+	deadline, hurries, err2 := parseSeconds(h, headerDeadline)
+	priority, err3 := int64(0), error(nil)
+	if p := h.Get(headerPriority); p != "" {
+		if priority, err3 = strconv.ParseInt(p, 10, 16); err3 != nil || priority < 0 {
+			err3 = fmt.Errorf("%s is %.40q: write a whole number from 0 to 32767", headerPriority, p)
+		}
+	}
+	if err := errors.Join(err, err2, err3); err != nil {
+		return t, failure(codeInput, "%v", err)
+	}
+	t.Demand, t.Priority = demand, int16(priority)
+	if hurries {
+		t.Deadline = n.mailbox.Now().Add(deadline)
+	}
+	return t, nil
 }
 
 // taskType reads v1's header: a number, of which the whole part counts. What is none is type 0.

@@ -382,7 +382,7 @@ func buildDescriptor(text string) (core.Scheduler, error) {
 	if err := json.Unmarshal([]byte(text), &d); err != nil {
 		return nil, err
 	}
-	a, err := (&Node{peers: newPeers(nil, 0)}).algorithm(d)
+	a, err := (&Node{peers: newPeers(nil, 0, 0, nil)}).algorithm(d)
 	if err != nil {
 		return nil, err
 	}
@@ -424,4 +424,32 @@ func TestWeakness12(t *testing.T) {
 		t.Errorf("under RejectScheduler: %d", r.status)
 	}
 	busy.Wait()
+}
+
+// Weakness 12: v1's flag loss is announced and acts nowhere. In v1's list it is inert here, too; by name it acts.
+func TestWeakness12Loss(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Slots: 1, Room: 4, Queue: true})
+	for _, x := range []struct {
+		scheduler, announced string
+		second               int
+	}{
+		{`{"name":"PowerOfNScheduler","parameters":["1","2","true","1"]}`, "PowerOfNScheduler(1, 2, true, 1)", 200},
+		{`{"name":"PowerOfNScheduler","named":{"loss":"announce"}}`, "PowerOfNScheduler(1, 2, true, 1)", 200},
+		{`{"name":"PowerOfNScheduler","named":{"loss":"enforce"}}`, "PowerOfNScheduler(1, 2, true, 1)", 500},
+		{`{"name":"PowerOfNSchedulerTau","named":{"loss":"enforce"}}`, "PowerOfNSchedulerTau(1, 2, true, 1, 0ms)", 500},
+	} {
+		if r := c.ask(0, "POST", "/configuration/scheduler", x.scheduler); r.status != 200 {
+			t.Fatalf("%s: %d %s", x.scheduler, r.status, r.body)
+		}
+		var busy sync.WaitGroup
+		busy.Go(func() { c.ask(0, "POST", "/function/f", "sleep 100ms") })
+		for running := int32(0); running == 0; running, _, _ = c.nodes[0].mailbox.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		if r := c.ask(0, "POST", "/function/f", ""); r.status != x.second || r.header.Get(headerScheduler) != x.announced {
+			t.Errorf("%s: a second task is answered with %d by %q, want %d by %q", x.scheduler, r.status,
+				r.header.Get(headerScheduler), x.second, x.announced)
+		}
+		busy.Wait()
+	}
 }

@@ -3,6 +3,7 @@ package realnet
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -26,6 +27,14 @@ const (
 	headerTaskType = "X-P2pfaas-Scheduler-Learning-Task-Type"
 )
 
+// What a client may say of its request beyond what v1 knows, and what the node says to the function.
+const (
+	headerDemand   = "X-P2pfaas-Task-Demand-Seconds"   // service demand on a node of speed 1
+	headerDeadline = "X-P2pfaas-Task-Deadline-Seconds" // after the arrival
+	headerPriority = "X-P2pfaas-Task-Priority"         // 0 is the most urgent
+	headerService  = "X-P2pfaas-Task-Service-Seconds"  // to the function: the demand divided by the speed of the node
+)
+
 // The headers of answers.
 const (
 	headerVersion       = "X-P2pfaas-Version"
@@ -45,7 +54,8 @@ const (
 	headerLoad          = "X-P2pfaas-Load"
 	headerMaxLoad       = "X-P2pfaas-Maxload"
 	headerQueueLength   = "X-P2pfog-Queue-Length"
-	agentMachine        = "Machine" // User-Agent of nodes
+	headerTask          = "X-P2pfaas-Task" // a taskReport
+	agentMachine        = "Machine"        // User-Agent of nodes
 	contentTypeJSON     = "application/json"
 	frameworkPrefix     = "X-P2pfaas-"
 	frameworkPrefixFog  = "X-P2pfog-"
@@ -231,6 +241,60 @@ func words(ss []string) string {
 		panic(fmt.Sprintf("realnet: strings have no JSON: %v", err))
 	}
 	return string(b)
+}
+
+// taskReport is what a node says of a client's request when it has ended, exactly: for records that are those of a
+// simulation.
+type taskReport struct {
+	Outcome  string        `json:"outcome"`
+	Executor string        `json:"executor,omitempty"` // address
+	Hops     int           `json:"hops"`
+	Probes   int           `json:"probes"`
+	Retries  int           `json:"retries"`
+	Cold     bool          `json:"cold,omitempty"`
+	Timing   core.Timing   `json:"timing"` // nanoseconds
+	Lesson   *lessonReport `json:"lesson,omitempty"`
+}
+
+// lessonReport is a core.Lesson on the wire, its state exactly.
+type lessonReport struct {
+	EID     uint64    `json:"eid"`
+	State   []float64 `json:"state"`
+	Action  int       `json:"action"`
+	Epsilon float64   `json:"epsilon"`
+}
+
+func newTaskReport(t *core.Task, o core.Outcome, executor string) *taskReport {
+	return &taskReport{Outcome: o.String(), Executor: executor, Hops: int(t.Hops), Probes: int(t.Probes),
+		Retries: int(t.Retries), Cold: t.Cold(), Timing: t.Timing}
+}
+
+// set writes the report, with what the learner decided.
+func (r *taskReport) set(h http.Header, l *core.Lesson) {
+	if l != nil {
+		r.Lesson = &lessonReport{l.EID, l.State, l.Action.Index, l.Action.Epsilon}
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(fmt.Sprintf("realnet: a report of a task has no JSON: %v", err))
+	}
+	h.Set(headerTask, string(b))
+}
+
+// formatSeconds writes a duration exactly.
+func formatSeconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 9, 64) }
+
+// parseSeconds reads what a client says of its request: not negative, and below 146 years.
+func parseSeconds(h http.Header, name string) (d time.Duration, given bool, err error) {
+	s := h.Get(name)
+	if s == "" {
+		return 0, false, nil
+	}
+	x, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(x >= 0 && x*1e9 < 1<<62) {
+		return 0, false, fmt.Errorf("%s is %.40q: write seconds, from 0", name, s)
+	}
+	return time.Duration(math.Round(x * 1e9)), true, nil
 }
 
 // setLesson writes what the client needs for teaching the learner.

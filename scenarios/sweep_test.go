@@ -117,9 +117,9 @@ sweep:
 `)
 	ps := pointsOf(t, f)
 	for i, want := range []string{"NoScheduler",
-		"PowerOfNScheduler(fanout=1, threshold=2, loss=false, on_failure=execute)",
-		"PowerOfNScheduler(fanout=1, threshold=3, loss=false, on_failure=next)",
-		"PowerOfNScheduler(fanout=2, threshold=2, loss=true, on_failure=execute)", "JSQ"} {
+		"PowerOfNScheduler(fanout=1, threshold=2, loss=none, on_failure=execute)",
+		"PowerOfNScheduler(fanout=1, threshold=3, loss=none, on_failure=next)",
+		"PowerOfNScheduler(fanout=2, threshold=2, loss=announce, on_failure=execute)", "JSQ"} {
 		if got := ps[i].Scenario.Scheduler.Label; got != want || ps[i].Values[0] != want {
 			t.Errorf("scheduler %d is %q with the value %q, want %q", i, got, ps[i].Values[0], want)
 		}

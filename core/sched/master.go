@@ -13,15 +13,13 @@ import (
 //	Master      the node that deals out (default 0)
 //	IsMaster    this node is the master, whatever Master says: v1's way, where each node is configured by itself
 //	            (default false)
-//	Loss        a task that finds no free slot where it ends up is refused (default false)
-//	IgnoreLoss  Loss is announced but has no effect (default false; v1: true)
+//	Loss        as that of PowerOfNScheduler, where the task ends up (default none)
 //
 // Source: RoundRobinWithMasterScheduler of P2PFaaS v1.
 type RoundRobinWithMasterScheduler struct {
-	Master     core.NodeID `param:"master" doc:"the node that deals the tasks out"`
-	IsMaster   bool        `param:"is_master" doc:"this node is the master, whatever the parameter master says"`
-	Loss       bool        `param:"loss" doc:"refuse a task that finds no free slot where it ends up"`
-	IgnoreLoss bool        `param:"ignore_loss" doc:"announce loss without applying it (v1)"`
+	Master   core.NodeID `param:"master" doc:"the node that deals the tasks out"`
+	IsMaster bool        `param:"is_master" doc:"this node is the master, whatever the parameter master says"`
+	Loss     string      `param:"loss" oneof:"none|announce|enforce" positional:"false|true|true" doc:"enforce: refuse a task that finds no free slot where it ends up"`
 
 	next int
 }
@@ -40,7 +38,7 @@ func (s *RoundRobinWithMasterScheduler) Schedule(env core.Env, t *core.Task) cor
 	case t.Hops == 0:
 		return core.Forward(s.Master)
 	default:
-		return stay(env, s.Loss && !s.IgnoreLoss)
+		return stay(env, s.Loss == lossEnforced)
 	}
 }
 
@@ -65,6 +63,6 @@ func init() {
 		Source:     "P2PFaaS v1 (Proietti Mattia and Beraldi, SoftwareX 21, 2023)",
 		Positional: []string{"is_master", "master", "loss"},
 		MaxHops:    3, // a third is never made: where the task ends up, the rule is to apply loss, not the engine's limit
-		New:        func() core.Scheduler { return &RoundRobinWithMasterScheduler{} },
+		New:        func() core.Scheduler { return &RoundRobinWithMasterScheduler{Loss: lossNone} },
 	})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func TestRoundRobinWithMaster(t *testing.T) {
-	s := with(t, "RoundRobinWithMasterScheduler", params{"master": 1, "loss": true})
+	s := with(t, "RoundRobinWithMasterScheduler", params{"master": 1, "loss": "enforce"})
 	master, slave := coretest.NewScript(1, 5, 5, 5), coretest.NewScript(2, 0, 0, 0)
 	full := coretest.NewScript(2, 0, 0, 5)
 	for _, c := range []struct {

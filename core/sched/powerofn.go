@@ -9,28 +9,33 @@ import "github.com/p2pfaas/p2pfaas/core"
 //
 //	Fanout       peers probed, F (default 1)
 //	Threshold    tasks from which on peers are probed, T (default 2); 0 always probes
-//	Loss         a task that stays and finds no free slot is refused (default false)
+//	Loss         what becomes of a task that stays and finds no free slot: none and announce let it wait, enforce refuses
+//	             it (default none). In v1's list of parameters, announce is true, which had no effect there either
 //	Pick         least (default), or random-not-more-loaded: if a probed peer has less than the own load, any of those
 //	             that have at most the own load
 //	Strict       a peer must have less than the own load (default true); false: as much will do
 //	Replacement  peers are drawn with replacement, unless Fanout is just their number (default false)
-//	IgnoreLoss   Loss is announced but has no effect (default false)
 //
-// v1 is Pick random-not-more-loaded with Replacement and IgnoreLoss.
+// v1 is Pick random-not-more-loaded with Replacement.
 //
 // Source: Beraldi and Proietti Mattia, Power of random choices made efficient for fog computing, IEEE TCC 2020;
 // PowerOfNScheduler of P2PFaaS v1.
 type PowerOfNScheduler struct {
 	Fanout      int    `param:"fanout" unit:"peers" min:"1" max:"65535" doc:"peers that are probed (F)"`
 	Threshold   int    `param:"threshold" unit:"tasks" min:"0" doc:"least own load at which peers are probed (T)"`
-	Loss        bool   `param:"loss" doc:"refuse a task that stays and finds no free slot"`
+	Loss        string `param:"loss" oneof:"none|announce|enforce" positional:"false|true|true" doc:"enforce: refuse a task that stays and finds no free slot"`
 	Pick        string `param:"pick" oneof:"least|random-not-more-loaded" doc:"which of the probed peers; v1: the latter"`
 	Strict      bool   `param:"strict" doc:"a peer must have less than the own load; false: as much will do"`
 	Replacement bool   `param:"replacement" doc:"draw the peers with replacement (v1)"`
-	IgnoreLoss  bool   `param:"ignore_loss" doc:"announce loss without applying it (v1)"`
 
 	scratch scratch
 }
+
+// Values of Loss.
+const (
+	lossNone     = "none"
+	lossEnforced = "enforce"
+)
 
 // Values of PowerOfNScheduler.Pick.
 const (
@@ -47,9 +52,7 @@ func (s *PowerOfNScheduler) Schedule(env core.Env, _ *core.Task) core.Verdict {
 	return s.choose(env, replies, env.Load().Total())
 }
 
-func (s *PowerOfNScheduler) stay(env core.Env) core.Verdict {
-	return stay(env, s.Loss && !s.IgnoreLoss)
-}
+func (s *PowerOfNScheduler) stay(env core.Env) core.Verdict { return stay(env, s.Loss == lossEnforced) }
 
 func (s *PowerOfNScheduler) sample(env core.Env) []core.NodeID {
 	nb := env.Neighbours()
@@ -91,7 +94,7 @@ func init() {
 			"two choices. A threshold just below the number of slots spares most of the probes at little cost in " +
 			"blocking when the load is high. It costs 2F messages whenever the threshold is reached, and one round trip " +
 			"before the task can start. P2PFaaS v1 chooses otherwise: that is pick: random-not-more-loaded with " +
-			"replacement and ignore_loss.",
+			"replacement.",
 		Source: "Beraldi and Proietti Mattia, Power of random choices made efficient for fog computing, IEEE TCC " +
 			"2020, 10.1109/TCC.2020.2968443; P2PFaaS v1",
 		Positional: []string{"fanout", "threshold", "loss", "max_hops"},
@@ -105,5 +108,5 @@ func init() {
 
 // newPowerOfN returns the defaults of PowerOfNScheduler and its variant.
 func newPowerOfN() PowerOfNScheduler {
-	return PowerOfNScheduler{Fanout: 1, Threshold: 2, Pick: pickLeast, Strict: true}
+	return PowerOfNScheduler{Fanout: 1, Threshold: 2, Loss: lossNone, Pick: pickLeast, Strict: true}
 }

@@ -27,11 +27,11 @@ func TestPowerOfN(t *testing.T) {
 		{"fan-out beyond the neighbours", params{"fanout": 9}, []int{9, 5, 1}, core.Forward(2, 1), 2},
 		{"v1: least is not least", params{"pick": pickNotMoreLoaded, "fanout": 1}, []int{3, 1}, core.Forward(1), 1},
 		{"v1: strict in the first step", params{"pick": pickNotMoreLoaded, "fanout": 2}, []int{3, 3, 3}, core.Execute(), 2},
-		{"loss where it stays", params{"loss": true, "threshold": 5}, []int{1, 0}, core.Reject(core.NoRoom), 0},
-		{"loss but a free slot", params{"loss": true}, []int{0, 0}, core.Execute(), 0},
-		{"loss after probing", params{"loss": true}, []int{2, 2}, core.Reject(core.NoRoom), 1},
-		{"loss and a better peer", params{"loss": true}, []int{2, 0}, core.Forward(1), 1},
-		{"v1: loss without effect", params{"loss": true, "ignore_loss": true}, []int{2, 2}, core.Execute(), 1},
+		{"loss where it stays", params{"loss": "enforce", "threshold": 5}, []int{1, 0}, core.Reject(core.NoRoom), 0},
+		{"loss but a free slot", params{"loss": "enforce"}, []int{0, 0}, core.Execute(), 0},
+		{"loss after probing", params{"loss": "enforce"}, []int{2, 2}, core.Reject(core.NoRoom), 1},
+		{"loss and a better peer", params{"loss": "enforce"}, []int{2, 0}, core.Forward(1), 1},
+		{"v1: loss without effect", params{"loss": "announce"}, []int{2, 2}, core.Execute(), 1},
 		{"alone", params{}, []int{7}, core.Execute(), 0},
 	} {
 		t.Run(c.gloss, func(t *testing.T) {

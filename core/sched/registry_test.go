@@ -17,15 +17,15 @@ func TestParse(t *testing.T) {
 	}
 	got := s.New().(*PowerOfNSchedulerTau)
 	want := &PowerOfNSchedulerTau{Tau: 200 * time.Millisecond,
-		PowerOfNScheduler: PowerOfNScheduler{Fanout: 3, Threshold: 0, Pick: "least", Strict: false}}
+		PowerOfNScheduler: PowerOfNScheduler{Fanout: 3, Threshold: 0, Loss: "none", Pick: "least", Strict: false}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if s.New() == s.New() {
 		t.Error("New returned the same value twice")
 	}
-	const text = "PowerOfNSchedulerTau(fanout=3, threshold=0, loss=false, pick=least, strict=false, replacement=false, " +
-		"ignore_loss=false, tau=200ms)"
+	const text = "PowerOfNSchedulerTau(fanout=3, threshold=0, loss=none, pick=least, strict=false, " +
+		"replacement=false, tau=200ms)"
 	if s.String() != text {
 		t.Errorf("String is %s, want %s", s, text)
 	}
@@ -67,7 +67,7 @@ func TestParseErrors(t *testing.T) {
 		{"unknown word", "PowerOfNScheduler", map[string]any{"pick": "leest"},
 			[]string{`must be one of least, random-not-more-loaded, is "leest"`}},
 		{"all at once", "PowerOfNScheduler", map[string]any{"fanout": nil, "threshold": -1, "loss": "yes", "z": 0, "a": 0},
-			[]string{"fanout: must be a whole number, is nothing", "threshold: must be at least 0", "loss: must be true",
+			[]string{"fanout: must be a whole number, is nothing", "threshold: must be at least 0", "loss: must be one of none, enforce, announce",
 				"a: unknown", "z: unknown"}},
 	} {
 		t.Run(c.gloss, func(t *testing.T) {

@@ -216,8 +216,12 @@ func (s Spec) Positional(maxHops int) []string {
 			params[i] = strconv.Itoa(maxHops)
 			continue
 		}
-		v := s.value(s.entry.field(p))
+		f := s.entry.field(p)
+		v := s.value(f)
 		params[i] = text(v)
+		if f.v1 != nil {
+			params[i] = f.v1[slices.Index(f.Choices, params[i])]
+		}
 		if d, ok := v.Interface().(time.Duration); ok && d%time.Millisecond == 0 {
 			params[i] = strconv.FormatInt(d.Milliseconds(), 10) + "ms" // as v1 spells it, also above 1s
 		}

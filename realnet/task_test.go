@@ -1,0 +1,83 @@
+package realnet
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// What a client may say of its request beyond v1 reaches the task and, as a service time, the function; what became of
+// the task comes back exactly.
+func TestTaskHeaders(t *testing.T) {
+	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(headerTask, "spoofed")
+		fmt.Fprintf(w, "%s %q", r.Header.Get(headerService), r.Header.Get(headerDemand))
+	}))
+	defer f.Close()
+	c := openNodes(t, 1, NodeOptions{Speed: 2, Discipline: core.EarliestDeadline, Abandon: true, Backend: Backend{URL: f.URL}})
+	r := c.ask(0, "GET", "/function/f", "", headerDemand, "0.25", headerDeadline, "5", headerPriority, "3", headerTaskType, "0")
+	if r.status != 200 || r.body != `0.125000000 ""` {
+		t.Errorf("%d: %s", r.status, r.body)
+	}
+	var report taskReport
+	if err := json.Unmarshal([]byte(r.header.Get(headerTask)), &report); err != nil {
+		t.Fatal(err)
+	}
+	if report.Outcome != "completed" || report.Executor != "127.0.0.1" || report.Timing.Executing <= 0 || report.Lesson != nil {
+		t.Errorf("report: %+v", report)
+	}
+	if r := c.ask(0, "GET", "/function/f", ""); r.body != ` ""` {
+		t.Errorf("a function whose demand nobody knows is told %q", r.body)
+	}
+	for _, x := range [][2]string{{headerDemand, "-1"}, {headerDemand, "NaN"}, {headerDemand, "1e300"}, {headerDeadline, "soon"},
+		{headerPriority, "-1"}, {headerPriority, "40000"}, {headerPriority, "1.5"}} {
+		if r := c.ask(0, "GET", "/function/f", "", x[0], x[1]); r.status != http.StatusBadRequest {
+			t.Errorf("%s: %s is answered with %d: %s", x[0], x[1], r.status, r.body)
+		}
+	}
+}
+
+// A waiting task whose deadline passes is answered, as the scenario says.
+func TestAbandonReal(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Slots: 1, Room: 4, Queue: true, Abandon: true})
+	long := make(chan reply)
+	go func() { long <- c.ask(0, "POST", "/function/f", "sleep 300ms") }()
+	for running := int32(0); running == 0; running, _, _ = c.nodes[0].Mailbox().Load() {
+		time.Sleep(time.Millisecond)
+	}
+	r := c.ask(0, "POST", "/function/f", "", headerDeadline, "0.02")
+	var report taskReport
+	if err := json.Unmarshal([]byte(r.header.Get(headerTask)), &report); err != nil {
+		t.Fatal(err)
+	}
+	if r.status != http.StatusGatewayTimeout || report.Outcome != "expired" {
+		t.Errorf("%d %s: %+v", r.status, r.body, report)
+	}
+	if r := <-long; r.status != 200 {
+		t.Errorf("the running one is answered with %d", r.status)
+	}
+}
+
+// The nodes of a cluster have the numbers of their places, and forward to their neighbours alone.
+func TestClusterNumbers(t *testing.T) {
+	n, err := OpenNode(NodeOptions{Identity: Identity{IP: "10.0.0.2"}, Number: 1, Cloud: "10.0.0.9",
+		Cluster: []string{"10.0.0.1", "10.0.0.2", "10.0.0.3:18081", "10.0.0.9"}, Neighbours: []core.NodeID{0, 1, 2},
+		Slots: 1, Scheduler: Descriptor{Name: "RoundRobinWithMasterScheduler", Parameters: []string{"false", "10.0.0.3:18081", "true"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Shutdown(t.Context())
+	for i, a := range n.options.Cluster {
+		if n.numberOf(a) != core.NodeID(i) || n.addressOf(core.NodeID(i)) != a {
+			t.Errorf("%s has the number %d, number %d the address %s", a, n.numberOf(a), i, n.addressOf(core.NodeID(i)))
+		}
+	}
+	if id := n.numberOf("10.0.0.77"); id != 4 {
+		t.Errorf("a machine that is met later has the number %d, want 4", id)
+	}
+}
