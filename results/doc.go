@@ -73,6 +73,7 @@
 //	replication, id         which request; numbered in order of arrival within its replication
 //	node, function          node that the client called, function that it asked for
 //	arrival_ns              when the request was meant to leave its client, since the run began
+//	late_ns                 how much later it left: the load generator's lateness, part of client_ns; 0 in simulation
 //	outcome                 completed, rejected, no-room, expired, lost-node-down, lost-no-answer, lost-hop-limit,
 //	                        lost-client-gone
 //	executor                node that executed it; -1 = none
@@ -80,7 +81,7 @@
 //	cold                    the execution began with a cold start
 //	demand_ns               service demand on a node of speed 1; 0 = not known (reality)
 //	latency_ns              as the client saw it
-//	client_ns               on the client's own link, both ways
+//	client_ns               on the client's own link, both ways; in reality, all that its node does not see
 //	scheduling_ns           in decisions, probing not counted
 //	probing_ns              waiting for the answers of probed peers
 //	forwarding_ns           on the way to the executing node, failed attempts included

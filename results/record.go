@@ -13,7 +13,8 @@ type Record struct {
 	ID          core.TaskID
 	Node        core.NodeID // entry
 	Function    core.TaskType
-	Arrival     core.Time // at the client: when the request was meant to leave
+	Arrival     core.Time     // at the client: when the request was meant to leave
+	Late        time.Duration // how much later it left, which is part of Client; 0 in simulation
 	Outcome     core.Outcome
 	Executor    core.NodeID // core.NoNode where it was not executed
 	Hops        int
@@ -22,7 +23,7 @@ type Record struct {
 	Cold        bool
 	Demand      time.Duration // 0 = not known
 	Latency     time.Duration // as the client saw it: Client + the parts of Timing
-	Client      time.Duration // on the client's own link, both ways
+	Client      time.Duration // on the client's own link, both ways; in reality, all that its node does not see
 	Timing      core.Timing
 	Deadline    time.Duration // relative; 0 = none
 	EnergyJ     float64       // joules above idle that this request cost: busy slot and bytes sent

@@ -28,6 +28,7 @@ type Row struct {
 	Node         int32   `parquet:"node" doc:"node that the client called"`
 	Function     string  `parquet:"function,dict" doc:"name of the function"`
 	ArrivalNS    int64   `parquet:"arrival_ns" doc:"when the request was meant to leave its client, since the run began"`
+	LateNS       int64   `parquet:"late_ns" doc:"how much later it left: the load generator's lateness, part of client_ns; 0 in simulation"`
 	Outcome      string  `parquet:"outcome,dict" doc:"how it ended: completed, rejected, no-room, expired, lost-..."`
 	Executor     int32   `parquet:"executor" doc:"node that executed it; -1 = none"`
 	Hops         int32   `parquet:"hops" doc:"forwards"`
@@ -36,7 +37,7 @@ type Row struct {
 	Cold         bool    `parquet:"cold" doc:"the execution began with a cold start"`
 	DemandNS     int64   `parquet:"demand_ns" doc:"service demand on a node of speed 1; 0 = not known"`
 	LatencyNS    int64   `parquet:"latency_ns" doc:"as the client saw it: the sum of the seven parts that follow"`
-	ClientNS     int64   `parquet:"client_ns" doc:"on the client's own link, both ways"`
+	ClientNS     int64   `parquet:"client_ns" doc:"on the client's own link, both ways; in reality, all that its node does not see"`
 	SchedulingNS int64   `parquet:"scheduling_ns" doc:"in decisions, probing not counted"`
 	ProbingNS    int64   `parquet:"probing_ns" doc:"waiting for the answers of probed peers"`
 	ForwardingNS int64   `parquet:"forwarding_ns" doc:"on the way to the executing node, failed attempts included"`
@@ -53,7 +54,7 @@ type Row struct {
 func newRow(p *Point, functions []string, r *Record) Row {
 	t := &r.Timing
 	return Row{Point: int32(p.Index), Scheduler: p.Scheduler, Replication: int32(r.Replication), ID: int64(r.ID),
-		Node: int32(r.Node), Function: functions[r.Function], ArrivalNS: int64(r.Arrival), Outcome: r.Outcome.String(),
+		Node: int32(r.Node), Function: functions[r.Function], ArrivalNS: int64(r.Arrival), LateNS: int64(r.Late), Outcome: r.Outcome.String(),
 		Executor: int32(r.Executor), Hops: int32(r.Hops), Probes: int32(r.Probes), Retries: int32(r.Retries), Cold: r.Cold,
 		DemandNS: int64(r.Demand), LatencyNS: int64(r.Latency), ClientNS: int64(r.Client),
 		SchedulingNS: int64(t.Scheduling), ProbingNS: int64(t.Probing), ForwardingNS: int64(t.Forwarding),

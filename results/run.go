@@ -75,14 +75,15 @@ type Replication struct {
 	Groups    []NodeStat    `json:"groups,omitempty"` // per node group, summed
 	Series    *Series       `json:"series,omitempty"` // load over time
 	Records   []Record      `json:"-"`                // all, or a uniform sample of at most so many
-	Digest    uint64        `json:"-"`                // over every input delivered to a node
+	Digest    uint64        `json:"-"`                // over every input delivered to a node; of a real run 0
 	Events    uint64        `json:"events"`           // processed, warm-up included
 	Jobs      uint64        `json:"jobs"`             // submitted, warm-up included
 	Requests  uint64        `json:"requests,string"`  // digest over when, where and with which demand; 0: none
 	Messages  uint64        `json:"messages"`         // sent between nodes in the measured part, of any kind
 	WallTime  time.Duration `json:"wall_ns"`
-	InFlight  int           `json:"in_flight"` // tasks that had not ended when the run did
-	Submitted uint64        `json:"submitted"` // whole run: Submitted = Ended + InFlight
+	Reality   *Reality      `json:"reality,omitempty"` // of a real run
+	InFlight  int           `json:"in_flight"`         // tasks that had not ended when the run did
+	Submitted uint64        `json:"submitted"`         // whole run: Submitted = Ended + InFlight
 	Ended     uint64        `json:"ended"`
 }
 

@@ -28,6 +28,11 @@ func (r *Run) Warnings() []string {
 		{"More than 1 % of the requests had not ended when the run did. They are not counted, and those that take long " +
 			"are among them: latencies come out too short.", unfinished},
 		{"In some replications no request completed: their latencies are left out of the means.", nothingCompleted},
+		{"The load generator was late: more than 1 % of the requests left later than 1 ms and 2 % of the mean latency after " +
+			"they were to. The load was not the scenario's: take fewer nodes on this machine or lower rates, or share the load " +
+			"among machines.", late(sent)},
+		{"The emulated links were late: more than 1 % of the messages took longer than they were to by more than 1 ms and " +
+			"2 % of the mean latency. This machine cannot emulate these links under this load.", late(links)},
 		{"Some durations could not be (negative, or longer than 146 years) and were counted as the nearest that can.",
 			clamped},
 	} {

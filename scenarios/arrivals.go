@@ -21,6 +21,13 @@ type Arrival struct {
 	Type     core.TaskType // index of its function
 }
 
+// Fold takes the task into a digest of what all algorithms of a sweep face alike, in both worlds.
+func (a *Arrival) Fold(digest uint64) uint64 {
+	x := (uint64(a.At) ^ uint64(a.Node)<<40 ^ uint64(a.Type)<<32) * 0x9e3779b97f4a7c15
+	x ^= x>>29 ^ uint64(a.Demand)
+	return bits.RotateLeft64((digest^x)*0xbf58476d1ce4e5b9, 29)
+}
+
 // Arrivals yields the tasks of one run in order of time. It is not safe for concurrent use.
 type Arrivals struct {
 	end       core.Time

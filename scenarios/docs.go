@@ -18,6 +18,14 @@ var docs = map[string]string{
 
 	"document.learner": "what learns, where the algorithm asks a learner; its reward counts for all algorithms",
 
+	"document.real":     "what is otherwise on real nodes, where a second takes a second",
+	"real.duration":     "instead of duration; the warm-up is scaled along",
+	"real.replications": "instead of replications",
+
+	"backend.kind":    "sleep, loop, face-detect: functions of p2pfaas; exec: a process that each node starts; url: whatever serves HTTP there",
+	"backend.command": "the process and its arguments; {port} and the variable PORT say where it is to serve HTTP",
+	"backend.url":     "such as http://127.0.0.1:8080/",
+
 	"learner.algorithm":      "temporal differences, a deep Q-network, or a bandit",
 	"learner.actions_n":      "default: as the algorithm says",
 	"learner.alpha":          "step size of the values",
@@ -111,6 +119,8 @@ var docs = map[string]string{
 	"cluster.topology":     "who is whose neighbour",
 	"cluster.links":        "between nodes",
 	"cluster.cloud":        "a far node without limit",
+
+	"function.backend": "what real nodes execute",
 
 	"group.name":         "in tables and dotted keys",
 	"group.nodes":        "how many",

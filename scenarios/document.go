@@ -22,6 +22,13 @@ type document struct {
 	Client       clientDoc     `key:"client" default:"{}"`
 	Scheduler    schedulerDoc  `key:"scheduler" eg:"{name: NoScheduler}"`
 	Learner      *learnerDoc   `key:"learner"`
+	Real         *realDoc      `key:"real"`
+}
+
+// realDoc is what is otherwise in a run on real nodes, whose time is that of the wall.
+type realDoc struct {
+	Duration     *duration `key:"duration" over:"0"`
+	Replications *count    `key:"replications" min:"1" max:"1000000"`
 }
 
 type precisionDoc struct {

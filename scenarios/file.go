@@ -174,6 +174,24 @@ func (f *File) SetDuration(d time.Duration) error {
 	return nil
 }
 
+// SetReal applies what the file says for runs on real nodes.
+func (f *File) SetReal() error {
+	var doc document
+	b := f.builder(false)
+	b.lenient = f.sweptKeys()
+	b.object(f.root, reflect.ValueOf(&doc).Elem(), "")
+	var problems []error
+	if r := doc.Real; r != nil {
+		if r.Duration != nil {
+			problems = append(problems, f.SetDuration(time.Duration(*r.Duration)))
+		}
+		if r.Replications != nil {
+			problems = append(problems, f.Set("replications", r.Replications.String()))
+		}
+	}
+	return errors.Join(problems...)
+}
+
 // builder is a decoder that resolves too: it has the data files.
 type builder struct {
 	*decoder

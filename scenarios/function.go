@@ -2,7 +2,11 @@ package scenarios
 
 import (
 	"math"
+	"net/url"
 	"time"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"gopkg.in/yaml.v3"
 
 	"github.com/p2pfaas/p2pfaas/core/random"
 )
@@ -17,7 +21,29 @@ type functionDoc struct {
 	Share     *share           `key:"share"`
 	ColdStart *coldStartDoc    `key:"cold_start"`
 	Replicas  choice           `key:"replicas" default:"iid" oneof:"iid same"`
+	Backend   backendDoc       `key:"backend" default:"sleep"`
 }
+
+// backendDoc is what real nodes execute where a simulation has a service time alone.
+type backendDoc struct {
+	Kind    choice `key:"kind" kind:"true"`
+	Command []text `key:"command"`
+	URL     *text  `key:"url"`
+}
+
+func (backendDoc) variants() []variant {
+	return []variant{
+		{"sleep", "", ""},
+		{"loop", "", ""},
+		{"face-detect", "", ""},
+		{"exec", "command", ""},
+		{"url", "url", ""},
+	}
+}
+
+func (*backendDoc) expand(n *yaml.Node) *yaml.Node { return expansion(n, "kind", n.Value) }
+
+func (*backendDoc) short() *jsonschema.Schema { return enum([]string{"sleep", "loop", "face-detect"}) }
 
 type coldStartDoc struct {
 	Time      distributionDoc `key:"time"`
@@ -67,6 +93,7 @@ func (f *functionDoc) resolve(b *builder) Function {
 		Payload:  int(f.Payload),
 		Reply:    int(f.Reply),
 		Priority: int(f.Priority),
+		Backend:  f.Backend.resolve(b),
 	}
 	if f.Replicas == "same" {
 		r.Replicas = ReplicasSame
@@ -84,6 +111,20 @@ func (f *functionDoc) resolve(b *builder) Function {
 	}
 	if c := f.ColdStart; c != nil {
 		r.ColdStart = &ColdStart{Time: c.Time.resolve(b), KeepAlive: time.Duration(c.KeepAlive)}
+	}
+	return r
+}
+
+func (doc *backendDoc) resolve(b *builder) Backend {
+	r := Backend{Kind: string(doc.Kind)}
+	for _, word := range doc.Command {
+		r.Command = append(r.Command, string(word))
+	}
+	if doc.URL != nil {
+		r.URL = string(*doc.URL)
+		if u, err := url.Parse(r.URL); b.sound(doc) && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			b.wrong(doc.URL, "%q is no URL of a function: write one like http://127.0.0.1:8080/", short(r.URL))
+		}
 	}
 	return r
 }

@@ -27,6 +27,26 @@ type Scenario struct {
 	Learner      *Learner // nil: nothing learns, and nothing has a reward
 }
 
+// GroupOf returns the group of a node that is not the cloud.
+func (c *Cluster) GroupOf(n core.NodeID) *Group {
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		if int(n) < g.Nodes {
+			return g
+		}
+		n -= core.NodeID(g.Nodes)
+	}
+	return nil
+}
+
+// Neighbours are those of a node; nil in a full mesh, where everybody is.
+func (t *Topology) Neighbours(n core.NodeID) []core.NodeID {
+	if t.FullMesh() {
+		return nil
+	}
+	return t.Edges[t.Offsets[n]:t.Offsets[n+1]]
+}
+
 // Precision is a sequential stopping rule: replications run until the interval of Metric is narrow enough.
 type Precision struct {
 	Metric       string  // as in the summary: "latency.mean", "drop_rate", ...
@@ -142,6 +162,16 @@ type Function struct {
 	Share        float64       // of the workload's mix; the shares sum to 1
 	ColdStart    *ColdStart    // nil: instances are always warm
 	Replicas     ReplicaDemand
+	Backend      Backend
+}
+
+// Backend is what real nodes execute where a simulation has a service time alone.
+type Backend struct {
+	// Kind is sleep (wait for the demand) or loop (compute for so long), face-detect (the payload is a picture, and the
+	// demand what it takes), exec (a process that serves HTTP, which each node starts) or url (whatever serves HTTP there).
+	Kind    string
+	Command []string // exec: with {port} where the port goes that it is to listen on
+	URL     string   // url
 }
 
 // ReplicaDemand says how the demands of the copies of one task relate.

@@ -128,13 +128,6 @@ func (w *World) fold(kind uint64, n core.NodeID, what uint64) {
 	w.digest = bits.RotateLeft64((w.digest^x)*0xbf58476d1ce4e5b9, 29)
 }
 
-// foldRequest takes a request into the digest of what all algorithms of a sweep face alike.
-func (w *World) foldRequest(a *scenarios.Arrival) {
-	x := (uint64(a.At) ^ uint64(a.Node)<<40 ^ uint64(a.Type)<<32) * 0x9e3779b97f4a7c15
-	x ^= x>>29 ^ uint64(a.Demand)
-	w.requests = bits.RotateLeft64((w.requests^x)*0xbf58476d1ce4e5b9, 29)
-}
-
 // busy accounts an execution that ends now, as far as it fell into the measured part.
 func (w *World) busy(n core.NodeID, t *core.Task) {
 	if from, to := max(t.Since(), w.warm), min(w.now, w.end); to > from {

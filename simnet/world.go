@@ -344,7 +344,7 @@ func (w *World) arrive() {
 	w.jobs++
 	w.inFlight++
 	w.bin.arrived++
-	w.foldRequest(&w.arrival)
+	w.requests = w.arrival.Fold(w.requests)
 	if w.access.none {
 		w.submit(&w.arrival, id)
 	} else {
