@@ -20,6 +20,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
 // nodeFlags are the flags of node.
@@ -37,12 +38,21 @@ type nodeFlags struct {
 	peers     []string
 	discovery string
 	learner   string
-	seed      uint64
 	maxBody   int64
 	timeout   time.Duration
 	grace     time.Duration
 	probe     time.Duration
 	answer    time.Duration
+
+	// Of a node of a scenario's cluster.
+	scenarioFlags
+	scenario    string
+	replication int
+	number      int
+	cluster     []string
+
+	point *scenarios.Scenario // what these say; nil: there is no scenario
+	own   *realnet.NodeOptions
 }
 
 // environment gives flags the values of the first P2PFaaS's variables, where these are set.
@@ -84,7 +94,11 @@ P2PFAAS_SERVICE_LEARNING_HOST, P2PFAAS_OPENFAAS_ENABLED, _HOST and _PORT; flags 
 	fl.StringSliceVar(&f.peers, "peers", nil, "addresses of the peers: IP, or IP:port")
 	fl.StringVar(&f.discovery, "discovery", "", "URL of the discovery service that knows the peers")
 	fl.StringVar(&f.learner, "learner", "", "host of the learner, where it runs elsewhere")
-	fl.Uint64Var(&f.seed, "seed", 1, "of the algorithm's and the learner's random numbers")
+	fl.StringVar(&f.scenario, "scenario", "", "be a node of this scenario's cluster; --set, --seed and so on change it, --select names one point")
+	fl.IntVar(&f.replication, "replication", 0, "index of the scenario's replication")
+	fl.IntVar(&f.number, "number", 0, "number of the node in the scenario's cluster")
+	fl.StringSliceVar(&f.cluster, "cluster", nil, "addresses of all its nodes by number, the cloud last: IP, or IP:port")
+	f.scenarioFlags.add(c)
 	fl.Int64Var(&f.maxBody, "max-body", 64<<20, "bytes that a request may have")
 	fl.DurationVar(&f.timeout, "function-timeout", 30*time.Second, "time that a function has")
 	fl.DurationVar(&f.grace, "grace", 30*time.Second, "time that running functions have when the node is told to end")
@@ -140,7 +154,79 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	if f.id == "" {
 		f.id = "p2pfaas-" + f.bind
 	}
+	if f.scenario != "" {
+		problems = append(problems, f.ofScenario(c))
+	} else if _, err := f.seedNumber(); err != nil {
+		problems = append(problems, err)
+	}
 	return errors.Join(problems...)
+}
+
+// seedNumber is the seed of a node without a scenario.
+func (f *nodeFlags) seedNumber() (uint64, error) {
+	if f.scenarioFlags.seed == "" {
+		return 1, nil
+	}
+	n, err := strconv.ParseUint(f.scenarioFlags.seed, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("--seed %s: write a whole number from 0", f.scenarioFlags.seed)
+	}
+	return n, nil
+}
+
+// ofScenario makes the node what the scenario says.
+func (f *nodeFlags) ofScenario(c *cobra.Command) error {
+	for _, name := range []string{"slots", "queue", "scheduler", "task-types", "function-url", "learner", "probe-timeout", "answer-timeout"} {
+		if c.Flags().Changed(name) {
+			return fmt.Errorf("--%s is the scenario's to say: use --set, or leave --scenario out", name)
+		}
+	}
+	_, points, err := f.scenarioFlags.scenario(c, f.scenario, true)
+	if err != nil {
+		return err
+	}
+	if len(points) != 1 {
+		return fmt.Errorf("the scenario has %d points: choose one with --select", len(points))
+	}
+	f.point = points[0].Scenario
+	o, err := realnet.ScenarioNode(f.point, f.replication, core.NodeID(f.number), f.cluster)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	o.Backend = realnet.Backend{Functions: map[string]realnet.Function{}, Timeout: f.timeout}
+	for i := range f.point.Functions {
+		x := &f.point.Functions[i]
+		o.Backend.Functions[x.Name] = realnet.Function{URL: x.Backend.URL, Command: x.Backend.Command}
+		switch x.Backend.Kind {
+		case "sleep", "loop":
+			words := []string{self, "function", x.Backend.Kind, "--port", "{port}", "--scenario", f.scenario, "--function", x.Name,
+				"--speed", fmt.Sprint(o.Speed), "--seed", fmt.Sprint(f.point.Seed + uint64(f.number))}
+			for _, s := range f.set {
+				words = append(words, "--set", s)
+			}
+			o.Backend.Functions[x.Name] = realnet.Function{Command: words}
+		case "face-detect":
+			o.Backend.Functions[x.Name] = realnet.Function{Command: []string{self, "function", "face-detect", "--port", "{port}"}}
+		}
+	}
+	o.Data, o.Port, o.Limits = f.data, f.ports.scheduler, realnet.Limits{Body: f.maxBody}
+	f.own = &o
+	return nil
+}
+
+// ownLearner is what the learner of this node is made of.
+func (f *nodeFlags) ownLearner() (realnet.LearnerServiceOptions, bool) {
+	if f.point != nil {
+		o, ok := realnet.ScenarioLearner(f.point, f.replication, core.NodeID(f.number))
+		return o, ok
+	}
+	seed, _ := f.seedNumber() // it has been checked
+	return realnet.LearnerServiceOptions{Config: learner.Default(), Data: f.data,
+		Stream: *random.Stream(seed, 0, random.Learner, 0)}, true
 }
 
 // runningNode is a node with its servers.
@@ -164,8 +250,8 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 	f := r.flags
 	var own realnet.Learner
 	defer func() { err = errors.Join(err, r.stop()) }()
-	if slices.Contains(f.services, "learner") {
-		l, err := realnet.OpenLearner(learner.Default(), f.data, *random.Stream(f.seed, 0, random.Learner, 0))
+	if o, has := f.ownLearner(); has && slices.Contains(f.services, "learner") {
+		l, err := realnet.OpenLearner(o)
 		if err != nil {
 			return input(err)
 		}
@@ -178,10 +264,8 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 		}
 	}
 	if slices.Contains(f.services, "scheduler") {
-		if own == nil && f.learner != "" {
-			l := realnet.NewRemoteLearner(realnet.LearnerOptions{
-				Act:   "ws://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.websocket)),
-				Train: "http://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.learner))})
+		if o, has := f.remoteLearner(); has && own == nil {
+			l := realnet.NewRemoteLearner(o)
 			defer l.Close()
 			own = l
 		}
@@ -203,7 +287,12 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 		if err := r.serve("scheduler", f.ports.scheduler, n.SchedulerHandler()); err != nil {
 			return input(err)
 		}
-		if f.discovery != "" {
+		switch {
+		case len(f.peers) > 0:
+			n.SetPeers(f.peers)
+		case f.discovery == "":
+			n.SetPeers(f.cluster)
+		default:
 			follower.Go(func() { n.FollowDiscovery(following, f.discovery) })
 		}
 	}
@@ -215,24 +304,41 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 	}
 }
 
+// remoteLearner says where a learner in another process is.
+func (f *nodeFlags) remoteLearner() (o realnet.LearnerOptions, ok bool) {
+	if f.point != nil {
+		l := f.point.Learner
+		if !l.Asks() || l.External == nil || f.number >= f.point.Cluster.Nodes() {
+			return o, false
+		}
+		at := func(url string) string { return strings.ReplaceAll(url, "{node}", strconv.Itoa(f.number)) }
+		return realnet.LearnerOptions{Act: at(l.External.Act), Train: at(l.External.Train), Timeout: l.External.Timeout}, true
+	}
+	return realnet.LearnerOptions{Act: "ws://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.websocket)),
+		Train: "http://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.learner))}, f.learner != ""
+}
+
 // open makes the node of the flags.
 func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
+	if f.own != nil {
+		o := *f.own
+		if o.Learner = l; l == nil {
+			o.Inference = nil
+		}
+		return realnet.OpenNode(o)
+	}
 	words := strings.Fields(f.scheduler)
 	if len(words) == 0 {
 		return nil, errors.New("--scheduler: write the name of an algorithm and its parameters")
 	}
-	n, err := realnet.OpenNode(realnet.NodeOptions{Identity: realnet.Identity{ID: f.id, IP: f.bind}, Slots: f.slots,
+	seed, _ := f.seedNumber() // it has been checked
+	return realnet.OpenNode(realnet.NodeOptions{Identity: realnet.Identity{ID: f.id, IP: f.bind}, Slots: f.slots,
 		Room: f.queue, Queue: f.queue > 0, Types: f.types, Data: f.data, Port: f.ports.scheduler, Learner: l,
 		Scheduler:  realnet.Descriptor{Name: words[0], Parameters: words[1:]},
 		Forwarding: core.Forwarding{ProbeTimeout: f.probe, AnswerTimeout: f.answer},
 		Backend:    realnet.Backend{URL: f.functions, Timeout: f.timeout},
 		Limits:     realnet.Limits{Body: f.maxBody},
-		Stream:     *random.Stream(f.seed, 0, random.Algorithm, 0)})
-	if err != nil {
-		return nil, err
-	}
-	n.SetPeers(f.peers)
-	return n, nil
+		Stream:     *random.Stream(seed, 0, random.Algorithm, 0)})
 }
 
 // serve starts a service.

@@ -26,18 +26,11 @@ import (
 
 // simFlags are the flags of sim.
 type simFlags struct {
-	out          string
-	seed         string
-	duration     time.Duration
-	replications int
-	set          []string
-	pick         string
-	records      string
-	format       string
-	resume       bool
-	json         bool
-	trace        string
-	workers      int
+	scenarioFlags
+	outputFlags
+	resume  bool
+	trace   string
+	workers int
 }
 
 func newSim() *cobra.Command {
@@ -55,60 +48,17 @@ summary, the figures and a report. Ctrl-C leaves a readable directory; --resume 
 		ValidArgsFunction: completeScenario,
 		RunE:              func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
 	}
+	f.scenarioFlags.add(c)
+	f.outputFlags.add(c)
 	fl := c.Flags()
-	fl.StringVar(&f.out, "out", "", "directory to write to (default runs/NAME-TIME)")
-	fl.StringVar(&f.seed, "seed", "", "seed instead of the scenario's")
-	fl.DurationVar(&f.duration, "duration", 0, "duration instead of the scenario's; the warm-up is scaled with it")
-	fl.IntVar(&f.replications, "replications", 0, "replications instead of the scenario's")
-	fl.StringArrayVar(&f.set, "set", nil, "give a key another value: --set KEY=VALUE, as in --set workload.rate=5/s; may be repeated")
-	fl.StringVar(&f.pick, "select", "", "run some points alone: an index, or KEY=VALUE,... of swept keys")
-	fl.StringVar(&f.format, "format", "parquet", "format of the records: parquet or csv")
-	fl.StringVar(&f.records, "records", "", "requests to record instead of the scenario's: none, sample, all, auto")
 	fl.BoolVar(&f.resume, "resume", false, "complete the interrupted run in --out")
-	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
 	fl.StringVar(&f.trace, "trace", "", "write one line per event of the first replication to this file, - for the output; needs one point")
 	fl.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "replications at a time")
-	completeFlag(c, "records", "none", "sample", "all", "auto")
-	completeFlag(c, "format", "parquet", "csv")
 	return c
 }
 
-// keyValue splits an argument of --set.
-func keyValue(s string) (key, value string, err error) {
-	key, value, ok := strings.Cut(s, "=")
-	if !ok || key == "" {
-		return "", "", fmt.Errorf("--set %s: write KEY=VALUE, as in --set workload.rate=5/s", s)
-	}
-	return key, value, nil
-}
-
-// scenario loads the file and applies the flags.
-func (f *simFlags) scenario(c *cobra.Command, path string) (*scenarios.File, []scenarios.Point, error) {
-	file, err := load(path, f.set)
-	if err != nil {
-		return nil, nil, err
-	}
-	if c.Flags().Changed("seed") {
-		err = errors.Join(err, file.Set("seed", f.seed))
-	}
-	if c.Flags().Changed("replications") {
-		err = errors.Join(err, file.Set("replications", fmt.Sprint(f.replications)))
-	}
-	if c.Flags().Changed("duration") {
-		err = errors.Join(err, file.SetDuration(f.duration))
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	points, err := file.Points()
-	if err == nil && f.pick != "" {
-		points, err = file.Select(points, f.pick)
-	}
-	return file, points, err
-}
-
 func (f *simFlags) run(c *cobra.Command, path string) error {
-	file, points, err := f.scenario(c, path)
+	file, points, err := f.scenario(c, path, false)
 	if err != nil {
 		return input(err)
 	}
@@ -128,42 +78,8 @@ func (f *simFlags) run(c *cobra.Command, path string) error {
 	}
 	s := &simulation{flags: f, points: points, out: c.OutOrStdout(), notes: c.ErrOrStderr(),
 		streams: map[key]*results.Stream{}, earlier: map[key]*results.Replication{}}
-	s.result = &results.Run{Name: file.Name(), Scenario: file.Resolved(), Seed: points[0].Scenario.Seed, Command: os.Args,
-		Version: version(), Host: host(), World: "sim", Started: time.Now().UTC().Truncate(time.Second), Swept: file.Swept(),
-		Keep: keep}
-	for _, p := range points {
-		s.result.Points = append(s.result.Points, &results.Point{Index: p.Index, Values: p.Values,
-			Scheduler: p.Scenario.Scheduler.Label, Wanted: p.Scenario.Replications})
-	}
+	s.result = newRun(file, points, "sim", keep)
 	return s.run(c.Context())
-}
-
-// sampledRecords is about how many records a sweep keeps, in equal parts of its replications; leastRecords is how many
-// of each replication at least.
-const (
-	sampledRecords = 100_000
-	leastRecords   = 100
-)
-
-func (f *simFlags) keep(points []scenarios.Point) (results.Keep, error) {
-	k := results.Keep{Mode: results.Mode(f.records), Format: results.Format(f.format)}
-	if k.Format != results.Parquet && k.Format != results.CSV {
-		return k, fmt.Errorf("--format %s: write parquet or csv", f.format)
-	}
-	if f.records == "" {
-		k.Mode = results.Mode(points[0].Scenario.Records)
-	}
-	switch k.Mode {
-	case results.None, results.Sample, results.All:
-	case "auto":
-		k.Mode = results.All
-		if len(points) > 1 {
-			k.Mode = results.Sample
-		}
-	default:
-		return k, fmt.Errorf("--records %s: write none, sample, all or auto", f.records)
-	}
-	return k, nil
 }
 
 // host says what machine this is, in a word that a report may show.
@@ -255,7 +171,7 @@ func (s *simulation) announce() {
 		}
 	}
 	s.expected = int64(requests)
-	s.sample = max(leastRecords, sampledRecords/replications)
+	s.sample = sampleOf(replications)
 	fmt.Fprintf(s.notes, "%s: %s, %s", s.result.Name, count(len(s.points), "point"),
 		least+count(replications, "replication"))
 	if left < replications {

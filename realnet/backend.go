@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -34,8 +35,8 @@ type Backend struct {
 	// URL of a function, with {function} where its name goes: http://{function}:8080/ for containers,
 	// http://HOST:PORT/function/{function} for OpenFaaS.
 	URL string
-	// Functions have a URL of their own.
-	Functions map[string]string
+	// Functions have a place of their own; * is any function.
+	Functions map[string]Function
 	// User and Password are OpenFaaS's; no User: none.
 	User, Password string
 	// Timeout bounds a call; 0: there is no bound but the client's patience.
@@ -44,19 +45,58 @@ type Backend struct {
 	// the headers that stand before it say how long that took.
 	MaxAnswer int64
 
-	http *http.Client
+	http      *http.Client
+	instances map[string]*instance
 }
 
-// open prepares the connections: they are kept, as many as the node has slots.
-func (b *Backend) open() {
+// Function is where a function is: at a URL or, with a Command, in a process that the node starts and keeps running.
+// {port} in its arguments, and the variable PORT, say where it is to serve HTTP.
+type Function struct {
+	URL     string
+	Command []string
+}
+
+// open starts processes and prepares the connections: they are kept, as many as the node has slots.
+func (b *Backend) open() error {
 	b.http = &http.Client{
 		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, MaxIdleConns: 1024,
 			MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	b.instances = map[string]*instance{}
+	var starting sync.WaitGroup
+	var mu sync.Mutex
+	var problems []error
+	for name, f := range b.Functions {
+		if len(f.Command) == 0 {
+			continue
+		}
+		starting.Go(func() {
+			i, err := startInstance(name, f.Command)
+			mu.Lock()
+			defer mu.Unlock()
+			if problems = append(problems, err); err == nil {
+				b.instances[name] = i
+			}
+		})
+	}
+	starting.Wait()
+	err := errors.Join(problems...)
+	if err != nil {
+		b.close()
+	}
+	return err
 }
 
-func (b *Backend) close() { b.http.CloseIdleConnections() }
+// close ends processes and connections.
+func (b *Backend) close() {
+	b.http.CloseIdleConnections()
+	var ending sync.WaitGroup
+	for _, i := range b.instances {
+		ending.Go(i.close)
+	}
+	ending.Wait()
+}
 
 // validFunction reports whether a name can be that of a function: one DNS label, or several with dots. Nothing else may
 // get into the URL of a back end.
@@ -76,9 +116,21 @@ func validFunction(name string) bool {
 
 // url of a function.
 func (b *Backend) url(function, query string) (string, error) {
-	text := b.Functions[function]
-	if text == "" {
-		text = strings.ReplaceAll(b.URL, "{function}", function)
+	text := strings.ReplaceAll(b.URL, "{function}", function)
+	name := function
+	f, known := b.Functions[name]
+	if !known {
+		name = "*"
+		f, known = b.Functions[name]
+	}
+	if known {
+		text = strings.ReplaceAll(f.URL, "{function}", function)
+	}
+	if i := b.instances[name]; known && i != nil {
+		var err error
+		if text, err = i.at(); err != nil {
+			return "", err
+		}
 	}
 	u, err := url.Parse(text)
 	if err != nil {
@@ -114,7 +166,7 @@ func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (*ans
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(c.body.reader()), nil }
 	copyHeader(r.Header, c.header)
 	if service > 0 {
-		r.Header.Set(headerService, formatSeconds(service))
+		r.Header.Set(HeaderService, formatSeconds(service))
 	}
 	if b.User != "" {
 		r.SetBasicAuth(b.User, b.Password)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -46,6 +47,7 @@ type Descriptor struct {
 	Name       string         `json:"name"`
 	Parameters []string       `json:"parameters"`
 	Named      map[string]any `json:"named,omitempty"`
+	MaxHops    *int           `json:"max_hops,omitempty"` // with Named: forwards of a task at most; nil: as the rule needs
 }
 
 // String is the descriptor as JSON: what a log calls the scheduler.
@@ -78,10 +80,14 @@ func (n *Node) algorithm(d Descriptor) (algorithm, error) {
 		return a, err
 	}
 	if entry.Positional == nil || d.Named != nil {
-		if a.spec, err = sched.Parse(d.Name, d.Named); err != nil {
+		if a.spec, err = sched.Parse(d.Name, n.numbered(&entry, d.Named)); err != nil {
 			return a, err
 		}
-		a.maxHops = a.spec.MaxHops()
+		if a.maxHops = a.spec.MaxHops(); d.MaxHops != nil {
+			if a.maxHops = *d.MaxHops; a.maxHops < 0 || a.maxHops > 255 {
+				return a, fmt.Errorf("max_hops is %d: write a number from 0 to 255", a.maxHops)
+			}
+		}
 		a.label = a.spec.FullName(a.maxHops)
 		return a, nil
 	}
@@ -104,6 +110,17 @@ func (n *Node) algorithm(d Descriptor) (algorithm, error) {
 	a.label = spec.FullName(a.maxHops)
 	a.descriptor.Parameters = d.Parameters[:len(entry.Positional)]
 	return a, nil
+}
+
+// numbered has numbers for the addresses of parameters that are nodes.
+func (n *Node) numbered(e *sched.Entry, named map[string]any) map[string]any {
+	inside := maps.Clone(named)
+	for _, p := range e.Parameters() {
+		if address, ok := inside[p.Name].(string); ok && p.Type == sched.Node {
+			inside[p.Name] = int(n.numberOf(address))
+		}
+	}
+	return inside
 }
 
 // numberOf is the number of the machine with that address, this one included.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,7 +21,9 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/realnet/precise"
 )
 
 // Learner is what a node asks for actions and what its clients train. It is used by several goroutines.
@@ -54,6 +57,28 @@ func (l *LocalLearner) Train(_ context.Context, entries ...learner.Entry) error 
 		refused = append(refused, l.learner.Train(e))
 	}
 	return errors.Join(refused...)
+}
+
+// delayedLearner answers later than its learner does: the scenario says how long an inference takes.
+type delayedLearner struct {
+	Learner
+	clock *precise.Clock
+	delay random.Dist
+
+	mu   sync.Mutex
+	rand *rand.Rand
+}
+
+// Act implements Learner.
+func (l *delayedLearner) Act(ctx context.Context, state []float64) (core.Action, error) {
+	l.mu.Lock()
+	until := time.Now().Add(random.Duration(l.delay, l.rand))
+	l.mu.Unlock()
+	a, err := l.Learner.Act(ctx, state)
+	if err == nil {
+		err = l.clock.Sleep(ctx, until)
+	}
+	return a, err
 }
 
 // Stats are the learner's counters.

@@ -46,37 +46,59 @@ type LearnerService struct {
 	config        learner.Config
 	data          string
 	stream        rand.PCG
+	frozen        bool
 
 	life context.Context
 	die  context.CancelFunc
 	open sync.WaitGroup // websockets
 }
 
-// OpenLearner starts a learner with a configuration, over which the parameters are put that the directory data holds from
-// an earlier life (data empty: none are kept). The stream is the learner's own.
-func OpenLearner(c learner.Config, data string, stream rand.PCG) (*LearnerService, error) {
-	s := &LearnerService{data: data, stream: stream, config: c}
+// LearnerServiceOptions are what a learner service is made of.
+type LearnerServiceOptions struct {
+	Config  learner.Config
+	Data    string           // directory of the parameters that clients change; empty: they are not kept
+	Stream  rand.PCG         // the learner's own
+	Weights *learner.Weights // to begin with; nil: none. A reset forgets them
+	Frozen  bool             // it does not learn
+}
+
+// OpenLearner starts a learner. Over its configuration the parameters are put that its directory holds from an earlier
+// life.
+func OpenLearner(o LearnerServiceOptions) (*LearnerService, error) {
+	s := &LearnerService{data: o.Data, stream: o.Stream, frozen: o.Frozen, config: o.Config}
 	if s.config.Actions == 0 {
 		s.config.Actions = 2 // v1's default
 	}
-	if data != "" {
+	if s.data != "" {
 		kept := struct {
 			Parameters map[string]json.RawMessage `json:"learner_parameters"`
 		}{}
-		if err := readJSON(filepath.Join(data, learnerFile), &kept); err != nil {
+		if err := readJSON(filepath.Join(s.data, learnerFile), &kept); err != nil {
 			return nil, fmt.Errorf("reading the parameters of the learner: correct or delete the file: %w", err)
 		}
 		if err := setParameters(&s.config, kept.Parameters); err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(data, learnerFile), err)
+			return nil, fmt.Errorf("%s: %w", filepath.Join(s.data, learnerFile), err)
 		}
 	}
-	l, err := learner.New(s.config, stream)
+	l, err := s.fresh(s.config)
+	if err == nil && o.Weights != nil {
+		err = l.Load(o.Weights)
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.LocalLearner = NewLocalLearner(l)
 	s.life, s.die = context.WithCancel(context.Background())
 	return s, nil
+}
+
+// fresh returns a learner that has learned nothing.
+func (s *LearnerService) fresh(c learner.Config) (*learner.Learner, error) {
+	l, err := learner.New(c, s.stream)
+	if err == nil && s.frozen {
+		l.Freeze()
+	}
+	return l, err
 }
 
 // Close ends the websockets, and returns when they have ended.
@@ -98,6 +120,7 @@ func (s *LearnerService) Handler() http.Handler {
 	e.POST("/learner/parameters", s.postParameters)
 	e.GET("/learner/stats", s.stats)
 	e.GET("/learner/weights", s.weights)
+	e.GET("/learner/file", s.file)
 	e.GET("/learner/reset", s.reset)
 	return e
 }
@@ -310,7 +333,7 @@ func (s *LearnerService) change(p map[string]json.RawMessage) error {
 			return err
 		}
 	} else {
-		l, err := learner.New(next, s.stream)
+		l, err := s.fresh(next)
 		if err != nil {
 			return err
 		}
@@ -318,6 +341,17 @@ func (s *LearnerService) change(p map[string]json.RawMessage) error {
 	}
 	s.config = next
 	return nil
+}
+
+// file is what has been learned, as a file of weights that learners begin with (beyond v1).
+func (s *LearnerService) file(c *gin.Context) {
+	s.mu.Lock()
+	w := s.learner.Weights()
+	s.mu.Unlock()
+	c.Header("Content-Type", contentTypeJSON)
+	if err := w.Write(c.Writer); err != nil {
+		slog.Warn("weights were not written to the end", "error", err)
+	}
 }
 
 func (s *LearnerService) stats(c *gin.Context) {

@@ -17,7 +17,8 @@ import (
 
 func openLearner(t *testing.T, data string) (*LearnerService, string) {
 	t.Helper()
-	l, err := OpenLearner(learner.Default(), data, *random.Stream(1, 0, random.Learner, 0))
+	l, err := OpenLearner(LearnerServiceOptions{Config: learner.Default(), Data: data,
+		Stream: *random.Stream(1, 0, random.Learner, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/core/sched"
+	"github.com/p2pfaas/p2pfaas/realnet/precise"
 )
 
 // Identity is how a node is called on the wire.
@@ -57,8 +59,13 @@ type NodeOptions struct {
 	Port       int // of the scheduler services of peers whose address has none; 0: 18080
 	Limits     Limits
 	Learner    Learner
-	Stream     rand.PCG // the algorithm's
+	Inference  random.Dist // seconds that an action waits for beyond what its learner takes; nil: none
+	Stream     rand.PCG    // the algorithm's
 	Record     bool
+
+	// Seed and Replication are the scenario's, for the streams of what is emulated.
+	Seed        uint64
+	Replication int
 }
 
 // Node is a node with its scheduler service: requests of clients and peers become inputs of its core.Node, and what that
@@ -67,16 +74,18 @@ type Node struct {
 	options NodeOptions
 	mailbox *Mailbox
 	peers   *peers
+	clock   *precise.Clock // nil: nothing waits
 	began   time.Time
 	number  atomic.Uint64 // of requests, as v1's R#
 
-	mu        sync.Mutex
-	requests  map[taskKey]*request
-	settings  settings
-	scheduler algorithm
-	identity  Identity
-	closing   bool
-	empty     chan struct{} // closed when closing and no request is left
+	mu         sync.Mutex
+	requests   map[taskKey]*request
+	settings   settings
+	scheduler  algorithm
+	identity   Identity
+	neighbours []string // addresses, as the node was told last
+	closing    bool
+	empty      chan struct{} // closed when closing and no request is left
 }
 
 // taskKey is what tells the tasks of a node apart.
@@ -144,7 +153,7 @@ func (r *request) note(write func()) {
 // OpenNode starts a node. Close ends it.
 func OpenNode(o NodeOptions) (*Node, error) {
 	if o.Port == 0 {
-		o.Port = 18080
+		o.Port = SchedulerPort
 	}
 	if o.Limits.Body == 0 {
 		o.Limits.Body = 64 << 20
@@ -161,7 +170,6 @@ func OpenNode(o NodeOptions) (*Node, error) {
 	n := &Node{options: o, began: time.Now(), requests: make(map[taskKey]*request), empty: make(chan struct{})}
 	n.identity = o.Identity
 	n.peers = newPeers(n, o.Port, o.Number, o.Cluster)
-	n.options.Backend.open()
 	n.settings = settings{Slots: o.Slots, Room: o.Room, Queue: o.Queue}
 	wanted := o.Scheduler
 	if err := n.load(&wanted); err != nil {
@@ -187,6 +195,14 @@ func OpenNode(o NodeOptions) (*Node, error) {
 		}
 		cfg.Alternatives = append(cfg.Alternatives, spec.New())
 		names = append(names, Descriptor{Name: s.name, Parameters: s.parameters}.String())
+	}
+	if err := n.options.Backend.open(); err != nil {
+		return nil, err
+	}
+	if o.Inference != nil {
+		n.clock = precise.New()
+		o.Learner = &delayedLearner{Learner: o.Learner, clock: n.clock, delay: o.Inference,
+			rand: rand.New(random.Stream(o.Seed, o.Replication, random.Inference, int(o.Number)))}
 	}
 	n.mailbox = newMailbox(Options{ID: o.Number, Config: cfg, Alternatives: names, Topology: topology, Stream: o.Stream,
 		Scheduler: a.spec.New(), Name: a.descriptor.String(), Record: o.Record, Learner: o.Learner,
@@ -226,6 +242,13 @@ func (n *Node) SetPeers(addresses []string) {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
+	neighbours := make([]string, len(ids))
+	for i, id := range ids {
+		neighbours[i] = n.addressOf(id)
+	}
+	n.mu.Lock()
+	n.neighbours = neighbours
+	n.mu.Unlock()
 	n.mailbox.Post(core.Input{Kind: core.InputConfigure, Peers: &ids})
 }
 
@@ -251,6 +274,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	n.mailbox.Close()
 	n.peers.close()
 	n.options.Backend.close()
+	if n.clock != nil {
+		n.clock.Close()
+	}
 	return err
 }
 

@@ -130,7 +130,7 @@ func (p *peers) probe(m core.Parcel) {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	load, err := p.load(ctx, m.To)
+	load, err := askLoad(ctx, p.http, p.url(m.To, "/monitoring/load"))
 	if err != nil {
 		slog.Debug("a peer does not tell its load", "peer", p.address(m.To), "error", err)
 		return
@@ -138,13 +138,14 @@ func (p *peers) probe(m core.Parcel) {
 	p.deliver(core.Parcel{Kind: core.MsgReply, From: m.To, To: m.From, Token: m.Token, Item: m.Item, Load: load})
 }
 
-func (p *peers) load(ctx context.Context, id core.NodeID) (core.Load, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url(id, "/monitoring/load"), nil)
+// askLoad asks a node for its load in v1's way.
+func askLoad(ctx context.Context, client *http.Client, url string) (core.Load, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return core.Load{}, err
 	}
 	r.Header.Set("User-Agent", agentMachine)
-	answer, err := p.http.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		return core.Load{}, err
 	}

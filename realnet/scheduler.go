@@ -43,6 +43,7 @@ func (n *Node) SchedulerHandler() http.Handler {
 	}
 	e.POST("/peer/function/:function", n.peerFunction)
 	e.GET("/monitoring/load", n.monitoringLoad)
+	e.GET("/monitoring/node", n.getStatus)
 	e.GET("/configuration", n.getConfiguration)
 	e.POST("/configuration", n.postConfiguration)
 	e.GET("/configuration/scheduler", n.getScheduler)

@@ -8,6 +8,14 @@ import (
 	"golang.org/x/net/netutil"
 )
 
+// The standard ports of the services of a node.
+const (
+	SchedulerPort = 18080
+	DiscoveryPort = 19000
+	LearnerPort   = 19020
+	WebsocketPort = 8765 // of the learner
+)
+
 // MaxConnections bounds the connections of clients that a service holds at once; further ones wait to be accepted.
 const MaxConnections = 16384
 

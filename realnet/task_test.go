@@ -16,7 +16,7 @@ import (
 func TestTaskHeaders(t *testing.T) {
 	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(headerTask, "spoofed")
-		fmt.Fprintf(w, "%s %q", r.Header.Get(headerService), r.Header.Get(headerDemand))
+		fmt.Fprintf(w, "%s %q", r.Header.Get(HeaderService), r.Header.Get(headerDemand))
 	}))
 	defer f.Close()
 	c := openNodes(t, 1, NodeOptions{Speed: 2, Discipline: core.EarliestDeadline, Abandon: true, Backend: Backend{URL: f.URL}})

@@ -32,7 +32,8 @@ const (
 	headerDemand   = "X-P2pfaas-Task-Demand-Seconds"   // service demand on a node of speed 1
 	headerDeadline = "X-P2pfaas-Task-Deadline-Seconds" // after the arrival
 	headerPriority = "X-P2pfaas-Task-Priority"         // 0 is the most urgent
-	headerService  = "X-P2pfaas-Task-Service-Seconds"  // to the function: the demand divided by the speed of the node
+	// HeaderService is what a node says to the function: the demand divided by its speed.
+	HeaderService = "X-P2pfaas-Task-Service-Seconds"
 )
 
 // The headers of answers.

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"math"
+	"reflect"
 	"slices"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -191,3 +192,24 @@ func (doc *distributionDoc) fromFile(b *builder) random.Dist {
 
 // zero reports whether d is always 0.
 func zero(d random.Dist) bool { return d.Mean() == 0 && d.Var() == 0 }
+
+// ParseDistribution reads a distribution as a function's service time stands in a scenario file: 300ms, or
+// {distribution: exponential, mean: 300ms}. It is in seconds; what names the text in errors. Data files are found from
+// the working directory.
+func ParseDistribution(what, text string) (random.Dist, error) {
+	root, problems := parseYAML(what, []byte("service: "+text))
+	if len(problems) > 0 {
+		return nil, problems.err()
+	}
+	f := &File{name: what, root: root, dir: diskDir("."), cache: newCache()}
+	b := f.builder(false)
+	var doc struct {
+		Service distributionDoc `key:"service"`
+	}
+	b.object(root, reflect.ValueOf(&doc).Elem(), "")
+	d := doc.Service.resolve(b)
+	if len(b.problems) > 0 {
+		return nil, b.problems.err()
+	}
+	return d, nil
+}

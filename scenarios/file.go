@@ -33,6 +33,10 @@ type cache struct {
 	shared  map[string]any // what was made of data files
 }
 
+func newCache() cache {
+	return cache{kept: map[string]kept{}, digests: map[string]digest{}, graphs: map[string]*graph{}, shared: map[string]any{}}
+}
+
 // inCommon makes a value that the points of a file have in common once. It is known by all that it depends on: what it
 // is for, and the part of the document that describes it.
 func inCommon[T any](b *builder, purpose string, doc any, make func() T, args ...any) T {
@@ -90,9 +94,7 @@ func Parse(name string, data []byte, dir fs.FS) (*File, error) {
 	if len(problems) > 0 {
 		return nil, problems.err()
 	}
-	f := &File{name: name, root: root, dir: dir,
-		cache: cache{kept: map[string]kept{}, digests: map[string]digest{}, graphs: map[string]*graph{},
-			shared: map[string]any{}}}
+	f := &File{name: name, root: root, dir: dir, cache: newCache()}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		if root.Content[i].Value == "sweep" {
 			if f.sweep != nil {
@@ -174,7 +176,7 @@ func (f *File) SetDuration(d time.Duration) error {
 	return nil
 }
 
-// SetReal applies what the file says for runs on real nodes.
+// SetReal applies what the file says for runs on real nodes, but for what has been Set.
 func (f *File) SetReal() error {
 	var doc document
 	b := f.builder(false)
@@ -182,14 +184,20 @@ func (f *File) SetReal() error {
 	b.object(f.root, reflect.ValueOf(&doc).Elem(), "")
 	var problems []error
 	if r := doc.Real; r != nil {
-		if r.Duration != nil {
+		if r.Duration != nil && !f.given("duration") {
 			problems = append(problems, f.SetDuration(time.Duration(*r.Duration)))
 		}
-		if r.Replications != nil {
+		if r.Replications != nil && !f.given("replications") {
 			problems = append(problems, f.Set("replications", r.Replications.String()))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// given reports whether a key at the top of the file has been Set.
+func (f *File) given(key string) bool {
+	n := child(f.root, key)
+	return n != nil && n.Line < 0
 }
 
 // builder is a decoder that resolves too: it has the data files.

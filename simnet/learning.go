@@ -65,7 +65,7 @@ func (w *World) newLearning(o Options) error {
 		return nil
 	}
 	n := w.scenario.Cluster.Nodes()
-	l.inference, l.way = newStreams(w, "inference"), newStreams(w, "entries")
+	l.inference, l.way = newStreams(w, random.Inference), newStreams(w, random.Entries)
 	l.open = make([]letter, n)
 	l.nodes = make([]Learner, n)
 	for i := range l.nodes {

@@ -98,7 +98,7 @@ func (w *World) newStats(o Options, nodes int) {
 	w.watched, w.spread = evenly(nodes, watchedNodes), evenly(nodes, spreadNodes)
 	w.series = results.Series{Every: w.every, Nodes: w.watched, PerNode: make([][]int32, len(w.watched))}
 	w.wanted, w.each = o.Sample, o.Each
-	w.lottery = rand.New(random.Stream(s.Seed, w.replication, "records", 0))
+	w.lottery = rand.New(random.Stream(s.Seed, w.replication, random.Records, 0))
 }
 
 // evenly picks at most k of the nodes 0..n-1, at equal distances.

@@ -13,6 +13,9 @@ const (
 	ColdStart   = "cold-start"  // how long new instances take to start
 	Faults      = "faults"      // crashes and partitions
 	Topology    = "topology"    // random graphs
+	Inference   = "inference"   // how long a learner takes to answer
+	Entries     = "entries"     // how long what a client teaches is on its way, and whether it gets lost
+	Records     = "records"     // which requests are recorded
 )
 
 // Stream returns the stream of a purpose and a node in one replication of an experiment. Equal keys give equal

@@ -1,0 +1,155 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2pfaas/p2pfaas/cmd/function"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/precise"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+func newFunction() *cobra.Command {
+	c := &cobra.Command{Use: "function", Short: "serve one of the sample functions over HTTP", Args: noSuchCommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c.AddCommand(newTimedFunction("sleep", "wait for as long as the request says: the tasks of a simulation, exactly"),
+		newTimedFunction("loop", "compute for as long as the request says, on a processor that others want, too"))
+	return c
+}
+
+// timedFlags are the flags of function sleep and function loop.
+type timedFlags struct {
+	bind, service string
+	port          int
+	seed          uint64
+	speed         float64
+	reply         int
+	max           time.Duration
+	scenario      string
+	function      string
+	set           []string
+}
+
+func newTimedFunction(name, short string) *cobra.Command {
+	var f timedFlags
+	c := &cobra.Command{
+		Use:   name,
+		Short: short,
+		Long: short + `.
+
+The service time is that of the header ` + realnet.HeaderService + `, which nodes set where they know it, or of the query
+?service=50ms, or drawn from --service.`,
+		Example: `  p2pfaas function ` + name + ` --service '{distribution: exponential, mean: 300ms}'
+  curl 'http://127.0.0.1:8080/?service=50ms'`,
+		Args: wants(0, 0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, name) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.bind, "bind", "127.0.0.1", "address to listen on")
+	fl.IntVar(&f.port, "port", 8080, "port to listen on, instead of that of the variable PORT; 0: any")
+	fl.StringVar(&f.service, "service", "", "service time of requests that do not say it, as a scenario has it")
+	fl.StringVar(&f.scenario, "scenario", "", "instead of --service: that of a --function of this scenario")
+	fl.StringVar(&f.function, "function", "", "see --scenario")
+	fl.StringArrayVar(&f.set, "set", nil, "give a key of the scenario another value: --set KEY=VALUE")
+	fl.Uint64Var(&f.seed, "seed", 1, "of what is drawn")
+	fl.Float64Var(&f.speed, "speed", 1, "what the query says, or is drawn, is divided by it")
+	fl.IntVar(&f.reply, "reply-bytes", 0, "bytes of an answer, at least")
+	fl.DurationVar(&f.max, "max", time.Hour, "longest service time that a request may ask for")
+	return c
+}
+
+// options reads the flags.
+func (f *timedFlags) options() (o function.Options, err error) {
+	o = function.Options{Stream: *random.Stream(f.seed, 0, random.Demand, 0), Speed: f.speed, Reply: f.reply, Max: f.max}
+	var problems []error
+	if !(f.speed > 0) {
+		problems = append(problems, fmt.Errorf("--speed %v: write a number above 0", f.speed))
+	}
+	if f.reply < 0 || f.max <= 0 {
+		problems = append(problems, fmt.Errorf("--reply-bytes %d, --max %v: write numbers from 0", f.reply, f.max))
+	}
+	switch {
+	case f.service != "" && f.scenario != "":
+		problems = append(problems, errors.New("--service and --scenario both say the service time: leave one out"))
+	case f.service != "":
+		o.Service, err = scenarios.ParseDistribution("--service", f.service)
+		problems = append(problems, err)
+	case f.scenario != "":
+		err := f.ofScenario(&o)
+		problems = append(problems, err)
+	}
+	return o, errors.Join(problems...)
+}
+
+// ofScenario takes what a scenario says of the function.
+func (f *timedFlags) ofScenario(o *function.Options) error {
+	file, err := load(f.scenario, f.set)
+	if err != nil {
+		return err
+	}
+	points, err := file.Points()
+	if err != nil {
+		return err
+	}
+	var known []string
+	for i := range points[0].Scenario.Functions {
+		x := &points[0].Scenario.Functions[i]
+		if known = append(known, x.Name); x.Name == f.function {
+			o.Service, o.Reply = x.Service, max(o.Reply, x.Reply)
+			return nil
+		}
+	}
+	return fmt.Errorf("--function %q: the scenario has %q", f.function, known)
+}
+
+func (f *timedFlags) run(c *cobra.Command, name string) error {
+	o, err := f.options()
+	if err != nil {
+		return input(err)
+	}
+	if name == "loop" {
+		return serveFunction(c, f.bind, f.port, function.Loop(o))
+	}
+	clock := precise.New()
+	defer clock.Close()
+	return serveFunction(c, f.bind, f.port, function.Sleep(o, clock))
+}
+
+// serveFunction serves h until the command is interrupted, and finishes what runs.
+func serveFunction(c *cobra.Command, bind string, port int, h http.Handler) error {
+	if text := os.Getenv("PORT"); text != "" && !c.Flags().Changed("port") {
+		var err error
+		if port, err = strconv.Atoi(text); err != nil {
+			return input(fmt.Errorf("the variable PORT is %q: write a number", text))
+		}
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(bind, strconv.Itoa(port)))
+	if err != nil {
+		return input(fmt.Errorf("the function cannot listen: %w", err))
+	}
+	s := realnet.NewServer(h)
+	fmt.Fprintf(c.ErrOrStderr(), "function on http://%s/\n", l.Addr())
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(realnet.Limited(l)) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("the function has ended: %w", err)
+	case <-c.Context().Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if err := s.Shutdown(grace); err != nil {
+		return s.Close()
+	}
+	return nil
+}

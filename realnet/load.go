@@ -1,0 +1,340 @@
+package realnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/realnet/precise"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// The load generator: a scenario's clients, on real nodes.
+
+// Target is a node that is called.
+type Target struct {
+	Scheduler string // address of its scheduler service, IP:PORT
+	Learner   string // URL of its learner's HTTP service, http://IP:PORT; empty: nobody teaches it
+}
+
+// Share is a part of a schedule, for several generators that know nothing of each other: of every Of requests, that with
+// the number Index. The zero Share is everything.
+type Share struct{ Index, Of int }
+
+// has reports whether a request is in the share.
+func (s Share) has(id core.TaskID) bool { return s.Of <= 1 || int(id%core.TaskID(s.Of)) == s.Index }
+
+// LoadOptions are what a load generator sends, and where.
+type LoadOptions struct {
+	Scenario    *scenarios.Scenario
+	Replication int
+	Targets     []Target // by node, without the cloud
+	Cloud       string   // address of the cloud's scheduler service, where there is one: nobody calls it
+	Share       Share
+	Start       time.Time // of the schedule; zero: now
+	// Payloads are bodies of requests, by the name of their function, to be sent in turn; a function without any gets as
+	// many bytes as the scenario says.
+	Payloads map[string][][]byte
+	Timeout  time.Duration         // of a request, after which it is lost; 0: 1 min
+	Sample   int                   // how many requests to keep as Replication.Records, drawn uniformly
+	Each     func(*results.Record) // takes every measured request when it has ended; nil: nobody does
+	Progress func(requests int)    // told by how many requests the run has advanced; nil: nobody is
+}
+
+// maxUnderWay bounds the requests that wait for their answers at once: more than any node has in hand.
+const maxUnderWay = 1 << 16
+
+// leadTime is how long before its start a schedule is begun, where nobody says when that is.
+const leadTime = 50 * time.Millisecond
+
+// load is a run of the generator.
+type load struct {
+	LoadOptions
+	start    time.Time
+	clock    *precise.Clock
+	http     *http.Client
+	urls     [][]string // by node and function
+	filler   [][]byte   // by function
+	numbers  map[string]core.NodeID
+	count    *counting
+	teachers []*teacher // by node; nil: nobody teaches
+	slots    chan struct{}
+	work     sync.WaitGroup
+}
+
+// Generate sends the requests of a scenario when they are due, whatever has become of those before (an open loop), and
+// returns what became of them. The schedule is that of the simulation: the same requests at the same instants, with the
+// same demands. Latency counts from the instant at which a request was meant to leave. Where ctx ends first, so does the
+// run, with an error.
+func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) {
+	s := o.Scenario
+	if len(o.Targets) != s.Cluster.Nodes() {
+		return nil, fmt.Errorf("the scenario has %d nodes, and %d are given: give one address for each", s.Cluster.Nodes(),
+			len(o.Targets))
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
+	l := &load{LoadOptions: o, clock: precise.New(), slots: make(chan struct{}, maxUnderWay),
+		http: &http.Client{Timeout: o.Timeout, Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			MaxIdleConnsPerHost: 1024, IdleConnTimeout: 90 * time.Second, DisableCompression: true}}}
+	defer l.clock.Close()
+	defer l.http.CloseIdleConnections()
+	l.address()
+	if err := l.reachable(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.hire(); err != nil {
+		return nil, err
+	}
+	if l.start = o.Start; l.start.IsZero() {
+		l.start = time.Now().Add(leadTime)
+	} else if time.Now().After(l.start) {
+		return nil, fmt.Errorf("the schedule was to begin at %v, which has passed", l.start)
+	}
+	l.count = newCounting(s, o.Replication, o.Sample, o.Each)
+	watching, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { l.watch(watching) })
+	err := l.send(ctx)
+	l.work.Wait()
+	stop()
+	watch.Wait()
+	for _, t := range l.teachers {
+		t.close()
+	}
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	return l.count.finish(time.Since(l.start))
+}
+
+// address prepares what the requests have in common.
+func (l *load) address() {
+	l.numbers = map[string]core.NodeID{}
+	standard := func(address string) string { return strings.TrimSuffix(address, fmt.Sprintf(":%d", SchedulerPort)) }
+	for i, t := range l.Targets {
+		l.numbers[standard(t.Scheduler)] = core.NodeID(i)
+		var urls []string
+		for _, f := range l.Scenario.Functions {
+			urls = append(urls, "http://"+t.Scheduler+"/function/"+f.Name)
+		}
+		l.urls = append(l.urls, urls)
+	}
+	if l.Cloud != "" {
+		l.numbers[standard(l.Cloud)] = core.NodeID(len(l.Targets))
+	}
+	for _, f := range l.Scenario.Functions {
+		l.filler = append(l.filler, make([]byte, f.Payload))
+	}
+}
+
+// payload is the body of a request.
+func (l *load) payload(a *scenarios.Arrival, id core.TaskID) []byte {
+	if p := l.Payloads[l.Scenario.Functions[a.Type].Name]; len(p) > 0 {
+		return p[int(id)%len(p)]
+	}
+	return l.filler[a.Type]
+}
+
+// reachable asks every node who it is, and says which of them do not answer.
+func (l *load) reachable(ctx context.Context) error {
+	problems := make([]error, len(l.Targets))
+	var asking sync.WaitGroup
+	for i, t := range l.Targets {
+		asking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			var hello struct{ Name string }
+			if err := getJSON(ctx, l.http, "http://"+t.Scheduler+"/", &hello); err != nil {
+				problems[i] = fmt.Errorf("node %d at %s is no scheduler service, or is down: %w", i, t.Scheduler, err)
+			}
+		})
+	}
+	asking.Wait()
+	return errors.Join(problems...)
+}
+
+// send is the open loop.
+func (l *load) send(ctx context.Context) error {
+	arrivals := l.Scenario.Arrivals(l.Replication)
+	var a scenarios.Arrival
+	told := 0
+	for id := core.TaskID(0); arrivals.Next(&a); id++ {
+		l.count.born(&a)
+		if !l.Share.has(id) {
+			continue
+		}
+		due := l.start.Add(time.Duration(a.At))
+		if l.Progress != nil && (told == 1000 || time.Until(due) > 100*time.Millisecond) {
+			l.Progress(told)
+			told = 0
+		}
+		told++
+		if err := l.clock.Sleep(ctx, due); err != nil {
+			return err
+		}
+		select {
+		case l.slots <- struct{}{}:
+		default:
+			return fmt.Errorf("%d requests wait for their answers: the nodes take no more", maxUnderWay)
+		}
+		l.count.left(&a)
+		l.work.Add(1)
+		go func(a scenarios.Arrival) {
+			defer func() {
+				<-l.slots
+				l.work.Done()
+			}()
+			l.request(ctx, &a, id, due)
+		}(a)
+	}
+	if l.Progress != nil {
+		l.Progress(told)
+	}
+	return nil
+}
+
+// watch looks at the loads of the nodes at equal intervals.
+func (l *load) watch(ctx context.Context) {
+	for i := range l.count.samples() {
+		if l.clock.Sleep(ctx, l.start.Add(time.Duration(i+1)*l.count.every)) != nil {
+			return
+		}
+		loads := make([]int32, len(l.Targets))
+		var asking sync.WaitGroup
+		for n, t := range l.Targets {
+			asking.Go(func() {
+				ctx, cancel := context.WithTimeout(ctx, l.count.every)
+				defer cancel()
+				if load, err := askLoad(ctx, l.http, "http://"+t.Scheduler+"/monitoring/load"); err == nil {
+					loads[n] = int32(load.Total())
+				}
+			})
+		}
+		asking.Wait()
+		l.count.sample(i, loads)
+	}
+}
+
+// hire makes the teachers of the nodes' learners.
+func (l *load) hire() error {
+	spec := l.Scenario.Learner
+	if spec == nil {
+		return nil
+	}
+	formula := spec.Reward
+	if err := formula.Compile(); err != nil {
+		return err
+	}
+	for i, t := range l.Targets {
+		if t.Learner == "" || !spec.Asks() || !spec.Train {
+			l.teachers = nil
+			break
+		}
+		l.teachers = append(l.teachers, newTeacher(l, i, t.Learner))
+	}
+	return nil
+}
+
+// teacher sends to the learner of one node what its decisions were worth, as the scenario's entries go.
+type teacher struct {
+	load *load
+	way  *way
+	to   *RemoteLearner
+
+	mu   sync.Mutex
+	open []learner.Entry // not sent yet
+	work sync.WaitGroup
+}
+
+func newTeacher(l *load, node int, url string) *teacher {
+	return &teacher{load: l, way: newWay(l.Scenario, l.Replication, node),
+		to: NewRemoteLearner(LearnerOptions{Train: url, Timeout: l.Timeout})}
+}
+
+// way is that of entries from the clients of a node to its learner.
+type way struct {
+	spec *scenarios.Learner
+	rand *rand.Rand
+}
+
+func newWay(s *scenarios.Scenario, replication, node int) *way {
+	return &way{s.Learner, rand.New(random.Stream(s.Seed, replication, random.Entries, node))}
+}
+
+// draw says how long the next message takes, and whether it gets lost.
+func (w *way) draw() (delay time.Duration, lost bool) {
+	if w.spec.Loss > 0 && w.rand.Float64() < w.spec.Loss {
+		return 0, true
+	}
+	if w.spec.Delay != nil {
+		delay = random.Duration(w.spec.Delay, w.rand)
+	}
+	return delay, false
+}
+
+// teach takes an entry, and sends it when there are as many as go in one message.
+func (t *teacher) teach(ctx context.Context, e learner.Entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open = append(t.open, e)
+	if len(t.open) < t.load.Scenario.Learner.Batch {
+		return
+	}
+	full := t.open
+	t.open = nil
+	delay, lost := t.way.draw()
+	if lost {
+		return
+	}
+	t.work.Go(func() {
+		if delay > 0 && t.load.clock.Sleep(ctx, time.Now().Add(delay)) != nil {
+			return
+		}
+		if err := t.to.Train(ctx, full...); err != nil {
+			slog.Warn("a learner was not told what its decisions were worth", "entries", len(full), "error", err)
+		}
+	})
+}
+
+// close sends what is left, unlike v1's client, and waits until all has been sent.
+func (t *teacher) close() {
+	t.mu.Lock()
+	left := t.open
+	t.open = nil
+	t.mu.Unlock()
+	if len(left) > 0 {
+		if err := t.to.Train(context.Background(), left...); err != nil {
+			slog.Warn("a learner was not told what its decisions were worth", "entries", len(left), "error", err)
+		}
+	}
+	t.work.Wait()
+	_ = t.to.Close() // it returns no error
+}
+
+// FetchWeights writes what the learner at url has learned to a file.
+func FetchWeights(ctx context.Context, url, path string) error {
+	var w learner.Weights
+	if err := getJSON(ctx, http.DefaultClient, url+"/learner/file", &w); err != nil {
+		return fmt.Errorf("fetching weights: %w", err)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("writing weights: %w", err)
+	}
+	return errors.Join(w.Write(f), f.Close())
+}

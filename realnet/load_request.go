@@ -1,0 +1,202 @@
+package realnet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// One request of the load generator, and what its answer says.
+
+// request sends a request that is due, and counts what became of it.
+func (l *load) request(ctx context.Context, a *scenarios.Arrival, id core.TaskID, due time.Time) {
+	r := results.Record{Replication: l.Replication, ID: id, Node: a.Node, Function: a.Type, Arrival: a.At, Demand: a.Demand,
+		Deadline: a.Deadline, Executor: core.NoNode, Late: max(0, time.Since(due))}
+	report, err := l.ask(ctx, a, id, due)
+	if ctx.Err() != nil {
+		return
+	}
+	ended := time.Now()
+	r.Latency = ended.Sub(due)
+	var lesson *lessonReport
+	if err != nil {
+		r.Outcome = lostBy(err)
+	} else {
+		lesson = report.Lesson
+		r.Outcome = outcomeOf(report.Outcome)
+		r.Hops, r.Probes, r.Retries, r.Cold, r.Timing = report.Hops, report.Probes, report.Retries, report.Cold, report.Timing
+		if n, known := l.numbers[report.Executor]; known {
+			r.Executor = n
+		}
+	}
+	r.Client = r.Latency - r.Timing.Total()
+	r.EnergyJ = l.count.energy(&r)
+	entry := l.count.add(&r, lesson)
+	if entry != nil && l.teachers != nil {
+		l.teachers[a.Node].teach(ctx, *entry)
+	}
+}
+
+// lostBy is the outcome of a request that was not answered.
+func lostBy(err error) core.Outcome {
+	var n net.Error
+	if errors.As(err, &n) && n.Timeout() {
+		return core.LostNoAnswer
+	}
+	return core.LostNodeDown
+}
+
+// outcomeOf is the outcome with that name.
+func outcomeOf(name string) core.Outcome {
+	for o := range core.Outcome(core.NumOutcomes) {
+		if o.String() == name {
+			return o
+		}
+	}
+	return core.LostNodeDown // no outcome of ours
+}
+
+// ask sends the request and reads its answer, to the end.
+func (l *load) ask(ctx context.Context, a *scenarios.Arrival, id core.TaskID, due time.Time) (*taskReport, error) {
+	f := &l.Scenario.Functions[a.Type]
+	content := l.payload(a, id)
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, l.urls[a.Node][a.Type], bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	h := q.Header
+	h.Set("Content-Type", http.DetectContentType(content))
+	h.Set(headerTaskType, strconv.Itoa(int(a.Type)))
+	h.Set(headerTracing, fmt.Sprintf("n%dt%d", a.Node, id))
+	h.Set(headerDemand, formatSeconds(a.Demand))
+	if a.Deadline > 0 {
+		h.Set(headerDeadline, formatSeconds(max(0, a.Deadline-time.Since(due))))
+	}
+	if f.Priority > 0 {
+		h.Set(headerPriority, strconv.Itoa(f.Priority))
+	}
+	answer, err := l.http.Do(q)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	var kept bytes.Buffer // an error's body, for a node that says no more
+	if _, err := io.Copy(io.Discard, io.TeeReader(answer.Body, &limitedBuffer{&kept, 4096})); err != nil {
+		return nil, err
+	}
+	return readReport(answer.StatusCode, answer.Header, kept.Bytes())
+}
+
+// limitedBuffer keeps the beginning of what is written to it.
+type limitedBuffer struct {
+	to   *bytes.Buffer
+	room int
+}
+
+// Write implements io.Writer.
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	b.to.Write(p[:min(len(p), b.room)])
+	b.room -= min(len(p), b.room)
+	return len(p), nil
+}
+
+// readReport is what a node says of a request: in its own words or, a node of the first P2PFaaS, in the headers and
+// error codes of that.
+func readReport(status int, h http.Header, body []byte) (*taskReport, error) {
+	if text := h.Get(headerTask); text != "" {
+		r := &taskReport{}
+		if err := json.Unmarshal([]byte(text), r); err != nil {
+			return nil, fmt.Errorf("the answer's header %s is %.200q: %w", headerTask, text, err)
+		}
+		return r, nil
+	}
+	r := &taskReport{Outcome: core.Completed.String()}
+	if lesson, err := readLesson(h); err == nil {
+		r.Lesson = lesson
+	}
+	if status >= http.StatusBadRequest {
+		var f Failure
+		_ = json.Unmarshal(body, &f) // where there is no code, it is not one of those below
+		r.Outcome = core.LostNodeDown.String()
+		switch f.Code {
+		case codeRejected:
+			r.Outcome = core.Rejected.String()
+		case codeNoRoom, codeUnavailable:
+			r.Outcome = core.NoRoom.String()
+		}
+		return r, nil
+	}
+	var totals, schedulings, probings []float64
+	var ips []string
+	for _, x := range []struct {
+		header string
+		to     any
+	}{{headerTotals, &totals}, {headerSchedulings, &schedulings}, {headerProbings, &probings}, {headerPeersIP, &ips}} {
+		if text := h.Get(x.header); text != "" {
+			if err := json.Unmarshal([]byte(text), x.to); err != nil {
+				return nil, fmt.Errorf("the answer's header %s is %.200q: %w", x.header, text, err)
+			}
+		}
+	}
+	r.fromLists(h.Get(headerExecution), totals, schedulings, probings, ips)
+	return r, nil
+}
+
+// fromLists takes apart v1's lists, the entry node first, the executing node last.
+func (r *taskReport) fromLists(execution string, totals, schedulings, probings []float64, ips []string) {
+	at := func(xs []float64, i int) time.Duration {
+		if i < 0 || i >= len(xs) {
+			return 0
+		}
+		return duration(&xs[i])
+	}
+	last := len(totals) - 1
+	t := &r.Timing
+	seconds, _ := strconv.ParseFloat(execution, 64) // absent: 0
+	t.Executing = duration(&seconds)
+	for i := range schedulings {
+		t.Probing += at(probings, i)
+		t.Scheduling += max(0, at(schedulings, i)-at(probings, i))
+	}
+	t.Waiting = max(0, at(totals, last)-max(at(schedulings, last), at(probings, last))-t.Executing)
+	r.Hops = max(0, last)
+	if len(ips) > 0 {
+		r.Executor = ips[len(ips)-1]
+	}
+	// What is left of the total is the way there and back, which v1 does not tell apart.
+	t.Forwarding = max(0, at(totals, 0)-t.Total())
+}
+
+// readLesson reads v1's headers of what the learner decided.
+func readLesson(h http.Header) (*lessonReport, error) {
+	if h.Get(headerEID) == "" {
+		return nil, nil
+	}
+	l := &lessonReport{}
+	eid, err1 := strconv.ParseUint(h.Get(headerEID), 10, 64)
+	state, err2 := parseState(h.Get(headerState))
+	action, err3 := strconv.ParseFloat(h.Get(headerAction), 64)
+	epsilon, err4 := strconv.ParseFloat(h.Get(headerEpsilon), 64)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return nil, err
+	}
+	l.EID, l.State, l.Action, l.Epsilon = eid, state, int(action), epsilon
+	return l, nil
+}
+
+// entry is what the learner is told of a request.
+func (l *lessonReport) entry(reward float64) *learner.Entry {
+	return &learner.Entry{EID: l.EID, State: l.State, Action: l.Action, Reward: reward}
+}

@@ -1,0 +1,289 @@
+package realnet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A cluster of processes on this machine.
+
+// Place is where the services of a node listen.
+type Place struct {
+	IP                                       string
+	Scheduler, Discovery, Learner, Websocket int // ports
+}
+
+// Address of the node's scheduler service, with its port where that is not the standard one: how peers know the node.
+func (p Place) Address() string {
+	if p.Scheduler == SchedulerPort {
+		return p.IP
+	}
+	return p.Dial()
+}
+
+// Dial is the address of the node's scheduler service, with its port.
+func (p Place) Dial() string { return net.JoinHostPort(p.IP, strconv.Itoa(p.Scheduler)) }
+
+// DiscoveryAddress is that of the node's discovery service, with its port where that is not the standard one.
+func (p Place) DiscoveryAddress() string {
+	if p.Discovery == DiscoveryPort {
+		return p.IP
+	}
+	return net.JoinHostPort(p.IP, strconv.Itoa(p.Discovery))
+}
+
+// LearnerURL is that of the node's learner.
+func (p Place) LearnerURL() string {
+	return "http://" + net.JoinHostPort(p.IP, strconv.Itoa(p.Learner))
+}
+
+// LoopbackPlaces are places for n nodes on this machine: with the standard ports on 127.0.0.1, 127.0.0.2 and so on or,
+// where the system has 127.0.0.1 alone (macOS), on ports that are shifted by ten from node to node. A place that is taken
+// is an error.
+func LoopbackPlaces(first string, n int) ([]Place, error) {
+	ip := net.ParseIP(first).To4()
+	if ip == nil || ip[0] != 127 {
+		return nil, fmt.Errorf("%s is no loopback address: write one like 127.0.0.1", first)
+	}
+	base := int(ip[1])<<16 | int(ip[2])<<8 | int(ip[3])
+	if base+n > 1<<24-1 {
+		return nil, fmt.Errorf("there are no %d addresses from %s on", n, first)
+	}
+	at := func(i int) string {
+		k := base + i
+		return net.IPv4(127, byte(k>>16), byte(k>>8), byte(k)).String()
+	}
+	places := make([]Place, n)
+	one := n > 1 && !mayBind(at(n-1))
+	if one && 10*n+DiscoveryPort > 1<<16 {
+		return nil, fmt.Errorf("this system has one loopback address, and no ports for %d nodes on it", n)
+	}
+	var problems []error
+	for i := range places {
+		p := Place{at(i), SchedulerPort, DiscoveryPort, LearnerPort, WebsocketPort}
+		if one {
+			shift := 10 * i
+			// Between the standard ports of discovery and learner are two nodes' worth: they are spread apart.
+			p = Place{at(0), SchedulerPort + shift, DiscoveryPort + 10_000 + shift, LearnerPort + 20_000 + shift, WebsocketPort + shift}
+		}
+		places[i] = p
+		for _, port := range []int{p.Scheduler, p.Discovery, p.Learner, p.Websocket} {
+			problems = append(problems, isFree(p.IP, port))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("is another cluster running? Take other addresses, as from 127.1.0.1 on: %w", err)
+	}
+	return places, nil
+}
+
+func mayBind(ip string) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+func isFree(ip string, port int) error {
+	l, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// LocalOptions are what a cluster of processes is made of.
+type LocalOptions struct {
+	Places   []Place
+	Command  func(node int) []string // program and arguments
+	Logs     string                  // directory of what the processes say
+	Ready    func(node int) int      // how many peers the node must know to be ready
+	Patience time.Duration           // for all to be ready; 0: 30 s
+	Grace    time.Duration           // to finish what runs when it ends; 0: 10 s
+}
+
+// Local is a cluster of processes.
+type Local struct {
+	options LocalOptions
+	nodes   []*process
+	starts  chan func() // on the thread that lives as long as the processes
+}
+
+// process is a node.
+type process struct {
+	cmd   *exec.Cmd
+	log   string
+	ended chan struct{}
+	err   error // when ended is closed
+}
+
+// StartLocal starts the processes of a cluster and waits until each is ready. Where one is not, all are ended again.
+func StartLocal(ctx context.Context, o LocalOptions) (*Local, error) {
+	if o.Patience == 0 {
+		o.Patience = 30 * time.Second
+	}
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Second
+	}
+	if err := os.MkdirAll(o.Logs, 0o777); err != nil {
+		return nil, err
+	}
+	l := &Local{options: o, starts: make(chan func())}
+	go l.parent()
+	for i := range o.Places {
+		var p *process
+		var err error
+		started := make(chan struct{})
+		l.starts <- func() {
+			p, err = l.start(i)
+			close(started)
+		}
+		<-started
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("node %d cannot be started: %w", i, err), l.Stop())
+		}
+		l.nodes = append(l.nodes, p)
+	}
+	if err := l.ready(ctx); err != nil {
+		return nil, errors.Join(err, l.Stop())
+	}
+	return l, nil
+}
+
+// parent starts the processes. Linux ends them with the thread that started them, so that thread must not end before.
+func (l *Local) parent() {
+	runtime.LockOSThread()
+	for start := range l.starts {
+		start()
+	}
+}
+
+func (l *Local) start(i int) (*process, error) {
+	p := &process{log: filepath.Join(l.options.Logs, fmt.Sprintf("node-%d.log", i)), ended: make(chan struct{})}
+	file, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() // the process has its own
+	words := l.options.Command(i)
+	p.cmd = exec.Command(words[0], words[1:]...)
+	p.cmd.Stdout, p.cmd.Stderr = file, file
+	ownGroup(p.cmd)
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+// ready waits until all nodes know their peers.
+func (l *Local) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.options.Patience)
+	defer cancel()
+	problems := make([]error, len(l.nodes))
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	var waiting sync.WaitGroup
+	for i := range l.nodes {
+		waiting.Go(func() { problems[i] = l.await(ctx, client, i) })
+	}
+	waiting.Wait()
+	return errors.Join(problems...)
+}
+
+func (l *Local) await(ctx context.Context, client *http.Client, i int) error {
+	wanted := l.options.Ready(i)
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		s, err := AskStatus(ctx, client, l.options.Places[i].Dial())
+		if err == nil && len(s.Peers) >= wanted {
+			return nil
+		}
+		select {
+		case <-l.nodes[i].ended:
+			return fmt.Errorf("node %d has ended: %w: %s", i, errOr(l.nodes[i].err, errors.New("without an error")), lastLines(l.nodes[i].log))
+		case <-ctx.Done():
+			if err == nil {
+				err = fmt.Errorf("it knows %d peers of %d", len(s.Peers), wanted)
+			}
+			return fmt.Errorf("node %d is not ready after %v: %w: %s", i, l.options.Patience, err, lastLines(l.nodes[i].log))
+		case <-ticker.C:
+		}
+	}
+}
+
+func errOr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// lastLines are the last ones of a log, for an error that names it.
+func lastLines(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return fmt.Sprintf("%s ends with: %s", path, bytes.Join(lines[max(0, len(lines)-3):], []byte(" | ")))
+}
+
+// Ended reports nodes that have ended although nobody told them to.
+func (l *Local) Ended() error {
+	var problems []error
+	for i, p := range l.nodes {
+		select {
+		case <-p.ended:
+			problems = append(problems, fmt.Errorf("node %d has ended during the run: %w: %s", i,
+				errOr(p.err, errors.New("without an error")), lastLines(p.log)))
+		default:
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Stop ends all processes, once: asked first, so that they finish what runs, then without asking. It reports those that did not
+// end in good order.
+func (l *Local) Stop() error {
+	for _, p := range l.nodes {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM) // where that fails, it has ended
+	}
+	late := time.After(l.options.Grace)
+	var problems []error
+	for i, p := range l.nodes {
+		select {
+		case <-p.ended:
+		case <-late:
+			killGroup(p.cmd)
+			<-p.ended
+			late = time.After(0)
+			problems = append(problems, fmt.Errorf("node %d did not end within %v, and was killed: %s", i, l.options.Grace,
+				lastLines(p.log)))
+			continue
+		}
+		if p.err != nil {
+			problems = append(problems, fmt.Errorf("node %d ended with an error: %w: %s", i, p.err, lastLines(p.log)))
+		}
+	}
+	l.nodes = nil
+	close(l.starts)
+	return errors.Join(problems...)
+}

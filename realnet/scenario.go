@@ -1,0 +1,125 @@
+package realnet
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/core/sched"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// What a scenario says about real nodes.
+
+// CheckScenario refuses, by name, what a scenario asks for and real nodes cannot do.
+func CheckScenario(s *scenarios.Scenario) error {
+	var problems []error
+	refuse := func(is bool, format string, args ...any) {
+		if is {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
+	for i := range s.Cluster.Groups {
+		g := &s.Cluster.Groups[i]
+		refuse(g.Service != scenarios.DedicatedSlots, "cluster.service_mode of the nodes %s: real nodes run each function in "+
+			"a slot of its own, and the machine shares its cores among them: leave the key out, or simulate", g.Name)
+	}
+	for i := range s.Functions {
+		f := &s.Functions[i]
+		refuse(f.ColdStart != nil, "functions.%s.cold_start: functions of real nodes start when their node does: leave the key "+
+			"out, or simulate", f.Name)
+		refuse(!validFunction(f.Name), "functions.%s: this name cannot stand in a URL: write letters, digits, - and _", f.Name)
+	}
+	l := &s.Client.Link
+	refuse(l.Latency != nil && l.Latency.Mean() > 0 || l.Jitter != nil || l.Bandwidth > 0 || l.Loss > 0,
+		"client.link: real clients have the link that they have: leave the key out, or simulate")
+	return errors.Join(problems...)
+}
+
+// ScenarioNode returns what node number of a scenario's cluster is made of, where the addresses of the cluster are these,
+// by number, the cloud's last. What is missing are its functions, its learner, its directory and its ports.
+func ScenarioNode(s *scenarios.Scenario, replication int, number core.NodeID, cluster []string) (NodeOptions, error) {
+	nodes := s.Cluster.Nodes()
+	wanted := nodes
+	if s.Cluster.Cloud != nil {
+		wanted++
+	}
+	if len(cluster) != wanted || number < 0 || int(number) >= wanted {
+		return NodeOptions{}, fmt.Errorf("node %d of %d addresses: the scenario has %d nodes and, with the cloud, wants %d "+
+			"addresses", number, len(cluster), nodes, wanted)
+	}
+	if err := CheckScenario(s); err != nil {
+		return NodeOptions{}, err
+	}
+	o := NodeOptions{Identity: Identity{ID: "p2pfaas-" + cluster[number], IP: cluster[number]}, Number: number,
+		Cluster: cluster, Queue: true, Types: len(s.Functions), Forwarding: s.Scheduler.Forwarding, Seed: s.Seed, Replication: replication,
+		Stream: *random.Stream(s.Seed, replication, random.Algorithm, int(number))}
+	for i := range s.Functions {
+		o.MeanService = append(o.MeanService, random.Seconds(s.Functions[i].Service.Mean()))
+	}
+	o.CopyDemand = func(t *core.Task, i int) time.Duration {
+		// Each node numbers its own requests: copies of different nodes' must not be alike.
+		id := core.TaskID(uint64(number)<<40 ^ uint64(t.ID))
+		return s.CopyDemand(replication, id, t.Type, i, t.Demand)
+	}
+	if wanted > nodes {
+		o.Cloud = cluster[nodes]
+	}
+	if int(number) == nodes { // it executes what it gets
+		o.Slots, o.Speed = s.Cluster.Cloud.Slots, s.Cluster.Cloud.Speed
+		o.Scheduler = Descriptor{Name: "NoScheduler", Parameters: []string{"false"}}
+		o.Neighbours = []core.NodeID{}
+		return o, nil
+	}
+	g := s.Cluster.GroupOf(number)
+	o.Slots, o.Room, o.Speed, o.Discipline, o.Abandon = g.Slots, g.Queue, g.Speed, g.Discipline, g.Abandon
+	o.Neighbours = s.Cluster.Topology.Neighbours(number)
+	o.Scheduler = descriptorOf(s.Scheduler.Spec, s.Scheduler.Forwarding.MaxHops, cluster)
+	if s.Learner.Asks() {
+		o.Inference = s.Learner.Inference
+	}
+	return o, nil
+}
+
+// ScenarioLearner returns what the learner of a node is made of; ok is false where the scenario's algorithm asks none, or
+// one that is elsewhere.
+func ScenarioLearner(s *scenarios.Scenario, replication int, number core.NodeID) (o LearnerServiceOptions, ok bool) {
+	l := s.Learner
+	if !l.Asks() || l.External != nil || int(number) >= s.Cluster.Nodes() {
+		return o, false
+	}
+	o = LearnerServiceOptions{Config: l.Config, Frozen: !l.Train,
+		Stream: *random.Stream(s.Seed, replication, random.Learner, int(number))}
+	if len(l.Weights) > 0 {
+		o.Weights = l.Weights[min(int(number), len(l.Weights)-1)]
+	}
+	return o, true
+}
+
+// descriptorOf is how the wire names an algorithm with all its parameters: a parameter that is a node is its address.
+func descriptorOf(spec sched.Spec, maxHops int, cluster []string) Descriptor {
+	d := Descriptor{Name: spec.Name(), Parameters: spec.Positional(maxHops), Named: map[string]any{}, MaxHops: &maxHops}
+	entry, err := sched.Lookup(spec.Name())
+	if err != nil {
+		panic(fmt.Sprintf("realnet: a scenario's algorithm is not registered: %v", err))
+	}
+	nodes := map[string]bool{}
+	for _, p := range entry.Parameters() {
+		nodes[p.Name] = p.Type == sched.Node
+	}
+	for _, p := range spec.Params() {
+		d.Named[p.Name] = p.Value
+		if n, ok := p.Value.(int); ok && nodes[p.Name] && n < len(cluster) {
+			d.Named[p.Name] = cluster[n]
+		}
+	}
+	for i, name := range entry.Positional {
+		if n, err := strconv.Atoi(d.Parameters[i]); err == nil && nodes[name] && n < len(cluster) {
+			d.Parameters[i] = cluster[n]
+		}
+	}
+	return d
+}

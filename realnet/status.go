@@ -1,0 +1,42 @@
+package realnet
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// Status is what a node says of itself at /monitoring/node, beyond v1.
+type Status struct {
+	ID       string      `json:"machine_id"`
+	IP       string      `json:"machine_ip"`
+	Number   core.NodeID `json:"number"` // the node's own, in its log
+	Peers    []string    `json:"peers"`  // addresses of the neighbours
+	Running  int32       `json:"running"`
+	Queued   int32       `json:"queued"`
+	Slots    int32       `json:"slots"`
+	Requests int         `json:"requests"` // in hand, those of peers included
+}
+
+// Status is what the node says of itself.
+func (n *Node) Status() Status {
+	s := Status{Number: n.options.Number}
+	s.Running, s.Queued, s.Slots = n.mailbox.Load()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.ID, s.IP = n.identity.ID, n.identity.IP
+	s.Peers, s.Requests = slices.Clone(n.neighbours), len(n.requests)
+	return s
+}
+
+func (n *Node) getStatus(c *gin.Context) { c.JSON(http.StatusOK, n.Status()) }
+
+// AskStatus asks the node whose scheduler service is at address, IP:PORT, what it says of itself.
+func AskStatus(ctx context.Context, client *http.Client, address string) (Status, error) {
+	var s Status
+	return s, getJSON(ctx, client, "http://"+address+"/monitoring/node", &s)
+}
