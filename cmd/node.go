@@ -318,10 +318,19 @@ func (f *nodeFlags) remoteLearner() (o realnet.LearnerOptions, ok bool) {
 		Train: "http://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.learner))}, f.learner != ""
 }
 
+// callFrom is the address to call peers from; nil: any of the machine's.
+func (f *nodeFlags) callFrom() net.IP {
+	if ip := net.ParseIP(f.bind); !ip.IsUnspecified() {
+		return ip
+	}
+	return nil
+}
+
 // open makes the node of the flags.
 func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
 	if f.own != nil {
 		o := *f.own
+		o.Bind = f.callFrom()
 		if o.Learner = l; l == nil {
 			o.Inference = nil
 		}
@@ -334,6 +343,7 @@ func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
 	seed, _ := f.seedNumber() // it has been checked
 	return realnet.OpenNode(realnet.NodeOptions{Identity: realnet.Identity{ID: f.id, IP: f.bind}, Slots: f.slots,
 		Room: f.queue, Queue: f.queue > 0, Types: f.types, Data: f.data, Port: f.ports.scheduler, Learner: l,
+		Bind:       f.callFrom(),
 		Scheduler:  realnet.Descriptor{Name: words[0], Parameters: words[1:]},
 		Forwarding: core.Forwarding{ProbeTimeout: f.probe, AnswerTimeout: f.answer},
 		Backend:    realnet.Backend{URL: f.functions, Timeout: f.timeout},

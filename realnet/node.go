@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -40,6 +41,7 @@ type NodeOptions struct {
 	// Neighbours are those of Cluster that may be peers of this node at all, ascending; nil: whoever is there.
 	Neighbours []core.NodeID
 	Cloud      string // address of the far node without limit; empty: none
+	Bind       net.IP // address to call peers from; nil: any of the machine's
 
 	Slots       int             // K
 	Room        int             // Q

@@ -33,6 +33,8 @@ type peers struct {
 	mu        sync.Mutex
 	numbers   map[string]core.NodeID
 	addresses []string // by number
+	self      core.NodeID
+	stranger  core.NodeID // all callers that are no known machine: they are told apart by their tasks
 	outgoing  map[taskKey]context.CancelFunc
 	next      core.Token // what the tasks of v1 peers are known by, which have no token
 }
@@ -42,11 +44,13 @@ func newPeers(n *Node, port int, self core.NodeID, cluster []string) *peers {
 	p := &peers{node: n, port: port, numbers: map[string]core.NodeID{},
 		addresses: append(make([]string, 0, len(cluster)+1), cluster...),
 		outgoing:  map[taskKey]context.CancelFunc{},
-		http: &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+		http: &http.Client{Transport: &http.Transport{DialContext: dialFrom(n, 2*time.Second),
 			MaxIdleConns: 4096, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second}}}
 	for int(self) >= len(p.addresses) {
 		p.addresses = append(p.addresses, "")
 	}
+	p.self, p.stranger = self, core.NodeID(len(p.addresses))
+	p.addresses = append(p.addresses, "")
 	for i, a := range p.addresses {
 		if a != "" {
 			p.numbers[a] = core.NodeID(i)
@@ -54,6 +58,15 @@ func newPeers(n *Node, port int, self core.NodeID, cluster []string) *peers {
 	}
 	p.life, p.die = context.WithCancel(context.Background())
 	return p
+}
+
+// dialFrom connects from the node's own address, where that is one of this machine: by it peers know who calls.
+func dialFrom(n *Node, patience time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: patience}
+	if n != nil && n.options.Bind != nil {
+		d.LocalAddr = &net.TCPAddr{IP: n.options.Bind}
+	}
+	return d.DialContext
 }
 
 func (p *peers) close() {
@@ -73,6 +86,16 @@ func (p *peers) number(address string) core.NodeID {
 		p.addresses = append(p.addresses, address)
 	}
 	return id
+}
+
+// caller is the number of the machine that calls from an IP. The table does not grow by it.
+func (p *peers) caller(ip string) core.NodeID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if id, known := p.numbers[ip]; known && id != p.self {
+		return id
+	}
+	return p.stranger
 }
 
 func (p *peers) address(id core.NodeID) string {
@@ -302,7 +325,7 @@ func (n *Node) peerFunction(c *gin.Context) {
 		refuse(failure(codeInput, "Passed input is not correct or malformed"))
 		return
 	}
-	from := n.peers.number(remoteIP(c.Request))
+	from := n.peers.caller(remoteIP(c.Request))
 	n.peers.mu.Lock()
 	n.peers.next++
 	token := n.peers.next

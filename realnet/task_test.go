@@ -77,7 +77,23 @@ func TestClusterNumbers(t *testing.T) {
 			t.Errorf("%s has the number %d, number %d the address %s", a, n.numberOf(a), i, n.addressOf(core.NodeID(i)))
 		}
 	}
-	if id := n.numberOf("10.0.0.77"); id != 4 {
-		t.Errorf("a machine that is met later has the number %d, want 4", id)
+	if id := n.numberOf("10.0.0.77"); id != 5 {
+		t.Errorf("a machine that is met later has the number %d, want 5, after that of strangers", id)
+	}
+}
+
+// A task of a caller from the node's own address, as when all nodes of a machine call from 127.0.0.1, is no task of its
+// own; callers nobody knows do not make the table of machines grow.
+func TestCallersWithoutNumber(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Cluster: []string{"127.0.0.1", "127.0.0.2"}})
+	before := len(c.nodes[0].peers.addresses)
+	for range 5 {
+		r := c.ask(0, "POST", "/peer/function/f", `{"service_id_request":1,"function_name":"f","hops":1}`, "User-Agent", agentMachine)
+		if r.status != 200 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	if after := len(c.nodes[0].peers.addresses); after != before {
+		t.Errorf("%d machines, %d before", after, before)
 	}
 }

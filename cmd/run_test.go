@@ -1,0 +1,134 @@
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/p2pfaas/p2pfaas/cmd"
+	"github.com/p2pfaas/p2pfaas/results"
+)
+
+// asProgram makes the binary of these tests the program itself, for commands that start it.
+const asProgram = "P2PFAAS_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		cmd.Main()
+	}
+	if err := os.Setenv(asProgram, "1"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+const threeNodes = `
+name: three
+duration: 2s
+replications: 1
+cluster: {nodes: 3, slots: 2, queue: 2}
+functions: [{name: f, service: {distribution: exponential, mean: 20ms}, payload: 1kB, deadline: 100ms}]
+workload: {rate: 40/s}
+scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
+sweep:
+  scheduler:
+    - {name: NoScheduler}
+    - {name: PowerOfNScheduler, fanout: 1, threshold: 1}
+`
+
+// A scenario on three processes: the same requests as in simulation, with the same demands, and a directory of the same
+// format.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "three.yaml")
+	if err := os.WriteFile(scenario, []byte(threeNodes), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var out, said bytes.Buffer
+	for world, args := range map[string][]string{
+		"sim":  {"sim", scenario},
+		"real": {"run", scenario, "--first-address", "127.77.0.1", "--records", "all"},
+	} {
+		args = append(args, "--out", filepath.Join(dir, world))
+		if status := cmd.Run(context.Background(), args, &out, &said); status != 0 {
+			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
+		}
+	}
+	sim, err := results.Open(filepath.Join(dir, "sim"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := results.Open(filepath.Join(dir, "real"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range real.Points {
+		r, s := p.Replications[0], sim.Points[i].Replications[0]
+		if r.Requests != s.Requests || r.Requests == 0 {
+			t.Errorf("point %d: the digest of the requests is %x, in simulation %x", i, r.Requests, s.Requests)
+		}
+		if r.Submitted != s.Submitted || r.Ended != r.Submitted {
+			t.Errorf("point %d: %d requests submitted, %d ended, %d in simulation", i, r.Submitted, r.Ended, s.Submitted)
+		}
+		if lost, _ := r.Metric("lost_rate"); lost != 0 {
+			t.Errorf("point %d: %v of the requests are lost", i, lost)
+		}
+		// Executions take as long as the simulated ones; generous, since the machine may be busy.
+		a, _ := r.Metric("executing.mean")
+		if b, _ := s.Metric("executing.mean"); a < b || a > 2*b {
+			t.Errorf("point %d: executions take %v s, in simulation %v s", i, a, b)
+		}
+	}
+	if moved, _ := real.Points[1].Replications[0].Metric("forwarded_share"); moved == 0 {
+		t.Error("no request was forwarded")
+	}
+	rows := 0
+	for row, err := range results.ReadRows(real.Requests()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows++
+		parts := row.ClientNS + row.SchedulingNS + row.ProbingNS + row.ForwardingNS + row.WaitingNS + row.ExecutingNS + row.ReturningNS
+		if row.Completed() && (parts != row.LatencyNS || row.ClientNS < 0 || row.Executor < 0) {
+			t.Errorf("request %d: its parts sum to %d of %d ns, client %d, executor %d", row.ID, parts, row.LatencyNS, row.ClientNS, row.Executor)
+		}
+	}
+	if rows == 0 {
+		t.Error("there are no records")
+	}
+	page, err := os.ReadFile(real.Report())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"reality", "Load generator"} {
+		if !strings.Contains(string(page), words) {
+			t.Errorf("the report does not say %q", words)
+		}
+	}
+}
+
+// What real nodes cannot do is refused by name, before anything starts.
+func TestRunRefuses(t *testing.T) {
+	for _, x := range []struct{ set, says string }{
+		{"cluster.service_mode=processor-sharing", "cluster.service_mode"},
+		{"client.link.latency=5ms", "client.link"},
+		{"functions.f.cold_start={time: 1s, keep_alive: 1min}", "functions.f.cold_start"},
+	} {
+		dir := t.TempDir()
+		scenario := filepath.Join(dir, "three.yaml")
+		if err := os.WriteFile(scenario, []byte(threeNodes), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var out, said bytes.Buffer
+		args := []string{"run", scenario, "--set", x.set, "--out", filepath.Join(dir, "out")}
+		if status := cmd.Run(context.Background(), args, &out, &said); status != 2 || !strings.Contains(said.String(), x.says) {
+			t.Errorf("%s: exit status %d, %s", x.set, status, said.String())
+		}
+		if _, err := os.Stat(filepath.Join(dir, "out")); err == nil {
+			t.Errorf("%s: a directory was written", x.set)
+		}
+	}
+}
