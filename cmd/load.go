@@ -1,0 +1,167 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// loadFlags are the flags of load.
+type loadFlags struct {
+	scenarioFlags
+	outputFlags
+	hosts     []string
+	hostsFile string
+	ports     struct{ scheduler, learner int }
+	share     string
+	at        string
+	configure bool
+	payloads  []string
+	timeout   time.Duration
+
+	targets []realnet.Target
+	known   []string // addresses by which the nodes know each other
+	part    realnet.Share
+	start   time.Time
+}
+
+func newLoad() *cobra.Command {
+	var f loadFlags
+	c := &cobra.Command{
+		Use:   "load SCENARIO",
+		Short: "send a scenario's requests to nodes that run already",
+		Long: `load sends the requests of a scenario when they are due, whatever has become of those before, to nodes that run
+already, and writes the same directory as sim and run do. The schedule is that of the simulation. Nodes of the first
+P2PFaaS will do.
+
+Several machines share the load without knowing of each other: each is given another --share of the same schedule, and
+the same instant to begin --at.`,
+		Example: `  p2pfaas load quickstart --select scheduler=NoScheduler --hosts 127.0.0.1,127.0.0.2
+  p2pfaas load my.yaml --hosts-file hosts.txt --configure
+  p2pfaas load my.yaml --hosts-file hosts.txt --share 1/3 --at 2030-01-31T12:00:00Z`,
+		Args:              wants(1, 1, "one scenario"),
+		ValidArgsFunction: completeScenario,
+		RunE:              func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
+	}
+	f.scenarioFlags.add(c)
+	f.outputFlags.add(c)
+	fl := c.Flags()
+	fl.StringSliceVar(&f.hosts, "hosts", nil, "addresses of the nodes, by number: IP, or IP:port")
+	fl.StringVar(&f.hostsFile, "hosts-file", "", "file with these addresses, one on each line; # begins a comment")
+	fl.IntVar(&f.ports.scheduler, "scheduler-port", realnet.SchedulerPort, "port of nodes whose address has none")
+	fl.IntVar(&f.ports.learner, "learner-port", realnet.LearnerPort, "port of the nodes' learners")
+	fl.StringVar(&f.share, "share", "1/1", "which part of the schedule to send: 2/3 is the second of three")
+	fl.StringVar(&f.at, "at", "", "when the schedule begins, as 2030-01-31T12:00:00Z (default: at once)")
+	fl.BoolVar(&f.configure, "configure", false, "give the nodes the scheduler, the slots and the queue of each point before it is run")
+	addPayloads(c, &f.payloads, &f.timeout)
+	return c
+}
+
+// check reads the flags; all problems at once.
+func (f *loadFlags) check(points []scenarios.Point) error {
+	var problems []error
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if f.hostsFile != "" {
+		hosts, err := readHosts(f.hostsFile)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		f.hosts = append(f.hosts, hosts...)
+	}
+	for _, h := range f.hosts {
+		host, port, err := net.SplitHostPort(h)
+		if err != nil {
+			host, port = h, strconv.Itoa(f.ports.scheduler)
+		}
+		if net.ParseIP(host) == nil {
+			wrong("the address %q is none: write an IP, or IP:port", h)
+			continue
+		}
+		t := realnet.Target{Scheduler: net.JoinHostPort(host, port)}
+		if points[0].Scenario.Learner.Asks() {
+			t.Learner = "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))
+		}
+		f.targets = append(f.targets, t)
+		f.known = append(f.known, h)
+	}
+	if nodes := points[0].Scenario.Cluster.Nodes(); len(f.hosts) != nodes {
+		wrong("the scenario has %d nodes, and --hosts and --hosts-file name %d: give one address for each, or --set cluster.nodes=%d",
+			nodes, len(f.hosts), len(f.hosts))
+	}
+	if len(points) > 1 && !f.configure {
+		wrong("the scenario has %d points, and the nodes run one: choose it with --select, or let --configure change the nodes", len(points))
+	}
+	if f.configure && points[0].Scenario.Cluster.Cloud != nil {
+		wrong("--configure does not configure a cloud: leave it out")
+	}
+	index, of, ok := strings.Cut(f.share, "/")
+	i, err1 := strconv.Atoi(index)
+	n, err2 := strconv.Atoi(of)
+	if !ok || err1 != nil || err2 != nil || i < 1 || i > n {
+		wrong("--share %s: write the part and of how many, as in --share 2/3", f.share)
+	}
+	f.part = realnet.Share{Index: i - 1, Of: n}
+	if f.at != "" {
+		var err error
+		if f.start, err = time.Parse(time.RFC3339, f.at); err != nil {
+			wrong("--at %s: write an instant, as in --at 2030-01-31T12:00:00Z", f.at)
+		}
+		if len(points) > 1 || points[0].Scenario.Replications > 1 {
+			wrong("--at begins one run: choose a point with --select, and --replications 1")
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// readHosts reads v1's file of hosts.
+func readHosts(path string) (hosts []string, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("--hosts-file: %w", err)
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); err = lines.Err() {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		if line = strings.TrimSpace(line); line != "" {
+			hosts = append(hosts, line)
+		}
+	}
+	return hosts, err
+}
+
+func (f *loadFlags) run(c *cobra.Command, path string) error {
+	file, points, err := f.scenario(c, path, true)
+	if err != nil {
+		return input(err)
+	}
+	keep, err := f.keep(points)
+	if err != nil {
+		return input(err)
+	}
+	payloads, err := readPayloads(points[0].Scenario, f.payloads)
+	if err = errors.Join(err, f.check(points)); err != nil {
+		return input(err)
+	}
+	r := &real{payloads: payloads, timeout: f.timeout, notes: c.ErrOrStderr(), out: c.OutOrStdout(), json: f.json,
+		points: points, result: newRun(file, points, "real", keep)}
+	return r.run(c.Context(), f.out, func(ctx context.Context, point, replication int) (*results.Replication, error) {
+		if f.configure {
+			if err := realnet.Configure(ctx, points[point].Scenario, f.targets, f.known); err != nil {
+				return nil, err
+			}
+		}
+		return r.load(ctx, point, replication, realnet.LoadOptions{Targets: f.targets, Share: f.part, Start: f.start})
+	})
+}
