@@ -59,8 +59,12 @@ func (m *Machine) begin(to core.NodeID, k Kind, sequence uint32, about core.Node
 	}
 }
 
-// finish fills the message with news and sends it.
+// finish fills the message with news and sends it. Who may be dead gets none: it would be lost for the others.
 func (m *Machine) finish(to core.NodeID) {
+	if x := m.get(to); x != nil && x.state > Alive {
+		m.host.Send(to, &m.out)
+		return
+	}
 	looked := 0
 	for _, id := range m.queue {
 		if len(m.out.Entries) == MaxEntries {

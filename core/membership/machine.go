@@ -81,7 +81,7 @@ type Machine struct {
 	table []member // by number
 	live  []core.NodeID
 	ring  [watched]core.NodeID // whom this machine watches; see successors
-	stale bool                 // live has changed since the ring was computed
+	stale bool                 // the ring must be computed anew
 	turn  int                  // next of live to be probed in random order
 
 	incarnation uint32
@@ -178,6 +178,13 @@ func (m *Machine) Receive(now core.Time, from core.NodeID, msg *Message) {
 	}
 	m.heard, m.deaf = now, 0
 	for _, e := range msg.Entries {
+		if msg.Kind == Page && e.State == Dead && e.Member != m.opt.Self {
+			// An old list, perhaps from the other side of a partition: no reason to strike somebody who is here.
+			if m.get(e.Member) == nil {
+				continue
+			}
+			e.State, e.By = Suspect, from
+		}
 		m.learn(now, e)
 	}
 	switch msg.Kind {
@@ -186,13 +193,16 @@ func (m *Machine) Receive(now core.Time, from core.NodeID, msg *Message) {
 	case Ack:
 		m.answered(from, msg.Sequence)
 	case Ask:
-		if m.known(msg.About) && msg.About != from {
+		switch {
+		case m.table[from].place < 0: // dead to us: in its name we do nothing before it has refuted
+			m.send(from, Gossip, 0, core.NoNode)
+		case m.known(msg.About) && msg.About != from:
 			m.sendFor(msg.About, Probe, msg.Sequence, from)
 		}
 	case Probe:
 		m.send(from, Answer, msg.Sequence, msg.About)
 	case Answer:
-		if m.known(msg.About) && msg.About != from {
+		if m.table[from].place >= 0 && m.known(msg.About) && msg.About != from {
 			m.sendFor(msg.About, Relay, msg.Sequence, from)
 		}
 	case Relay:

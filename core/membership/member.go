@@ -103,6 +103,7 @@ func (m *Machine) set(now core.Time, e Entry) {
 		m.strike(x)
 		x.since = now
 	}
+	m.stale = true
 	m.gossip(e.Member)
 	if e.State != old.state || old.v1 {
 		m.host.Changed(e.Member, e.State, false)
@@ -127,7 +128,6 @@ func (m *Machine) enlist(id core.NodeID, x *member) {
 	if m.turn < len(m.live) {
 		m.swap(len(m.live)-1, m.turn+m.rng.IntN(len(m.live)-m.turn))
 	}
-	m.stale = true
 }
 
 // strike takes a member from those that are probed.

@@ -56,7 +56,8 @@ func (m *Machine) choose() core.NodeID {
 	return m.live[m.turn-1]
 }
 
-// successors finds whom to watch: the next on the ring of the keys.
+// successors finds whom to watch: the next on the ring of the keys. Suspects are asked anyway; those behind them are
+// watched meanwhile.
 func (m *Machine) successors() {
 	if !m.stale {
 		return
@@ -66,6 +67,9 @@ func (m *Machine) successors() {
 	distance := func(id core.NodeID) uint64 { return m.table[id].key - own } // around the ring
 	m.ring = [watched]core.NodeID{core.NoNode, core.NoNode}
 	for _, id := range m.live {
+		if m.table[id].state == Suspect {
+			continue
+		}
 		for i := range m.ring {
 			if m.ring[i] == core.NoNode || distance(id) < distance(m.ring[i]) {
 				copy(m.ring[i+1:], m.ring[i:])

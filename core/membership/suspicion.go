@@ -84,7 +84,7 @@ func (m *Machine) step(now core.Time, i int) {
 		m.confirm(id, m.opt.Self)
 	}
 	s.next = now.Add(m.opt.Period)
-	if m.asks > 0 {
+	if s.asked < enoughAsks && m.asks > 0 || m.asks > maxAsks/2 { // first those who have not been asked
 		m.asks--
 		s.asked++
 		m.sequence++
