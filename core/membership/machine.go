@@ -124,7 +124,6 @@ func (m *Machine) Join(now core.Time, seeds []core.NodeID) {
 	if !m.up {
 		m.up = true
 		m.tick = now.Add(time.Duration(m.rng.Int64N(int64(m.opt.Period))))
-		m.ticks = m.rng.Uint64N(uint64(m.syncTicks()))
 		m.heard = now
 		x := m.grow(m.opt.Self)
 		x.state, x.incarnation, x.key = Alive, m.incarnation, m.host.Key(m.opt.Self)
@@ -136,7 +135,7 @@ func (m *Machine) Join(now core.Time, seeds []core.NodeID) {
 			m.seeds = append(m.seeds, s)
 		}
 	}
-	m.pull.done = false
+	m.pull = pull{at: m.ticks + firstGap, gap: firstGap}
 	m.askSeed()
 }
 

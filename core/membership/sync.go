@@ -8,31 +8,30 @@ type pull struct {
 	cursor uint32      // of the page that is asked for
 	tries  int         // that were made for it
 	active bool
-	done   bool // one has come to its end since the Join
+	done   bool   // one has come to its end since the Join
+	at     uint64 // period of the next comparison
+	gap    uint64 // periods from that to the one after
 }
 
 const (
-	joinTicks = 2 // periods between two tries to get a page, until the first comparison is done
-	joinTries = 3 // for a page; then somebody else is asked
+	pageTries = 3 // in as many periods; then the comparison is given up
+	firstGap  = 4 // periods between the first two comparisons; the gap doubles up to Options.Sync
 )
 
-func (m *Machine) syncTicks() int64 { return int64((m.opt.Sync + m.opt.Period - 1) / m.opt.Period) }
-
-// sync begins the comparison when it is time. Until the first one is done, and while nobody is there, it goes on trying.
+// sync begins the comparison when it is time: more often after a Join, since who comes when others come misses some of
+// the news. Until the first one is done, and while nobody is there, it goes on trying.
 func (m *Machine) sync() {
 	p := &m.pull
 	switch {
-	case (!p.done || len(m.live) == 0) && m.ticks%joinTicks == 0:
-		switch {
-		case !p.active || p.tries == joinTries:
-			m.askSeed()
-		case p.tries == 0: // it has gone on
-			p.tries++
-		default:
-			p.tries++
+	case p.active && p.tries < pageTries:
+		if p.tries++; p.tries > 1 { // nothing came since the last period
 			m.send(p.from, Pull, p.cursor, core.NoNode)
 		}
-	case m.ticks%uint64(m.syncTicks()) == 0 && len(m.live) > 0:
+	case !p.done || len(m.live) == 0:
+		m.askSeed()
+	case m.ticks >= p.at:
+		p.at = m.ticks + p.gap
+		p.gap = min(2*p.gap, uint64(m.opt.Sync/m.opt.Period))
 		m.pullFrom(m.live[m.rng.IntN(len(m.live))])
 	}
 }
@@ -51,7 +50,8 @@ func (m *Machine) askSeed() {
 }
 
 func (m *Machine) pullFrom(id core.NodeID) {
-	m.pull = pull{from: id, tries: 1, active: true, done: m.pull.done}
+	p := &m.pull
+	p.from, p.cursor, p.tries, p.active = id, 0, 1, true
 	m.send(id, Pull, 0, core.NoNode)
 }
 
