@@ -184,11 +184,15 @@ func (n *Node) keep(name string, value any) error {
 	if n.options.Data == "" {
 		return nil
 	}
+	return writeJSON(filepath.Join(n.options.Data, name), value)
+}
+
+// writeJSON writes a file whole or not at all.
+func writeJSON(path string, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(n.options.Data, name)
 	if err := os.WriteFile(path+".new", append(text, '\n'), 0o666); err != nil {
 		return err
 	}
