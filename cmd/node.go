@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -17,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/membership"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet"
@@ -28,7 +31,7 @@ type nodeFlags struct {
 	bind      string
 	data      string
 	services  []string
-	ports     struct{ scheduler, learner, websocket int }
+	ports     struct{ scheduler, discovery, learner, websocket int }
 	id        string
 	slots     int
 	queue     int
@@ -37,6 +40,11 @@ type nodeFlags struct {
 	functions string
 	peers     []string
 	discovery string
+	init      []string
+	group     string
+	iface     string
+	poll      struct{ time, timeout time.Duration }
+	deadPolls int
 	learner   string
 	maxBody   int64
 	timeout   time.Duration
@@ -59,21 +67,30 @@ type nodeFlags struct {
 var environment = []struct{ variable, flag string }{
 	{"P2PFAAS_DATA_PATH", "data"},
 	{"P2PFAAS_LISTENING_HOST", "bind"},
+	{"P2PFAAS_LISTENING_PORT", "discovery-port"},
+	{"P2PFAAS_INIT_SERVERS", "init-servers"},
+	{"P2PFAAS_DEFAULT_IFACE", "iface"},
+	{"P2PFAAS_POLL_TIME", "poll-time"},
+	{"P2PFAAS_POLL_TIMEOUT", "poll-timeout"},
+	{"P2PFAAS_MACHINE_DEAD_POLLS_THRESHOLD", "dead-polls"},
 }
 
 func newNode() *cobra.Command {
 	var f nodeFlags
 	c := &cobra.Command{
 		Use:   "node",
-		Short: "run a real node: its scheduler and its learner",
+		Short: "run a real node: its scheduler, its discovery and its learner",
 		Long: `node runs the services of one node until it is interrupted: the scheduler, which takes requests of clients and of
-peers, and the learner, both on the wire of the first P2PFaaS. What runs is finished first. Peers are given, or asked of
-a discovery service. A function is whatever serves HTTP at --function-url.
+peers, the discovery, which knows what machines there are, and the learner, all on the wire of the first P2PFaaS. What runs
+is finished first. Peers are given, or found by the node's own discovery (--init-servers), or asked of another one. A
+function is whatever serves HTTP at --function-url.
 
-Environment: P2PFAAS_DATA_PATH, P2PFAAS_LISTENING_HOST, P2PFAAS_SERVICE_DISCOVERY_HOST and _PORT,
+Environment: P2PFAAS_DATA_PATH, P2PFAAS_LISTENING_HOST and _PORT (of discovery), P2PFAAS_INIT_SERVERS,
+P2PFAAS_DEFAULT_IFACE, P2PFAAS_POLL_TIME and _TIMEOUT (seconds), P2PFAAS_MACHINE_DEAD_POLLS_THRESHOLD,
+P2PFAAS_SERVICE_DISCOVERY_HOST and _PORT,
 P2PFAAS_SERVICE_LEARNING_HOST, P2PFAAS_OPENFAAS_ENABLED, _HOST and _PORT; flags come first.`,
 		Example: `  p2pfaas node --bind 127.0.0.1 --peers 127.0.0.2 --function-url http://127.0.0.1:8080/
-  p2pfaas node --bind 192.168.1.7 --data /var/lib/p2pfaas --discovery http://192.168.1.7:19000
+  p2pfaas node --bind 192.168.1.7 --data /var/lib/p2pfaas --init-servers 192.168.1.1
   p2pfaas node --services learner --bind 127.0.0.1`,
 		Args: wants(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
@@ -81,8 +98,10 @@ P2PFAAS_SERVICE_LEARNING_HOST, P2PFAAS_OPENFAAS_ENABLED, _HOST and _PORT; flags 
 	fl := c.Flags()
 	fl.StringVar(&f.bind, "bind", "127.0.0.1", "IP address to listen on, and to be known by")
 	fl.StringVar(&f.data, "data", "", "directory of the configuration that clients change (default: it is not kept)")
-	fl.StringSliceVar(&f.services, "services", []string{"scheduler", "learner"}, "services to run: scheduler, learner")
+	fl.StringSliceVar(&f.services, "services", []string{"scheduler", "discovery", "learner"},
+		"services to run: scheduler, discovery, learner (with --discovery: not discovery)")
 	fl.IntVar(&f.ports.scheduler, "scheduler-port", 18080, "port of the scheduler, also that of peers without one")
+	fl.IntVar(&f.ports.discovery, "discovery-port", 19000, "port of the discovery, TCP and UDP")
 	fl.IntVar(&f.ports.learner, "learner-port", 19020, "port of the learner")
 	fl.IntVar(&f.ports.websocket, "websocket-port", 8765, "port of the learner's websocket")
 	fl.StringVar(&f.id, "id", "", "name of the machine (default p2pfaas-ADDRESS)")
@@ -93,6 +112,12 @@ P2PFAAS_SERVICE_LEARNING_HOST, P2PFAAS_OPENFAAS_ENABLED, _HOST and _PORT; flags 
 	fl.StringVar(&f.functions, "function-url", "http://{function}:8080/", "where a function is called; {function} is its name")
 	fl.StringSliceVar(&f.peers, "peers", nil, "addresses of the peers: IP, or IP:port")
 	fl.StringVar(&f.discovery, "discovery", "", "URL of the discovery service that knows the peers")
+	fl.StringSliceVar(&f.init, "init-servers", nil, "addresses of discovery services to find the others by: IP, or IP:port")
+	fl.StringVar(&f.group, "group", "", "name of the group of machines that discovery announces")
+	fl.StringVar(&f.iface, "iface", "eth0", "interface whose address is the node's, where --bind is 0.0.0.0 or ::")
+	fl.DurationVar(&f.poll.time, "poll-time", 2*time.Second, "time between two polls of a machine of the first P2PFaaS")
+	fl.DurationVar(&f.poll.timeout, "poll-timeout", time.Second, "time that a polled machine has")
+	fl.IntVar(&f.deadPolls, "dead-polls", 3, "polls in vain after which a machine of the first P2PFaaS is dead")
 	fl.StringVar(&f.learner, "learner", "", "host of the learner, where it runs elsewhere")
 	fl.StringVar(&f.scenario, "scenario", "", "be a node of this scenario's cluster; --set, --seed and so on change it, --select names one point")
 	fl.IntVar(&f.replication, "replication", 0, "index of the scenario's replication")
@@ -104,7 +129,7 @@ P2PFAAS_SERVICE_LEARNING_HOST, P2PFAAS_OPENFAAS_ENABLED, _HOST and _PORT; flags 
 	fl.DurationVar(&f.grace, "grace", 30*time.Second, "time that running functions have when the node is told to end")
 	fl.DurationVar(&f.probe, "probe-timeout", 500*time.Millisecond, "time that a probed peer has")
 	fl.DurationVar(&f.answer, "answer-timeout", time.Minute, "time that a peer has to answer a forwarded task")
-	completeFlag(c, "services", "scheduler", "learner")
+	completeFlag(c, "services", "scheduler", "discovery", "learner")
 	return c
 }
 
@@ -113,7 +138,12 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	var problems []error
 	for _, e := range environment {
 		if v := os.Getenv(e.variable); v != "" && !c.Flags().Changed(e.flag) {
-			problems = append(problems, c.Flags().Set(e.flag, v))
+			if _, err := strconv.Atoi(v); err == nil && c.Flags().Lookup(e.flag).Value.Type() == "duration" {
+				v += "s" // v1 writes seconds
+			}
+			if err := c.Flags().Set(e.flag, v); err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", e.variable, err))
+			}
 		}
 	}
 	address := func(host, port, standard string) string {
@@ -128,6 +158,9 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	if a := address("P2PFAAS_SERVICE_DISCOVERY_HOST", "P2PFAAS_SERVICE_DISCOVERY_PORT", "19000"); a != "" && f.discovery == "" {
 		f.discovery = "http://" + a
 	}
+	if f.discovery != "" && !c.Flags().Changed("services") {
+		f.services = []string{"scheduler", "learner"}
+	}
 	if f.learner == "" {
 		f.learner = os.Getenv("P2PFAAS_SERVICE_LEARNING_HOST")
 	}
@@ -141,9 +174,15 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	}
 	wrong(net.ParseIP(f.bind) == nil, "--bind %s: write an IP address, as in --bind 127.0.0.1", f.bind)
 	for _, s := range f.services {
-		wrong(s != "scheduler" && s != "learner", "--services %s: write scheduler, learner, or both", s)
+		wrong(s != "scheduler" && s != "discovery" && s != "learner", "--services %s: write some of scheduler, discovery, learner", s)
 	}
-	wrong(len(f.services) == 0, "--services: write scheduler, learner, or both")
+	wrong(len(f.services) == 0, "--services: write some of scheduler, discovery, learner")
+	wrong(f.poll.time <= 0 || f.poll.timeout <= 0 || f.deadPolls < 1,
+		"--poll-time %v --poll-timeout %v --dead-polls %d: write times above 0 and a number from 1", f.poll.time, f.poll.timeout, f.deadPolls)
+	for _, p := range []int{f.ports.scheduler, f.ports.discovery, f.ports.learner, f.ports.websocket} {
+		wrong(p < 1 || p > 65535, "port %d: write a number from 1 to 65535", p)
+	}
+	wrong(len(f.init) > 0 && !slices.Contains(f.services, "discovery"), "--init-servers are for the node's own discovery: have it in --services")
 	wrong(f.slots < 0 || f.queue < 0, "--slots %d --queue %d: write numbers from 0", f.slots, f.queue)
 	wrong(f.types < 1 || f.types > 4096, "--task-types %d: write a number from 1 to 4096", f.types)
 	wrong(f.maxBody < 1, "--max-body %d: write a number of bytes", f.maxBody)
@@ -242,7 +281,7 @@ func (f *nodeFlags) run(c *cobra.Command) error {
 	if err := f.check(c); err != nil {
 		return input(err)
 	}
-	r := &runningNode{flags: f, notes: c.ErrOrStderr(), failed: make(chan error, 3)}
+	r := &runningNode{flags: f, notes: c.ErrOrStderr(), failed: make(chan error, 4)}
 	return r.run(c.Context())
 }
 
@@ -260,6 +299,16 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 		err = errors.Join(r.serve("learner", f.ports.learner, l.Handler()),
 			r.serve("learner's websocket", f.ports.websocket, l.Websocket()))
 		if err != nil {
+			return input(err)
+		}
+	}
+	var discovery *realnet.DiscoveryService
+	if slices.Contains(f.services, "discovery") {
+		if discovery, err = f.openDiscovery(); err != nil {
+			return input(err)
+		}
+		defer func() { err = errors.Join(err, discovery.Close()) }()
+		if err := r.serve("discovery", f.ports.discovery, discovery.Handler()); err != nil {
 			return input(err)
 		}
 	}
@@ -290,10 +339,15 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 		switch {
 		case len(f.peers) > 0:
 			n.SetPeers(f.peers)
-		case f.discovery == "":
-			n.SetPeers(f.cluster)
-		default:
+		case f.discovery != "":
 			follower.Go(func() { n.FollowDiscovery(following, f.discovery) })
+		case discovery != nil && (len(f.init) > 0 || len(f.cluster) == 0):
+			discovery.Subscribe(func(me realnet.Identity, peers []string) {
+				n.Rename(me)
+				n.SetPeers(peers)
+			})
+		default:
+			n.SetPeers(f.cluster)
 		}
 	}
 	select {
@@ -302,6 +356,58 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 	case err := <-r.failed:
 		return err
 	}
+}
+
+// openDiscovery makes the discovery service of the flags.
+func (f *nodeFlags) openDiscovery() (*realnet.DiscoveryService, error) {
+	bind, err := netip.ParseAddr(f.bind)
+	if err != nil {
+		return nil, err
+	}
+	me := realnet.Identity{ID: f.id, IP: f.bind}
+	if bind.IsUnspecified() {
+		if me.IP = addressOf(f.iface); me.IP == "" {
+			slog.Warn("the interface has no address: discovery waits until a client configures its machine_ip", "iface", f.iface)
+		}
+		me.ID = "" // discovery makes one of the address
+	}
+	if f.own != nil {
+		me.ID = f.own.Identity.ID
+	}
+	seed, _ := f.seedNumber() // it has been checked
+	if f.point != nil {
+		seed = f.point.Seed
+	}
+	return realnet.OpenDiscovery(realnet.DiscoveryOptions{Identity: me, Bind: bind, Port: f.ports.discovery,
+		SchedulerPort: f.ports.scheduler, Data: f.data, Group: f.group, InitServers: f.init, PollTime: f.poll.time,
+		PollTimeout: f.poll.timeout, DeadPolls: f.deadPolls, Membership: membership.DefaultOptions(0),
+		Stream: *random.Stream(seed, f.replication, random.Membership, f.number)})
+}
+
+// addressOf is the first IPv4 address of an interface, or its first one; empty: it has none.
+func addressOf(iface string) string {
+	i, err := net.InterfaceByName(iface)
+	if err != nil {
+		return ""
+	}
+	addresses, err := i.Addrs()
+	if err != nil {
+		return ""
+	}
+	first := ""
+	for _, a := range addresses {
+		n, ok := a.(*net.IPNet)
+		if !ok || n.IP.IsLinkLocalUnicast() {
+			continue
+		}
+		if n.IP.To4() != nil {
+			return n.IP.String()
+		}
+		if first == "" {
+			first = n.IP.String()
+		}
+	}
+	return first
 }
 
 // remoteLearner says where a learner in another process is.

@@ -56,7 +56,7 @@ func TestNode(t *testing.T) {
 		fmt.Fprint(w, "done")
 	}))
 	defer function.Close()
-	ports := freePorts(t, 4)
+	ports := freePorts(t, 5)
 	a, b := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -72,7 +72,8 @@ func TestNode(t *testing.T) {
 		return said
 	}
 	start("--services", "scheduler", "--scheduler-port", fmt.Sprint(ports[0]), "--scheduler", "ForwardScheduler 1", "--peers", b)
-	start("--scheduler-port", fmt.Sprint(ports[1]), "--learner-port", fmt.Sprint(ports[2]), "--websocket-port", fmt.Sprint(ports[3]))
+	start("--scheduler-port", fmt.Sprint(ports[1]), "--learner-port", fmt.Sprint(ports[2]), "--websocket-port", fmt.Sprint(ports[3]),
+		"--discovery-port", fmt.Sprint(ports[4]))
 	get := func(url string) (string, http.Header) {
 		for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 			r, err := http.Get(url)
@@ -122,7 +123,10 @@ func TestNodeBadInput(t *testing.T) {
 		says string
 	}{
 		{[]string{"--bind", "localhost"}, "write an IP address"},
-		{[]string{"--services", "discovery"}, "write scheduler, learner, or both"},
+		{[]string{"--services", "discoverer"}, "write some of scheduler, discovery, learner"},
+		{[]string{"--dead-polls", "0"}, "--dead-polls 0"},
+		{[]string{"--services", "scheduler", "--init-servers", "127.0.0.1"}, "have it in --services"},
+		{[]string{"--services", "discovery", "--init-servers", "nobody"}, "write an IP address, or one with a port"},
 		{[]string{"--slots", "-1", "--task-types", "0"}, "--task-types 0"},
 		{[]string{"--peers", "127.0.0.2", "--discovery", "http://127.0.0.1:19000"}, "leave one out"},
 		{[]string{"--services", "scheduler", "--scheduler", "PowerOfM 1"}, "PowerOfNScheduler"},

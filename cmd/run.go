@@ -344,6 +344,7 @@ func (r *realRun) command(p *scenarios.Point, replication, i int, places []realn
 	words := []string{r.self, "node", "--scenario", r.path, "--select", strconv.Itoa(p.Index),
 		"--replication", strconv.Itoa(replication), "--number", strconv.Itoa(i), "--cluster", strings.Join(addresses, ","),
 		"--bind", at.IP, "--scheduler-port", strconv.Itoa(at.Scheduler),
+		"--discovery-port", strconv.Itoa(at.Discovery), "--init-servers", places[0].DiscoveryAddress(),
 		"--learner-port", strconv.Itoa(at.Learner), "--websocket-port", strconv.Itoa(at.Websocket)}
 	return append(words, r.given...)
 }

@@ -113,7 +113,7 @@ type DiscoveryService struct {
 	settings    discoverySettings
 	machine     *membership.Machine // nil: the own IP is not known
 	incarnation uint32
-	life1       uint64 // counts the machines: what a poll of an earlier one says is dropped
+	generation  uint64 // counts the machines: what a poll of an earlier one says is dropped
 	members     []member
 	numbers     map[netip.AddrPort]core.NodeID
 	free        []core.NodeID

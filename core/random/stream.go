@@ -14,6 +14,7 @@ const (
 	Faults      = "faults"      // crashes and partitions
 	Topology    = "topology"    // random graphs
 	Inference   = "inference"   // how long a learner takes to answer
+	Membership  = "membership"  // the failure detector's choices
 	Entries     = "entries"     // how long what a client teaches is on its way, and whether it gets lost
 	Records     = "records"     // which requests are recorded
 )
