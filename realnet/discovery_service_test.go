@@ -52,8 +52,8 @@ func listenAt(t *testing.T, ip string) net.Listener {
 	return l
 }
 
-// serve serves h at a listener.
-func serve(l net.Listener, h http.Handler) *httptest.Server {
+// serveAt serves h at a listener.
+func serveAt(l net.Listener, h http.Handler) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
 	s.Listener.Close()
 	s.Listener = l
@@ -74,7 +74,7 @@ func startDiscovery(t *testing.T, l net.Listener, change func(*DiscoveryOptions)
 		l.Close()
 		t.Fatal(err)
 	}
-	return &discoveryAt{DiscoveryService: s, server: serve(l, s.Handler())}
+	return &discoveryAt{DiscoveryService: s, server: serveAt(l, s.Handler())}
 }
 
 // say asks a service, with headers in pairs.
@@ -127,7 +127,7 @@ type v1Discovery struct {
 func startV1(t *testing.T, ip string, gossip ...string) *v1Discovery {
 	t.Helper()
 	v := &v1Discovery{}
-	v.server = serve(listenAt(t, ip), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	v.server = serveAt(listenAt(t, ip), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("User-Agent") != "Machine" || r.Header.Get("p2pfaas-machine-ip") == "" || r.URL.Path != "/list" {
 			t.Errorf("a v1 machine is asked %s with %v", r.URL, r.Header)
 		}
@@ -206,8 +206,8 @@ func TestDiscoveryConformance(t *testing.T) {
 	}
 }
 
-// TestWeakness11: the identity follows the configuration, and is never an empty one; v1's file keeps it.
-func TestWeakness11(t *testing.T) {
+// TestWeakness11Service: the identity follows the configuration, and is never an empty one; v1's file keeps it.
+func TestWeakness11Service(t *testing.T) {
 	data := t.TempDir()
 	empty := func(o *DiscoveryOptions) { o.Identity, o.Data = Identity{}, data }
 	d := startDiscovery(t, listenAt(t, "127.41.2.1"), empty)
