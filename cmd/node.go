@@ -302,28 +302,20 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 			return input(err)
 		}
 	}
-	var discovery *realnet.DiscoveryService
-	if slices.Contains(f.services, "discovery") {
-		if discovery, err = f.openDiscovery(); err != nil {
-			return input(err)
-		}
-		defer func() { err = errors.Join(err, discovery.Close()) }()
-		if err := r.serve("discovery", f.ports.discovery, discovery.Handler()); err != nil {
-			return input(err)
-		}
-	}
+	var n *realnet.Node
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	var follower sync.WaitGroup
 	if slices.Contains(f.services, "scheduler") {
 		if o, has := f.remoteLearner(); has && own == nil {
 			l := realnet.NewRemoteLearner(o)
 			defer l.Close()
 			own = l
 		}
-		n, wrong := f.open(own)
-		if wrong != nil {
+		var wrong error
+		if n, wrong = f.open(own); wrong != nil {
 			return input(wrong)
 		}
-		following, stop := context.WithCancel(ctx)
-		var follower sync.WaitGroup
 		defer func() {
 			stop()
 			follower.Wait()
@@ -336,6 +328,18 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 		if err := r.serve("scheduler", f.ports.scheduler, n.SchedulerHandler()); err != nil {
 			return input(err)
 		}
+	}
+	var discovery *realnet.DiscoveryService
+	if slices.Contains(f.services, "discovery") {
+		if discovery, err = f.openDiscovery(); err != nil {
+			return input(err)
+		}
+		defer func() { err = errors.Join(err, discovery.Close()) }()
+		if err := r.serve("discovery", f.ports.discovery, discovery.Handler()); err != nil {
+			return input(err)
+		}
+	}
+	if n != nil {
 		switch {
 		case len(f.peers) > 0:
 			n.SetPeers(f.peers)

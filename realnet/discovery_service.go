@@ -438,8 +438,12 @@ func (s *DiscoveryService) tell() {
 		}
 		s.telling.Lock()
 		s.mu.Lock()
-		nowMe, nowPeers, known := s.identity(), s.peers(), s.known()
+		nowMe, nowPeers, known, closed := s.identity(), s.peers(), s.known(), s.closed
 		s.mu.Unlock()
+		if closed { // what runs is finished with the peers that were there
+			s.telling.Unlock()
+			return
+		}
 		if nowMe.IP != "" && (nowMe != me || !slices.Equal(nowPeers, peers)) {
 			me, peers = nowMe, nowPeers
 			for _, f := range s.subscribers {

@@ -106,6 +106,7 @@ type answerOf struct {
 func (s *DiscoveryService) ask(generation uint64, id core.NodeID, at netip.AddrPort, says map[string]string) {
 	a, err := s.fetch(at, says)
 	<-s.polls
+	kick(s.due) // somebody may have waited for the place
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.generation != generation || s.members[id].address != at {
