@@ -373,7 +373,9 @@ func (f *nodeFlags) openDiscovery() (*realnet.DiscoveryService, error) {
 		if me.IP = addressOf(f.iface); me.IP == "" {
 			slog.Warn("the interface has no address: discovery waits until a client configures its machine_ip", "iface", f.iface)
 		}
-		me.ID = "" // discovery makes one of the address
+		if me.ID == "p2pfaas-"+f.bind {
+			me.ID = "" // discovery makes one of the address
+		}
 	}
 	if f.own != nil {
 		me.ID = f.own.Identity.ID

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -552,12 +553,16 @@ func refuse(c *gin.Context, status int, f *Failure) {
 }
 
 func (s *DiscoveryService) postConfiguration(c *gin.Context) {
+	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration))
+	if err != nil {
+		refuse(c, http.StatusInternalServerError, failure(codeGeneric, "The configuration cannot be read: %v", err))
+		return
+	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	next := s.settings
-	s.mu.Unlock()
 	next.InitServers = slices.Clone(next.InitServers)
-	body := http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration)
-	if err := json.NewDecoder(body).Decode(&next); err != nil {
+	if err := json.Unmarshal(text, &next); err != nil {
 		refuse(c, http.StatusInternalServerError, failure(codeGeneric, "The configuration is no valid JSON: %v", err))
 		return
 	}
@@ -565,8 +570,6 @@ func (s *DiscoveryService) postConfiguration(c *gin.Context) {
 		refuse(c, http.StatusBadRequest, failure(codeInput, "%v", err))
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.options.Data != "" {
 		if err := writeJSON(filepath.Join(s.options.Data, discoveryFile), next); err != nil {
 			refuse(c, http.StatusInternalServerError, failure(codeGeneric, "The configuration cannot be kept: %v", err))
