@@ -46,6 +46,10 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 validate: build ## every exact value of theory, at most 60 minutes on two cores
 	./p2pfaas validate
 
+.PHONY: membership
+membership: ## the failure detector in 1,000 clusters of 100 nodes for an hour each, about five minutes on two cores
+	$(GO) run ./simnet/membership/measure $(MEMBERSHIP)
+
 .PHONY: bench
 bench: ## the engine against the bare loop of the same model, in turn, and the ratio
 	$(GO) run ./simnet/yardstick -jobs $(JOBS) -pgo $(PGO)
