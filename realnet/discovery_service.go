@@ -139,6 +139,7 @@ type member struct {
 	next      time.Time // of the next poll
 	deadPolls int
 	tries     int // polls in vain since it was met, for the time between them
+	mute      int // answers over HTTP, of one of ours, since the last datagram
 
 	pinged   time.Time // when sequence was sent
 	sequence uint32
@@ -371,13 +372,18 @@ func (s *DiscoveryService) alive() []core.NodeID {
 	return ids
 }
 
-// scheduler is the address of a machine's scheduler service.
-func (x *member) schedulerAddress() string {
+// schedulerAddress is the address of a machine's scheduler service. Where the scheduler here has a port of its own, every
+// address says its port: a scheduler takes one without for a port like its own.
+func (s *DiscoveryService) schedulerAddress(x *member) string {
 	port := x.scheduler
 	if x.v1 || port == 0 {
 		port = SchedulerPort
 	}
-	return addressText(netip.AddrPortFrom(x.address.Addr(), port), SchedulerPort)
+	at := netip.AddrPortFrom(x.address.Addr(), port)
+	if s.options.SchedulerPort != SchedulerPort {
+		return at.String()
+	}
+	return addressText(at, SchedulerPort)
 }
 
 func (s *DiscoveryService) known() []string {
@@ -399,7 +405,7 @@ func (s *DiscoveryService) List() []string {
 func (s *DiscoveryService) peers() []string {
 	peers := []string{}
 	for _, id := range s.alive() {
-		peers = append(peers, s.members[id].schedulerAddress())
+		peers = append(peers, s.schedulerAddress(&s.members[id]))
 	}
 	slices.Sort(peers)
 	return slices.Compact(peers)
@@ -410,7 +416,7 @@ func (s *DiscoveryService) identity() Identity {
 	if s.machine == nil {
 		return Identity{}
 	}
-	return Identity{ID: s.settings.ID, IP: s.members[0].schedulerAddress()}
+	return Identity{ID: s.settings.ID, IP: s.schedulerAddress(&s.members[0])}
 }
 
 // Subscribe calls changed with this machine's identity and the addresses of its peers, now and whenever one of them
@@ -496,6 +502,11 @@ func (s *DiscoveryService) says() map[string]string {
 
 func (s *DiscoveryService) getList(c *gin.Context) {
 	s.mu.Lock()
+	if s.closed { // who has said goodbye is not met again
+		s.mu.Unlock()
+		refuse(c, http.StatusServiceUnavailable, failure(codeUnavailable, "The service is shutting down"))
+		return
+	}
 	if c.GetHeader("User-Agent") == agentMachine {
 		if at, err := parseAddress(c.GetHeader(headerMachineIP)); err == nil {
 			s.called(at)
@@ -504,7 +515,7 @@ func (s *DiscoveryService) getList(c *gin.Context) {
 	list := []listed{}
 	for _, id := range s.alive() {
 		x := &s.members[id]
-		m := listed{ID: int(id), IP: quietText(x.schedulerAddress()), Name: quietText(x.name), Group: quietText(x.group),
+		m := listed{ID: int(id), IP: quietText(s.schedulerAddress(x)), Name: quietText(x.name), Group: quietText(x.group),
 			Ping: x.ping.Seconds(), LastUpdate: x.heard.Unix(), Alive: true, DeadPolls: x.deadPolls}
 		setDefault(&m.Name, m.IP)
 		if !x.v1 {

@@ -432,3 +432,34 @@ func FuzzDatagram(f *testing.F) {
 		}
 	})
 }
+
+// Who ended in good order and starts again under its address, knowing nobody, comes back, also where the others are enough
+// for each other.
+func TestDiscoveryGoodbyeAndBack(t *testing.T) {
+	const here, there, third = "127.41.9.1", "127.41.9.2", "127.41.9.5"
+	a := startDiscovery(t, listenAt(t, here), nil)
+	init := func(o *DiscoveryOptions) { o.InitServers = []string{here} }
+	b := startDiscovery(t, listenAt(t, there), init)
+	defer b.end()
+	c := startDiscovery(t, listenAt(t, third), init)
+	defer c.end()
+	whole := func() bool { return lists(a, there, third)() && lists(b, here, third)() && lists(c, here, there)() }
+	within(t, 15*time.Second, "they meet", whole)
+	a.end()
+	within(t, 15*time.Second, "it leaves", func() bool { return lists(b, third)() && lists(c, there)() })
+	a = startDiscovery(t, listenAt(t, here), nil)
+	defer a.end()
+	t.Logf("back after %v", within(t, 20*time.Second, "it comes back", whole))
+}
+
+// A scheduler on a port of its own finds those on the standard one: its addresses say every port.
+func TestDiscoveryMixedSchedulerPorts(t *testing.T) {
+	const here, there = "127.41.9.3", "127.41.9.4"
+	a := startDiscovery(t, listenAt(t, here), nil)
+	defer a.end()
+	b := startDiscovery(t, listenAt(t, there), func(o *DiscoveryOptions) { o.InitServers, o.SchedulerPort = []string{here}, 18081 })
+	defer b.end()
+	within(t, 15*time.Second, "each says what the other needs", func() bool {
+		return len(a.List()) == 1 && a.List()[0] == there+":18081" && len(b.List()) == 1 && b.List()[0] == here+":18080"
+	})
+}

@@ -197,6 +197,8 @@ func (h *discoveryHost) Changed(id core.NodeID, state membership.State, v1 bool)
 	case state == membership.Unknown:
 		x.v1 = false
 		h.gone = append(h.gone, id)
+	case state == membership.Left:
+		x.next, x.tries = time.Now().Add(h.options.PollTime), 0
 	case state == membership.Alive:
 		x.heard, x.deadPolls = time.Now(), 0
 		if v1 {
@@ -250,7 +252,7 @@ func (s *DiscoveryService) take(d *datagram) {
 		x.scheduler = d.scheduler
 		kick(s.changed)
 	}
-	x.heard = time.Now()
+	x.heard, x.mute = time.Now(), 0
 	if d.kind == membership.Ack && d.sequence == x.sequence && !x.pinged.IsZero() {
 		x.ping, x.pinged = time.Since(x.pinged), time.Time{}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 const (
 	firstPoll   = 50 * time.Millisecond // to the second poll of a machine that did not answer the first; then it doubles
+	mutePolls   = 5                     // answers over HTTP without a datagram after which the log says so
 	deadSlower  = 10                    // times slower are dead machines polled
 	maxListSize = 4 << 20               // bytes of a machine's list
 )
@@ -51,9 +53,10 @@ func (s *DiscoveryService) called(at netip.AddrPort) {
 	}
 }
 
-// polled says whether a member is to be asked over HTTP.
+// polled says whether a member is to be asked over HTTP. Who has said goodbye is, too: nobody else would notice that it has
+// started again and knows no one.
 func (x *member) polled() bool {
-	return x.address.IsValid() && (x.v1 || x.ask || x.state == membership.Unknown)
+	return x.address.IsValid() && (x.v1 || x.ask || x.state == membership.Unknown || x.state == membership.Left)
 }
 
 // poll asks machines, each when it is due, all at once.
@@ -121,6 +124,10 @@ func (s *DiscoveryService) ask(generation uint64, id core.NodeID, at netip.AddrP
 		x.ping, x.heard, x.name, x.group = a.took, time.Now(), a.name, a.group
 		x.tries, x.deadPolls, x.ask = 0, 0, false
 		x.next = time.Now().Add(s.options.PollTime)
+		if x.mute++; x.mute == mutePolls {
+			slog.Warn("a machine answers over HTTP, but no datagram of it comes: is UDP blocked? Until then it is not listed",
+				"machine", at)
+		}
 		if x.v1 || x.state == membership.Unknown || x.state >= membership.Dead {
 			s.machine.Join(s.now(), []core.NodeID{id})
 		}
