@@ -284,16 +284,20 @@ func (a *activity) charge(probes int) {
 
 // replied takes the answer to question m.Item. It reports whether it was the last one.
 func (a *activity) replied(m *Msg) bool {
-	if a.wait != waitReplies || int(m.Item) >= len(a.replies) {
+	if a.wait != waitReplies || m.Item < 0 || int(m.Item) >= len(a.replies) {
 		return false
 	}
 	r := &a.replies[m.Item]
-	if r.Err == nil || r.Peer != m.From {
+	if r.Err != ErrNoAnswer || r.Peer != m.From {
 		return false // a duplicate
 	}
-	r.Load, r.Err = m.Load, nil
-	if a.asking {
-		r.Note = m.Note
+	if m.Outcome == LostNodeDown {
+		r.Err = ErrNoPeer
+	} else {
+		r.Load, r.Err = m.Load, nil
+		if a.asking {
+			r.Note = m.Note
+		}
 	}
 	r.RTT = a.eng.now.Sub(a.since)
 	a.missing--

@@ -8,6 +8,7 @@ import (
 // Errors of a Reply.
 var (
 	ErrNoAnswer = errors.New("the peer did not answer in time")
+	ErrNoPeer   = errors.New("the peer cannot be reached")
 	ErrNotPeer  = errors.New("the node is not a neighbour")
 	ErrNoActor  = errors.New("the node has no learner")
 )
@@ -47,7 +48,7 @@ func (k MsgKind) String() string {
 // Msg is a message between two nodes. The sender's engine reuses it: a host copies what it keeps.
 type Msg struct {
 	Kind     MsgKind
-	Outcome  Outcome // MsgAnswer
+	Outcome  Outcome // MsgAnswer; MsgReply, MsgHandover: LostNodeDown, where the host knows that no answer will come
 	From, To NodeID
 	Item     int32         // which question, which replica, which load (see the kinds)
 	Token    Token         // of the node that waits for the answer; the answer carries it back

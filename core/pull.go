@@ -65,6 +65,9 @@ func (n *Node) takeOver(m *Msg) {
 	}
 	if a := e.activityOf(m.Token); a != nil && a.wait == waitHandover {
 		a.count, a.err = count, nil
+		if m.Outcome == LostNodeDown {
+			a.err = ErrNoPeer
+		}
 		e.host.Disarm(n.id, m.Token)
 		n.resume(a)
 	}

@@ -129,6 +129,17 @@ func (e *Engine) Pack(m *Msg) Parcel {
 	return p
 }
 
+// Travelling are the Flags of a task that mean something to another node.
+const Travelling = uint8(flagCold | flagDirect | flagReplica | flagNotifyStart | flagRan)
+
+// Copied is the Item of the MsgCancel that takes v back from the node that it was sent to.
+func (v *TaskValue) Copied() int32 {
+	if taskFlags(v.Flags)&flagReplica != 0 {
+		return int32(v.Copy)
+	}
+	return wholeTask
+}
+
 // Ran notes that v was executed at that node, where the host learns it from a peer that has no TaskValue.
 func (v *TaskValue) Ran(at NodeID) {
 	v.Flags |= uint8(flagRan)

@@ -75,16 +75,17 @@ func (n *Node) replica(t *Task, k Token, i int, flags taskFlags) *Task {
 // replicaStarted takes note that copy i of the task under k began to execute: the first one wins.
 func (n *Node) replicaStarted(m *Msg) {
 	t := n.cfg.eng.taskOf(m.Token)
-	if t == nil || t.node != n.id || t.state != stateReplicated {
+	k, i := m.Token, m.Item
+	if t == nil || t.node != n.id || t.state != stateReplicated || i < 0 || int(i) >= len(t.trip.targets) ||
+		t.trip.targets[i] != m.From {
 		return
 	}
-	k, i := m.Token, m.Item
 	switch {
 	case t.trip.winner < 0:
 		t.trip.winner = i
 		n.cancelOthers(t, k, i)
-	case t.trip.winner != i && int(i) < len(t.trip.targets):
-		n.cancelAt(t.trip.targets[i], k, i)
+	case t.trip.winner != i:
+		n.cancelAt(m.From, k, i)
 	}
 }
 

@@ -49,7 +49,7 @@ type Reply struct {
 	Load Load          // of the peer, when it answered
 	Note Note          // Ask only
 	RTT  time.Duration // from the question to its answer
-	Err  error         // ErrNoAnswer or ErrNotPeer; Load is zero then and means nothing
+	Err  error         // ErrNoAnswer, ErrNoPeer or ErrNotPeer; Load is zero then and means nothing
 }
 
 // View is what code that may not suspend sees.

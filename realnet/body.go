@@ -21,6 +21,15 @@ type body struct {
 
 func newBody(source io.Reader, limit int64) *body { return &body{source: source, limit: limit} }
 
+// whole reads the body to its end.
+func (b *body) whole() ([]byte, error) {
+	text, err := io.ReadAll(b.reader())
+	if errors.Is(err, errTooLarge) {
+		return nil, failure(codeTooLarge, "The body of the request is longer than %d bytes", b.limit)
+	}
+	return text, err
+}
+
 // reader reads the body from its beginning.
 func (b *body) reader() io.Reader { return &bodyReader{body: b} }
 

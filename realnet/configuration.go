@@ -123,9 +123,21 @@ func (n *Node) numbered(e *sched.Entry, named map[string]any) map[string]any {
 	return inside
 }
 
+// address is where peers reach this node.
+func (n *Node) address() string {
+	o := &n.options
+	switch {
+	case o.Address != "":
+		return o.Address
+	case int(o.Number) < len(o.Cluster):
+		return o.Cluster[o.Number]
+	}
+	return n.Identity().IP
+}
+
 // numberOf is the number of the machine with that address, this one included.
 func (n *Node) numberOf(address string) core.NodeID {
-	if address == n.Identity().IP {
+	if address == n.Identity().IP || address == n.address() {
 		return n.options.Number
 	}
 	return n.peers.number(address)

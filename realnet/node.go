@@ -40,6 +40,7 @@ type NodeOptions struct {
 	Cluster []string
 	// Neighbours are those of Cluster that may be peers of this node at all, ascending; nil: whoever is there.
 	Neighbours []core.NodeID
+	Address    string // where peers reach this node's scheduler service; empty: its place in Cluster, or else Identity.IP
 	Cloud      string // address of the far node without limit; empty: none
 	Bind       net.IP // address to call peers from; nil: any of the machine's
 
@@ -130,7 +131,9 @@ type request struct {
 	probing time.Duration
 	outcome core.Outcome
 	lesson  *core.Lesson
-	report  *taskReport // of a client's request
+	report  *taskReport     // of a client's request
+	task    *core.TaskValue // of a peer's, as it ended
+	load    core.Load       // of this node then
 	ended   time.Time
 	done    chan struct{}
 

@@ -40,8 +40,10 @@ func (n *Node) SchedulerHandler() http.Handler {
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		e.Handle(method, "/", n.hello)
 		e.Handle(method, "/function/:function", n.function)
+		e.Handle(method, "/peer/task/:function", n.peerTask)
 	}
 	e.POST("/peer/function/:function", n.peerFunction)
+	e.GET("/peer/link", n.peerLink)
 	e.GET("/monitoring/load", n.monitoringLoad)
 	e.GET("/monitoring/node", n.getStatus)
 	e.GET("/configuration", n.getConfiguration)

@@ -55,8 +55,12 @@ const (
 	headerLoad          = "X-P2pfaas-Load"
 	headerMaxLoad       = "X-P2pfaas-Maxload"
 	headerQueueLength   = "X-P2pfog-Queue-Length"
-	headerTask          = "X-P2pfaas-Task" // a taskReport
-	agentMachine        = "Machine"        // User-Agent of nodes
+	headerTask          = "X-P2pfaas-Task"                    // a taskReport
+	headerPeer          = frameworkPrefix + "Peer"            // address of the node that calls
+	headerPeerTask      = frameworkPrefix + "Peer-Task"       // a peerTask
+	headerPeerAnswer    = frameworkPrefix + "Peer-Answer"     // a peerAnswer
+	headerPeerAgent     = frameworkPrefix + "Peer-User-Agent" // the client's
+	agentMachine        = "Machine"                           // User-Agent of nodes
 	contentTypeJSON     = "application/json"
 	frameworkPrefix     = "X-P2pfaas-"
 	frameworkPrefixFog  = "X-P2pfog-"

@@ -1,0 +1,285 @@
+package realnet
+
+//lint:file-ignore SA1019 the library keeps this path for its users; the code is that of github.com/coder/websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"nhooyr.io/websocket"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// Links: a persistent websocket between two nodes of this project, for all messages without a task. Either side opens
+// it when it has something to say and there is none; where both do so at once there are two, and both are read. A node
+// that refuses the handshake is one of the first P2PFaaS.
+
+// linkProtocol is the websocket's subprotocol: another version of the messages is another name.
+const linkProtocol = "p2pfaas.peer.1"
+
+const (
+	linkPatience = 2 * time.Second       // for a handshake, and for a message to leave
+	pingEvery    = 5 * time.Second       // how often a link is measured, and found out to be dead
+	askV1Again   = time.Minute           // after which a v1 node is asked once more for a link
+	shortestBack = 50 * time.Millisecond // off from a peer that could not be reached; it doubles
+	longestBack  = 2 * time.Second
+	messagesHeld = 1024 // that wait for a link; further ones are lost
+)
+
+// peer is another node, and the links with it.
+type peer struct {
+	peers *peers
+	id    core.NodeID
+	out   chan core.Parcel // to the goroutine that writes
+	half  atomic.Int64     // nanoseconds that a message takes, as measured last
+
+	mu       sync.Mutex
+	dialled  *websocket.Conn // by this node; nil: there is none
+	accepted *websocket.Conn
+	dialling chan struct{} // closed when a handshake has ended; nil: none is under way
+	v1       bool
+	failed   error     // of the last handshake
+	until    time.Time // before it there is no other handshake
+	back     time.Duration
+}
+
+// peer returns the peer of that number, with its goroutine.
+func (p *peers) peer(id core.NodeID) *peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.known[id]
+	if x == nil {
+		x = &peer{peers: p, id: id, out: make(chan core.Parcel, messagesHeld)}
+		p.known[id] = x
+		p.work.Go(x.write)
+	}
+	return x
+}
+
+// post has a message sent. It does not block: too many are lost, as on a network.
+func (x *peer) post(m core.Parcel) {
+	select {
+	case x.out <- m:
+	default:
+		x.peers.lost.Add(1)
+	}
+}
+
+// write sends what was posted, in order.
+func (x *peer) write() {
+	p := x.peers
+	var buffer []byte
+	for {
+		var m core.Parcel
+		select {
+		case m = <-x.out:
+		case <-p.life.Done():
+			return
+		}
+		c, err := x.link(p.life)
+		switch {
+		case err != nil:
+			p.unreachable(m)
+		case c == nil:
+			p.sendV1(m)
+		default:
+			buffer = appendMessage(buffer[:0], &m)
+			ctx, cancel := context.WithTimeout(p.life, linkPatience)
+			err := c.Write(ctx, websocket.MessageBinary, buffer)
+			cancel()
+			if err != nil {
+				x.broken(c, err)
+				p.unreachable(m)
+			}
+		}
+	}
+}
+
+// link returns a link to the peer, which it opens where there is none; nil: the peer is a v1 node.
+func (x *peer) link(ctx context.Context) (*websocket.Conn, error) {
+	for {
+		x.mu.Lock()
+		waiting := time.Now().Before(x.until)
+		switch {
+		case x.dialled != nil:
+			defer x.mu.Unlock()
+			return x.dialled, nil
+		case x.accepted != nil:
+			defer x.mu.Unlock()
+			return x.accepted, nil
+		case waiting && x.v1:
+			defer x.mu.Unlock()
+			return nil, nil
+		case waiting:
+			defer x.mu.Unlock()
+			return nil, x.failed
+		case x.dialling == nil:
+			x.dialling = make(chan struct{})
+			x.peers.work.Go(x.dial)
+		}
+		ended := x.dialling
+		x.mu.Unlock()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// dial opens a link and reads it until it breaks.
+func (x *peer) dial() {
+	p := x.peers
+	ctx, cancel := context.WithTimeout(p.life, linkPatience)
+	defer cancel()
+	c, response, err := websocket.Dial(ctx, "ws"+p.url(x.id, "/peer/link")[len("http"):], &websocket.DialOptions{
+		HTTPClient: p.http, Subprotocols: []string{linkProtocol},
+		HTTPHeader: http.Header{"User-Agent": {agentMachine}, headerPeer: {p.node.address()}}})
+	refused := response != nil && response.StatusCode >= 400 && response.StatusCode < 500
+	if err == nil && c.Subprotocol() != linkProtocol {
+		_ = c.Close(websocket.StatusProtocolError, "the subprotocol is "+linkProtocol)
+		refused, err = true, fmt.Errorf("it does not speak %s", linkProtocol)
+	}
+	x.mu.Lock()
+	close(x.dialling)
+	x.dialling = nil
+	switch {
+	case err == nil:
+		x.dialled, x.v1, x.failed, x.back = c, false, nil, 0
+	case refused:
+		x.v1, x.until = true, time.Now().Add(askV1Again)
+	default:
+		x.backOff(err)
+	}
+	x.mu.Unlock()
+	if err == nil {
+		x.read(c)
+	}
+}
+
+// backOff leaves the peer alone for a while. x.mu is held.
+func (x *peer) backOff(why error) {
+	if x.failed == nil && x.peers.life.Err() == nil {
+		slog.Warn("there is no link to a peer", "peer", x.peers.address(x.id), "error", why)
+	}
+	x.v1, x.failed = false, why
+	x.back = min(max(2*x.back, shortestBack), longestBack)
+	x.until = time.Now().Add(x.back)
+}
+
+// broken gives up a link.
+func (x *peer) broken(c *websocket.Conn, why error) {
+	_ = c.CloseNow()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch c {
+	case x.dialled:
+		x.dialled = nil
+	case x.accepted:
+		x.accepted = nil
+	default:
+		return // it has been given up before
+	}
+	switch status := websocket.CloseStatus(why); {
+	case status == websocket.StatusNormalClosure || status == websocket.StatusGoingAway || errors.Is(why, io.EOF):
+		slog.Debug("a peer has closed its link", "peer", x.peers.address(x.id))
+	default:
+		x.backOff(why)
+	}
+}
+
+// read delivers what comes, until the link breaks.
+func (x *peer) read(c *websocket.Conn) {
+	p := x.peers
+	c.SetReadLimit(maxMessage)
+	ctx, cancel := context.WithCancel(p.life)
+	defer cancel()
+	p.work.Go(func() { x.measure(ctx, c) })
+	for {
+		kind, text, err := c.Read(ctx)
+		if err != nil {
+			x.broken(c, err)
+			return
+		}
+		m, err := parseMessage(text)
+		if kind != websocket.MessageBinary || err != nil {
+			slog.Warn("a peer sends what is no message", "peer", p.address(x.id), "error", err, "message", fmt.Sprintf("%.40x", text))
+			_ = c.Close(websocket.StatusUnsupportedData, "this is no message of "+linkProtocol)
+			x.broken(c, errors.New("the peer sent what is no message"))
+			return
+		}
+		m.From, m.To = x.id, p.self
+		m.Transit += x.transit()
+		p.received.Add(1)
+		p.deliver(m)
+	}
+}
+
+// transit is half of what a round trip takes: a clock tells no more about the way of one message.
+func (x *peer) transit() time.Duration { return time.Duration(x.half.Load()) }
+
+// measure times a round trip now and then. A link that does not come back from it is dead.
+func (x *peer) measure(ctx context.Context, c *websocket.Conn) {
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	for {
+		bounded, cancel := context.WithTimeout(ctx, pingEvery)
+		began := time.Now()
+		err := c.Ping(bounded)
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil {
+				x.broken(c, fmt.Errorf("the peer does not answer a ping within %v: %w", pingEvery, err))
+			}
+			return
+		}
+		x.half.Store(int64(time.Since(began) / 2))
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// peerLink serves a node that opens a link.
+func (n *Node) peerLink(c *gin.Context) {
+	p := n.peers
+	from := p.announced(c.Request)
+	if from == core.NoNode {
+		c.String(http.StatusForbidden, "%s does not say a peer's address that is its own\n", headerPeer)
+		return
+	}
+	if !slices.Contains(c.Request.Header.Values("Sec-Websocket-Protocol"), linkProtocol) {
+		c.String(http.StatusBadRequest, "the subprotocol is %s\n", linkProtocol)
+		return
+	}
+	if !p.enter() {
+		c.Status(http.StatusServiceUnavailable)
+		return
+	}
+	defer p.work.Done()
+	conn, err := websocket.Accept(c.Writer, c.Request, &websocket.AcceptOptions{Subprotocols: []string{linkProtocol}})
+	if err != nil {
+		return // the library has answered
+	}
+	x := p.peer(from)
+	x.mu.Lock()
+	before := x.accepted
+	x.accepted, x.v1, x.failed, x.back, x.until = conn, false, nil, 0, time.Time{}
+	x.mu.Unlock()
+	if before != nil {
+		_ = before.CloseNow() // the peer would not open another one if it still had that
+	}
+	x.read(conn)
+}

@@ -1,0 +1,381 @@
+package realnet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// Tasks between nodes of this project: the client's own request, with its method, query, headers and body as they are,
+// to /peer/task/{function}; what the scheduler must know stands in framework headers (docs/wire/peers.md). The answer is
+// the function's, with what became of the task in a header again.
+
+// peerTask is a task that travels.
+type peerTask struct {
+	Token    core.Token    `json:"token"` // what the sender knows it by
+	ID       core.TaskID   `json:"id"`
+	Type     core.TaskType `json:"type,omitempty"`
+	Priority int16         `json:"priority,omitempty"`
+	Demand   time.Duration `json:"demand_ns,omitempty"`
+	Deadline *core.Time    `json:"deadline_ns,omitempty"` // what was left of it when it was sent; nil: there is none
+	Hops     uint8         `json:"hops"`
+	Copy     uint8         `json:"copy,omitempty"`
+	Flags    uint8         `json:"flags,omitempty"` // core.Travelling
+	Probes   uint16        `json:"probes,omitempty"`
+	Retries  uint16        `json:"retries,omitempty"`
+	Timing   core.Timing   `json:"timing_ns"`
+	Visited  []string      `json:"visited"`           // addresses of the nodes that held it, its entry node first
+	Held     time.Duration `json:"held_ns,omitempty"` // by the emulated link
+	Load     *peerLoad     `json:"load,omitempty"`    // of the sender
+	Handover *handoverMark `json:"handover,omitempty"`
+}
+
+// handoverMark says that the receiver asked for the task, and how many come with it.
+type handoverMark struct {
+	Token core.Token `json:"token"` // of the receiver's Pull
+	Index int        `json:"index"`
+	Count int        `json:"count"`
+}
+
+// peerAnswer is what became of it. Where Outcome is not completed, or the function did not answer, the body is a Failure.
+type peerAnswer struct {
+	Outcome  core.Outcome  `json:"outcome"`
+	Answered bool          `json:"answered"`           // the body is the function's
+	Executor string        `json:"executor,omitempty"` // address
+	Demand   time.Duration `json:"demand_ns,omitempty"`
+	Hops     uint8         `json:"hops"`
+	Flags    uint8         `json:"flags,omitempty"`
+	Probes   uint16        `json:"probes,omitempty"`
+	Retries  uint16        `json:"retries,omitempty"`
+	Timing   core.Timing   `json:"timing_ns"`
+	Load     *peerLoad     `json:"load,omitempty"` // of the node that answers
+	Path     []hop         `json:"path"`           // the executing node first
+}
+
+// peerLoad is a core.Load.
+type peerLoad struct {
+	Running int32   `json:"running"`
+	Queued  int32   `json:"queued"`
+	Slots   int32   `json:"slots"`
+	Room    int32   `json:"room"`
+	Speed   float32 `json:"speed"`
+}
+
+func newPeerLoad(l core.Load) *peerLoad {
+	if l.Slots < 0 {
+		return nil
+	}
+	return &peerLoad{l.Running, l.Queued, l.Slots, l.Room, l.Speed}
+}
+
+// load is the load that a peer told; nonsense is none.
+func (l *peerLoad) load() core.Load {
+	if l == nil || min(l.Running, l.Queued, l.Slots, l.Room) < 0 || !validSpeed(l.Speed) {
+		return unknown
+	}
+	return core.Load{Running: l.Running, Queued: l.Queued, Capacity: core.Capacity{Slots: l.Slots, Room: l.Room, Speed: l.Speed}}
+}
+
+// send takes the task to a node of this project.
+func (f *forward) send(ctx context.Context) (core.Outcome, error) {
+	p, r, t := f.peers, f.request, f.task
+	head := peerTask{Token: t.Trip.Token, ID: t.ID, Type: t.Type, Priority: t.Priority, Demand: t.Demand, Hops: t.Hops,
+		Copy: t.Copy, Flags: t.Flags & core.Travelling, Probes: t.Probes, Retries: t.Retries, Timing: t.Timing,
+		Load: newPeerLoad(f.load), Handover: f.mark}
+	if t.Deadline != core.Never {
+		head.Deadline = &t.Deadline
+	}
+	for _, id := range t.Trip.Visited {
+		head.Visited = append(head.Visited, p.node.addressOf(id))
+	}
+	text, err := json.Marshal(head)
+	if err != nil {
+		return 0, err
+	}
+	target := p.url(f.to, "/peer/task/"+r.call.function)
+	if r.call.query != "" {
+		target += "?" + r.call.query
+	}
+	var content io.Reader
+	if r.call.length != 0 {
+		content = r.call.body.reader()
+	}
+	q, err := http.NewRequestWithContext(ctx, r.call.method, target, content)
+	if err != nil {
+		return 0, err
+	}
+	q.ContentLength = r.call.length
+	q.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(r.call.body.reader()), nil }
+	copyHeader(q.Header, r.call.header)
+	if agent := q.Header.Values("User-Agent"); len(agent) > 0 {
+		q.Header[headerPeerAgent] = agent
+	}
+	q.Header.Set("User-Agent", agentMachine)
+	q.Header.Set(headerPeer, p.node.address())
+	q.Header.Set(headerPeerTask, string(text))
+	if r.tracing != "" {
+		q.Header.Set(headerTracing, r.tracing)
+	}
+	response, err := p.http.Do(q)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	text, err = io.ReadAll(io.LimitReader(response.Body, p.node.options.Backend.MaxAnswer+1))
+	switch {
+	case err != nil:
+		return 0, err
+	case int64(len(text)) > p.node.options.Backend.MaxAnswer:
+		return 0, fmt.Errorf("its answer is longer than %d bytes", p.node.options.Backend.MaxAnswer)
+	}
+	return f.ended(response, text)
+}
+
+// ended reads what a node of this project answered.
+func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, error) {
+	p, r, t := f.peers, f.request, f.task
+	var a peerAnswer
+	if err := json.Unmarshal([]byte(response.Header.Get(headerPeerAnswer)), &a); err != nil {
+		return 0, fmt.Errorf("its answer %s has no %s: %w", response.Status, headerPeerAnswer, err)
+	}
+	outcome := a.Outcome
+	if outcome == core.InFlight {
+		return 0, fmt.Errorf("%s says no outcome", headerPeerAnswer)
+	}
+	var refused *Failure
+	if !a.Answered {
+		refused = &Failure{}
+		if err := json.Unmarshal(text, refused); err != nil || refused.Code == 0 {
+			return 0, fmt.Errorf("its answer %s of %d bytes does not say why the task failed: %w", response.Status, len(text), err)
+		}
+	}
+	if outcome == core.Completed || outcome == core.Expired {
+		if a.Demand < 0 || !laterThan(t.Timing, a.Timing) || len(a.Path) == 0 {
+			return 0, fmt.Errorf("%s has times that cannot be, or no path", headerPeerAnswer)
+		}
+		t.Timing, t.Hops, t.Demand = a.Timing, a.Hops, a.Demand
+		t.Flags = t.Flags&^core.Travelling | a.Flags&core.Travelling
+		if a.Executor != "" {
+			t.Trip.Executor = p.named(a.Executor)
+		}
+	}
+	t.Probes, t.Retries = a.Probes, a.Retries
+	f.heard = a.Load.load()
+	r.note(func() {
+		r.path, r.answer, r.err = a.Path, nil, nil
+		switch {
+		case a.Answered:
+			r.answer = &answer{status: response.StatusCode, header: http.Header{}, body: text}
+			copyHeader(r.answer.header, response.Header)
+		case outcome == core.Completed:
+			r.err = refused
+		}
+	})
+	return outcome, nil
+}
+
+// laterThan reports whether a task that had these times may have those now.
+func laterThan(before, after core.Timing) bool {
+	const day = 24 * time.Hour
+	for _, x := range [][2]time.Duration{{before.Scheduling, after.Scheduling}, {before.Probing, after.Probing},
+		{before.Forwarding, after.Forwarding}, {before.Waiting, after.Waiting}, {before.Executing, after.Executing},
+		{before.Returning, after.Returning}} {
+		if x[1] < x[0] || x[1]-x[0] > day {
+			return false
+		}
+	}
+	return true
+}
+
+// A task that comes.
+
+// peerTask serves a node of this project that sends a task.
+func (n *Node) peerTask(c *gin.Context) {
+	p := n.peers
+	refuse := func(status int, f *Failure) { c.Data(status, contentTypeJSON, f.body()) }
+	from := p.announced(c.Request)
+	if from == core.NoNode {
+		refuse(http.StatusForbidden, failure(codeGeneric, "%s does not say a peer's address that is its own", headerPeer))
+		return
+	}
+	head, task, err := p.parseTask(c.GetHeader(headerPeerTask), from)
+	if err != nil {
+		refuse(http.StatusBadRequest, failure(codeInput, "%s: %v", headerPeerTask, err))
+		return
+	}
+	r := &request{key: taskKey{from: from, token: task.Trip.Token, copy: task.Copy}, number: uint64(task.ID),
+		tracing: c.GetHeader(headerTracing)}
+	agent := c.Request.Header[headerPeerAgent]
+	c.Request.Header.Del("User-Agent")
+	if f := n.begin(c, r, c.Request.Body, c.Request.ContentLength); f != nil {
+		n.answerTask(c, peerAnswer{Outcome: core.NoRoom}, f.status(), f.body(), nil)
+		return
+	}
+	if len(agent) > 0 {
+		r.call.header["User-Agent"] = agent
+	}
+	m := core.Parcel{Kind: core.MsgForward, From: from, To: p.self, Load: head.Load.load(), Tasks: []core.TaskValue{*task},
+		Transit: head.Held + p.peer(from).transit()}
+	if head.Handover != nil {
+		p.handedOver(m, head.Handover)
+	} else {
+		p.deliver(m)
+	}
+	select {
+	case <-r.done:
+	case <-c.Request.Context().Done():
+		p.deliver(core.Parcel{Kind: core.MsgCancel, From: from, To: p.self, Token: task.Trip.Token, Item: task.Copied(), Load: unknown})
+		n.release(c.Writer, r)
+		return
+	}
+	n.release(c.Writer, r)
+	a := peerAnswer{Outcome: r.outcome, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,
+		Answered: r.outcome == core.Completed && r.answer != nil}
+	if t := r.task; t != nil {
+		a.Load = newPeerLoad(r.load)
+		a.Demand, a.Hops, a.Flags, a.Probes, a.Retries, a.Timing = t.Demand, t.Hops, t.Flags&core.Travelling, t.Probes, t.Retries, t.Timing
+		if t.Trip.Executor != core.NoNode {
+			a.Executor = n.addressOf(t.Trip.Executor)
+		}
+	}
+	a.Path = append(r.path[:len(r.path):len(r.path)], n.own(r))
+	if !a.Answered {
+		f := n.failureOf(r)
+		n.answerTask(c, a, f.status(), f.body(), http.Header{"Content-Type": {contentTypeJSON}})
+		return
+	}
+	n.answerTask(c, a, r.answer.status, r.answer.body, r.answer.header)
+}
+
+func (n *Node) answerTask(c *gin.Context, a peerAnswer, status int, content []byte, header http.Header) {
+	text, err := json.Marshal(a)
+	if err != nil {
+		panic(fmt.Sprintf("realnet: the answer to a peer has no JSON: %v", err))
+	}
+	h := c.Writer.Header()
+	for name, values := range header {
+		h[name] = values
+	}
+	h.Set(headerPeerAnswer, string(text))
+	h.Set("Content-Length", fmt.Sprint(len(content)))
+	c.Status(status)
+	c.Writer.WriteHeaderNow()
+	_, _ = c.Writer.Write(content) // where it fails, the peer has gone
+}
+
+// parseTask reads what a peer says of a task that it sends.
+func (p *peers) parseTask(text string, from core.NodeID) (*peerTask, *core.TaskValue, error) {
+	var h peerTask
+	if err := json.Unmarshal([]byte(text), &h); err != nil {
+		return nil, nil, err
+	}
+	const longest = math.MaxInt64 / 4
+	deadline := core.Never
+	if h.Deadline != nil {
+		deadline = *h.Deadline
+	}
+	if h.Demand < 0 || h.Demand > longest || deadline != core.Never && (deadline < -longest || deadline > longest) ||
+		h.Held < 0 || h.Held > maxTransit || h.Hops == 0 || len(h.Visited) > math.MaxUint8 || !laterThan(core.Timing{}, h.Timing) {
+		return nil, nil, errors.New("a number is out of bounds")
+	}
+	if m := h.Handover; m != nil && (m.Count < 1 || m.Count > mostHandedOver || m.Index < 0 || m.Index >= m.Count) {
+		return nil, nil, fmt.Errorf("task %d of a handover of %d", m.Index, m.Count)
+	}
+	t := core.TaskValue{ID: h.ID, Type: h.Type, Priority: h.Priority, Demand: h.Demand, Deadline: deadline, Hops: h.Hops,
+		Copy: h.Copy, Flags: h.Flags & core.Travelling, Probes: h.Probes, Retries: h.Retries, Timing: h.Timing,
+		Trip: &core.TripValue{From: from, Token: h.Token, Executor: core.NoNode}}
+	for _, a := range h.Visited {
+		t.Trip.Visited = append(t.Trip.Visited, p.named(a))
+	}
+	return &h, &t, nil
+}
+
+// answer ends a task of a peer: its handler writes the answer.
+func (p *peers) answer(m *core.Parcel) {
+	t := &m.Tasks[0]
+	k := taskKey{from: m.To, token: m.Token, copy: t.Copy}
+	if r := p.node.find(k); r != nil {
+		r.note(func() { r.task, r.load = t, m.Load })
+	}
+	p.node.finish(k, m.Outcome)
+}
+
+// Tasks that a peer has pulled: each travels as a forward, and what the algorithm of the peer waits for is there when
+// the last of them is.
+
+const (
+	mostHandedOver   = 1 << 10
+	handoverPatience = 250 * time.Millisecond // with a task that does not come
+)
+
+// handOver sends the tasks of a MsgHandover.
+func (p *peers) handOver(m *core.Parcel) {
+	if len(m.Tasks) == 0 {
+		p.peer(m.To).post(*m)
+	}
+	for i := range m.Tasks {
+		p.forward(m, &m.Tasks[i], &handoverMark{m.Token, i, len(m.Tasks)})
+	}
+}
+
+// handover are pulled tasks that arrive.
+type handover struct {
+	parcel core.Parcel
+	tasks  []*core.TaskValue // nil: it has not come yet
+	timer  *time.Timer
+}
+
+// handedOver takes one of the tasks of a handover, and delivers them when all have come, or have had the time to.
+func (p *peers) handedOver(m core.Parcel, mark *handoverMark) {
+	k := taskKey{from: m.From, token: mark.Token}
+	task := m.Tasks[0]
+	m.Kind, m.Token, m.Tasks = core.MsgHandover, mark.Token, nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.handovers[k]
+	if h == nil {
+		h = &handover{parcel: m, tasks: make([]*core.TaskValue, mark.Count)}
+		h.timer = time.AfterFunc(handoverPatience, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.completed(k, h)
+		})
+		p.handovers[k] = h
+	}
+	if mark.Index >= len(h.tasks) || h.tasks[mark.Index] != nil {
+		m.Tasks = []core.TaskValue{task} // it belongs to another one: nobody waits for that any more
+		p.deliver(m)
+		return
+	}
+	h.tasks[mark.Index] = &task
+	for _, t := range h.tasks {
+		if t == nil {
+			return
+		}
+	}
+	h.timer.Stop()
+	p.completed(k, h)
+}
+
+// completed delivers a handover, once. p.mu is held.
+func (p *peers) completed(k taskKey, h *handover) {
+	if p.handovers[k] != h {
+		return
+	}
+	delete(p.handovers, k)
+	for _, t := range h.tasks {
+		if t != nil {
+			h.parcel.Tasks = append(h.parcel.Tasks, *t)
+		}
+	}
+	p.deliver(h.parcel)
+}
