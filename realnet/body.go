@@ -33,6 +33,12 @@ func (b *body) whole() ([]byte, error) {
 // reader reads the body from its beginning.
 func (b *body) reader() io.Reader { return &bodyReader{body: b} }
 
+// mostAhead is how many bytes are read of a body that nobody wants yet.
+const mostAhead = 1 << 20
+
+// readAhead reads the body although nobody wants it yet: only at its end does the server see that a client hangs up.
+func (b *body) readAhead() { _, _ = io.CopyN(io.Discard, b.reader(), mostAhead) }
+
 // abandon ends the reading from the source, which is about to go away: an http.Handler's request may not be read after
 // its return. Where a reader waits for a client that sends nothing, interrupt must make it return. It reports whether all
 // had been read.

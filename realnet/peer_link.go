@@ -220,7 +220,6 @@ func (x *peer) read(c *websocket.Conn) {
 		}
 		m.From, m.To = x.id, p.self
 		m.Transit += x.transit()
-		p.received.Add(1)
 		p.deliver(m)
 	}
 }

@@ -2,6 +2,8 @@ package realnet
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -196,7 +198,13 @@ func (p *peers) Send(m core.Parcel) {
 	}
 }
 
+// deliver gives the node a message that came.
 func (p *peers) deliver(m core.Parcel) {
+	p.received.Add(1)
+	p.post(m)
+}
+
+func (p *peers) post(m core.Parcel) {
 	p.node.mailbox.Post(core.Input{Kind: core.InputDeliver, Message: &m})
 }
 
@@ -212,7 +220,7 @@ func (p *peers) unreachable(m core.Parcel) {
 	default:
 		return
 	}
-	p.deliver(back)
+	p.post(back)
 }
 
 // A task that leaves.
@@ -250,7 +258,9 @@ func (p *peers) forward(m *core.Parcel, t *core.TaskValue, mark *handoverMark) {
 		}
 		if err != nil {
 			outcome = core.LostNodeDown
-			slog.Warn("a peer cannot be reached, or answers nonsense", "peer", p.address(m.To), "error", err)
+			if !errors.Is(err, core.ErrNoPeer) { // the link has said so, once
+				slog.Warn("a peer does not take a task, or answers nonsense", "peer", p.address(m.To), "error", err)
+			}
 			r.note(func() { r.err, r.path = err, []hop{{IP: p.address(m.To)}} })
 		}
 		back.Outcome, back.Load = outcome, f.heard
@@ -282,12 +292,11 @@ type forward struct {
 // run takes the task to the peer, in the peer's way.
 func (f *forward) run(ctx context.Context) (core.Outcome, error) {
 	f.heard = unknown
-	c, err := f.peers.peer(f.to).link(ctx)
-	if err != nil {
-		return 0, err
+	switch c, err := f.peers.peer(f.to).link(ctx); {
+	case err != nil:
+		return 0, fmt.Errorf("%w: %w", core.ErrNoPeer, err)
+	case c == nil:
+		return f.sendV1(ctx)
 	}
-	if c != nil {
-		return f.send(ctx)
-	}
-	return f.sendV1(ctx)
+	return f.send(ctx)
 }

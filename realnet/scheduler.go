@@ -144,7 +144,9 @@ func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64
 	}
 	r.call = n.newCall(name, c.Request, content, length)
 	var f *Failure
-	errors.As(n.register(r), &f)
+	if errors.As(n.register(r), &f); f == nil && length != 0 {
+		go r.call.body.readAhead() // until it is abandoned
+	}
 	return f
 }
 

@@ -1,0 +1,585 @@
+package realnet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nhooyr.io/websocket"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/core/sched"
+)
+
+// mesh is a cluster whose nodes have numbers and addresses of their own, as those of a scenario have.
+type mesh struct {
+	*nodes
+	addresses []string
+	function  *httptest.Server
+
+	mu    sync.Mutex
+	paths map[string]int // requests between nodes, by the first two parts of their path
+}
+
+// openMesh opens so many nodes; edit changes what node i is made of.
+func openMesh(t *testing.T, count int, f http.HandlerFunc, edit func(i int, o *NodeOptions)) *mesh {
+	t.Helper()
+	m := &mesh{nodes: &nodes{t: t}, paths: map[string]int{}, function: httptest.NewServer(f)}
+	t.Cleanup(m.function.Close)
+	var listeners []net.Listener
+	for i := range count {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", i+2))
+		if err != nil {
+			t.Skip("this system has one loopback address")
+		}
+		listeners = append(listeners, l)
+		m.addresses = append(m.addresses, l.Addr().String())
+	}
+	for i, l := range listeners {
+		o := NodeOptions{Identity: Identity{ID: fmt.Sprintf("node-%d", i), IP: m.addresses[i]}, Number: core.NodeID(i),
+			Cluster: m.addresses, Bind: l.Addr().(*net.TCPAddr).IP, Slots: 2, Room: 4, Queue: true,
+			Backend: Backend{URL: m.function.URL}, Scheduler: DefaultScheduler(), Stream: *random.Stream(1, 0, random.Algorithm, i),
+			Forwarding: core.Forwarding{ProbeTimeout: 500 * time.Millisecond, AnswerTimeout: 20 * time.Second}}
+		if edit != nil {
+			edit(i, &o)
+		}
+		n, err := OpenNode(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := n.SchedulerHandler()
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("User-Agent") == agentMachine {
+				m.mu.Lock()
+				m.paths[strings.Join(strings.SplitN(r.URL.Path, "/", 4)[1:3], "/")]++
+				m.mu.Unlock()
+			}
+			h.ServeHTTP(w, r)
+		}))
+		s.Listener.Close()
+		s.Listener = l
+		s.Start()
+		m.nodes.nodes, m.servers = append(m.nodes.nodes, n), append(m.servers, s)
+		t.Cleanup(func() { m.stop(i) })
+	}
+	for _, n := range m.nodes.nodes {
+		n.SetPeers(m.addresses)
+	}
+	return m
+}
+
+// stop ends node i; twice does no harm.
+func (m *mesh) stop(i int) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := m.nodes.nodes[i].Shutdown(ctx); err != nil {
+		m.t.Errorf("node %d does not end: %v", i, err)
+	}
+	m.servers[i].Close()
+}
+
+// between are the requests between nodes so far, by route.
+func (m *mesh) between() map[string]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.paths)
+}
+
+// build makes the algorithms in the log of node i.
+func (m *mesh) build(i int) func(string) (core.Scheduler, error) {
+	return func(text string) (core.Scheduler, error) {
+		var d Descriptor
+		if err := json.Unmarshal([]byte(text), &d); err != nil {
+			return nil, err
+		}
+		a, err := m.nodes.nodes[i].algorithm(d)
+		if err != nil {
+			return nil, err
+		}
+		return a.spec.New(), nil
+	}
+}
+
+// eventually waits for what must come about.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for until := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("%s: not within 10 s", what)
+		}
+	}
+}
+
+var forwardAll = Descriptor{Name: "ForwardScheduler", Parameters: []string{"1"}}
+
+// What a function is asked, and what it answers, is the same here and at a peer: method, query, headers and body, and
+// status, headers and body.
+func TestPeersCarryCalls(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	m := openMesh(t, 2, func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		asked = append(asked, fmt.Sprintf("%s %s %v %v %q", r.Method, r.URL.RawQuery, r.Header, r.TransferEncoding, text))
+		mu.Unlock()
+		w.Header()["X-Twice"] = []string{"a", "b"}
+		w.Header().Set("Location", "/elsewhere")
+		w.Header().Set(headerPeerAnswer, `{"outcome":"rejected"}`)
+		w.WriteHeader(map[string]int{"": 200, "a=1&a=2%20": 302, "teapot": 418, "fail": 503}[r.URL.RawQuery])
+		_, _ = w.Write(append([]byte{0, 255, '\n'}, text...))
+	}, func(_ int, o *NodeOptions) { o.Scheduler = forwardAll })
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, x := range []struct {
+		method, query, body string
+		status              int
+	}{{"POST", "", "\x00\xff binary", 200}, {"GET", "a=1&a=2%20", "", 302}, {"POST", "teapot", strings.Repeat("long ", 1<<18), 418},
+		{"POST", "fail", "x", 503}} {
+		var answers [2]string
+		for k, how := range []string{headerBypass, "X-Other"} {
+			r, err := http.NewRequest(x.method, m.servers[0].URL+"/function/f?"+x.query, struct{ io.Reader }{strings.NewReader(x.body)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if x.body == "" {
+				r.Body = nil
+			}
+			for name, v := range map[string]string{how: "1", "X-Client": "me", "User-Agent": "a client", "Cookie": "c=1",
+				"Content-Type": "image/x", "Authorization": "Bearer b"} {
+				r.Header.Set(name, v)
+			}
+			a, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(a.Body)
+			a.Body.Close()
+			if moved := a.Header.Get(headerExternally) == "True"; moved != (k == 1) || a.StatusCode != x.status {
+				t.Errorf("%s %s: at a peer %v, status %d, want %v and %d: %.200s", x.method, x.query, moved, a.StatusCode, k == 1, x.status, text)
+			}
+			for name := range a.Header {
+				if framework(name) || name == "Date" {
+					delete(a.Header, name)
+				}
+			}
+			answers[k] = fmt.Sprintf("%d %v %q", a.StatusCode, a.Header, text)
+		}
+		if answers[0] != answers[1] {
+			t.Errorf("%s %s: here\n%.300s, at a peer\n%.300s", x.method, x.query, answers[0], answers[1])
+		}
+		mu.Lock()
+		asked[0] = strings.Replace(asked[0], "X-Other", headerBypass, 1)
+		here, there := asked[0], strings.Replace(asked[1], " X-Other:[1]", "", 1)
+		if asked = nil; here != there {
+			t.Errorf("%s %s: the function here is asked\n%.300s, at a peer\n%.300s", x.method, x.query, here, there)
+		}
+		mu.Unlock()
+	}
+	if paths := m.between(); paths["peer/task"] != 4 || paths["peer/link"] != 1 || len(paths) != 2 {
+		t.Errorf("requests between the nodes: %v, want four tasks on one link", paths)
+	}
+}
+
+// Probes travel on one link however many there are, and bring what a load of v1 does not say.
+func TestPeersProbeOnLinks(t *testing.T) {
+	m := openMesh(t, 3, function, func(i int, o *NodeOptions) {
+		o.Scheduler = Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 2, "threshold": 0}}
+		o.Slots = 3 + i
+	})
+	for range 20 {
+		if r := m.ask(0, "POST", "/function/f", ""); r.status != 200 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	paths := m.between()
+	if paths["peer/link"] != 2 || paths["monitoring/load"] != 0 {
+		t.Errorf("requests between the nodes: %v, want two handshakes and no v1 probe", paths)
+	}
+	if sent := m.nodes.nodes[0].Status().Messages.Sent; sent < 40 {
+		t.Errorf("%d messages sent, want 40 probes at least", sent)
+	}
+}
+
+// Every algorithm on four real nodes: each request has one answer with a documented status, and what each node decided
+// replays.
+func TestEveryAlgorithmOnRealNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("every algorithm for a second")
+	}
+	left := 0
+	for _, name := range sched.Names() {
+		named := map[string]any{}
+		if name == "PowerOfNScheduler" {
+			named["threshold"] = 1
+		}
+		spec, err := sched.Parse(name, named)
+		if err != nil {
+			left++ // it has parameters without a default
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hops := 2
+			m := openMesh(t, 4, function, func(i int, o *NodeOptions) {
+				o.Record = true
+				o.Slots, o.Room = 2, 3
+				o.MeanService = []time.Duration{5 * time.Millisecond}
+				o.Scheduler = descriptorOf(spec, hops, o.Cluster)
+			})
+			status := map[int]int{}
+			var mu sync.Mutex
+			var clients sync.WaitGroup
+			for k := range 60 {
+				clients.Go(func() {
+					time.Sleep(time.Duration(k/6) * 5 * time.Millisecond) // in bursts: some find no room
+					r := m.ask(k%2, "POST", "/function/f", "sleep 5ms", headerDeadline, "5")
+					mu.Lock()
+					defer mu.Unlock()
+					if status[r.status]++; r.status == 200 && !strings.Contains(r.body, "sleep 5ms") {
+						t.Errorf("the body is not this request's: %q", r.body)
+					}
+				})
+			}
+			clients.Wait()
+			// 200: executed; 503: rejected; 500: no room, or the last hop.
+			if n := status[200] + status[503] + status[500]; n != 60 || status[200] == 0 && name != "RejectScheduler" {
+				t.Errorf("answers by status: %v", status)
+			}
+			for i := range m.nodes.nodes {
+				n := m.nodes.nodes[i]
+				eventually(t, "no request in hand", func() bool { return n.Status().Requests == 0 })
+				m.stop(i)
+				if running, queued, _ := n.mailbox.Load(); running != 0 || queued != 0 {
+					t.Errorf("node %d has %d running and %d waiting at the end", i, running, queued)
+				}
+				if err := core.Replay(n.Mailbox().Log(), m.build(i)); err != nil {
+					t.Errorf("node %d: %v", i, err)
+				}
+			}
+		})
+	}
+	if left > len(sched.Names())/3 {
+		t.Errorf("%d algorithms were left out", left)
+	}
+}
+
+// Work that a node pulls comes with its requests.
+func TestPeersHandOver(t *testing.T) {
+	m := openMesh(t, 2, function, func(i int, o *NodeOptions) {
+		o.Slots, o.Room = 1, 20
+		o.Scheduler = Descriptor{Name: "WorkStealing", Named: map[string]any{"retry": "5ms", "batch": 2}}
+	})
+	var clients sync.WaitGroup
+	var there atomic.Int32
+	for k := range 20 {
+		clients.Go(func() {
+			r := m.ask(0, "POST", fmt.Sprintf("/function/f?k=%d", k), "sleep 20ms")
+			if want := fmt.Sprintf("POST k=%d sleep 20ms", k); r.status != 200 || !strings.HasPrefix(r.body, want) {
+				t.Errorf("%d %q, want 200 %q", r.status, r.body, want)
+			}
+			if r.header.Get(headerExternally) == "True" {
+				there.Add(1)
+			}
+		})
+	}
+	clients.Wait()
+	if there.Load() == 0 {
+		t.Error("nothing was pulled")
+	}
+}
+
+// Of the copies of a task one answers, and the others end.
+func TestPeersReplicate(t *testing.T) {
+	for _, cancel := range []string{"completion", "start"} {
+		t.Run(cancel, func(t *testing.T) {
+			var begun, cut atomic.Int32
+			m := openMesh(t, 3, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				if begun.Add(1) == 1 {
+					return
+				}
+				select {
+				case <-r.Context().Done():
+					cut.Add(1)
+				case <-time.After(20 * time.Second):
+				}
+			}, func(i int, o *NodeOptions) {
+				o.Slots = 1
+				o.Scheduler = Descriptor{Name: "Redundancy", Named: map[string]any{"d": 3, "cancel": cancel}}
+			})
+			began := time.Now()
+			if r := m.ask(0, "POST", "/function/f", "x"); r.status != 200 {
+				t.Fatalf("%d %q", r.status, r.body)
+			}
+			if d := time.Since(began); d > 5*time.Second {
+				t.Errorf("the answer took %v", d)
+			}
+			eventually(t, "the copies end", func() bool {
+				for _, n := range m.nodes.nodes {
+					if running, queued, _ := n.mailbox.Load(); running+queued > 0 || n.Status().Requests > 0 {
+						return false
+					}
+				}
+				return begun.Load()-1 == cut.Load()
+			})
+		})
+	}
+}
+
+// A peer that was there and is gone costs nothing but the attempt, and is used again when it is back.
+func TestPeersComeAndGo(t *testing.T) {
+	m := openMesh(t, 2, function, func(_ int, o *NodeOptions) { o.Scheduler = forwardAll })
+	moved := func() bool {
+		r := m.ask(0, "POST", "/function/f", "x")
+		if r.status != 200 {
+			t.Errorf("%d %q", r.status, r.body)
+		}
+		return r.header.Get(headerExternally) == "True"
+	}
+	if !moved() {
+		t.Error("not executed at the peer")
+	}
+	n := m.nodes.nodes[1]
+	m.stop(1)
+	began := time.Now()
+	for range 10 {
+		if moved() {
+			t.Error("executed at a peer that is not there")
+		}
+	}
+	if d := time.Since(began); d > 2*time.Second {
+		t.Errorf("ten requests took %v while the peer was down", d)
+	}
+	again, err := OpenNode(n.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", m.addresses[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := &httptest.Server{Listener: l, Config: &http.Server{Handler: again.SchedulerHandler()}}
+	back.Start()
+	m.nodes.nodes[1], m.servers[1] = again, back
+	eventually(t, "executed at the peer again", moved)
+}
+
+// A peer that speaks nonsense, on its link or about a task, costs a bounded wait, and is no node without load.
+func TestPeersNonsense(t *testing.T) {
+	var mode atomic.Value // string
+	mode.Store("")
+	l, err := net.Listen("tcp", "127.0.0.9:0")
+	if err != nil {
+		t.Skip("this system has one loopback address")
+	}
+	evil := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		how := mode.Load().(string)
+		if r.URL.Path != "/peer/link" {
+			w.Header().Set(headerPeerAnswer, how)
+			fmt.Fprint(w, "nonsense")
+			return
+		}
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{linkProtocol}})
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for {
+			_, text, err := c.Read(r.Context())
+			if err != nil {
+				return
+			}
+			switch how {
+			case "silence":
+			case "text":
+				_ = c.Write(r.Context(), websocket.MessageText, []byte("load 0"))
+			case "long":
+				_ = c.Write(r.Context(), websocket.MessageBinary, make([]byte, 10_000))
+			default: // the question itself
+				_ = c.Write(r.Context(), websocket.MessageBinary, bytes.Repeat(text, 2))
+			}
+		}
+	})}}
+	evil.Start()
+	defer evil.Close()
+	m := openMesh(t, 1, function, func(_ int, o *NodeOptions) {
+		o.Forwarding.ProbeTimeout, o.Forwarding.AnswerTimeout = 100*time.Millisecond, time.Second
+		o.Scheduler = Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 0}}
+	})
+	m.nodes.nodes[0].SetPeers([]string{l.Addr().String()})
+	ask := func(what string) {
+		t.Helper()
+		began := time.Now()
+		r := m.ask(0, "POST", "/function/f", "x")
+		if r.status != 200 || r.header.Get(headerExternally) != "" {
+			t.Errorf("%s: %d %q, executed at the peer: %q", what, r.status, r.body, r.header.Get(headerExternally))
+		}
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("%s: it took %v", what, d)
+		}
+	}
+	for _, how := range []string{"silence", "text", "long", "twice"} {
+		mode.Store(how)
+		for range 3 {
+			ask(how)
+		}
+	}
+	mode.Store("silence") // the handshake is right, the answers to tasks are not
+	m.ask(0, "POST", "/configuration/scheduler", `{"name":"ForwardScheduler","parameters":["1"]}`)
+	for _, answer := range []string{"", "{", `{"outcome":"completed","answered":true}`, `{"outcome":"in-flight","answered":true,"path":[{}]}`,
+		`{"outcome":"completed","answered":true,"path":[{}],"timing_ns":{"Executing":-1}}`, `{"outcome":"no-room"}`, `{"outcome":"great"}`} {
+		mode.Store(answer)
+		ask(answer)
+	}
+}
+
+// Who calls in another's name, or without one, is refused.
+func TestPeersAnnounceThemselves(t *testing.T) {
+	m := openMesh(t, 2, function, nil)
+	for _, x := range []struct {
+		announced string
+		status    int
+	}{{"", 403}, {"nonsense", 403}, {m.addresses[0], 403}, {"10.0.0.1", 403}, {m.addresses[1], 400}, {"127.0.0.1:1", 400}} {
+		r := m.ask(0, "POST", "/peer/task/f", "x", "User-Agent", agentMachine, headerPeer, x.announced)
+		if r.status != x.status {
+			t.Errorf("announced as %q: %d %q, want %d", x.announced, r.status, r.body, x.status)
+		}
+	}
+	if r := m.ask(0, "POST", "/peer/task/f", "x", headerPeer, m.addresses[1]); r.status != 403 {
+		t.Errorf("a client: %d, want 403", r.status)
+	}
+	if r := m.ask(0, "GET", "/peer/link", "", "User-Agent", agentMachine, headerPeer, m.addresses[1]); r.status != 400 {
+		t.Errorf("no subprotocol: %d, want 400", r.status)
+	}
+}
+
+// A client that hangs up takes its task back, wherever it waits, with a body that nobody has read.
+func TestClientGoneWhileWaiting(t *testing.T) {
+	for _, how := range []string{headerBypass, headerForward} {
+		release := make(chan struct{})
+		var begun atomic.Int32
+		m := openMesh(t, 2, func(w http.ResponseWriter, r *http.Request) {
+			begun.Add(1)
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		}, func(_ int, o *NodeOptions) { o.Slots = 1 })
+		at := map[string]*Node{headerBypass: m.nodes.nodes[0], headerForward: m.nodes.nodes[1]}[how]
+		var clients sync.WaitGroup
+		clients.Go(func() { m.ask(0, "POST", "/function/f", "x", how, "1") })
+		eventually(t, "one runs", func() bool { return begun.Load() == 1 })
+		ctx, hangUp := context.WithCancel(t.Context())
+		clients.Go(func() {
+			r, err := http.NewRequestWithContext(ctx, "POST", m.servers[0].URL+"/function/f", strings.NewReader(strings.Repeat("body ", 1000)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set(how, "1")
+			if a, err := http.DefaultClient.Do(r); err == nil {
+				a.Body.Close()
+				t.Error("it was answered")
+			}
+		})
+		queued := func() int32 { _, q, _ := at.mailbox.Load(); return q }
+		eventually(t, "one waits", func() bool { return queued() == 1 })
+		hangUp()
+		eventually(t, "nobody waits", func() bool { return queued() == 0 })
+		close(release)
+		clients.Wait()
+	}
+}
+
+// Nothing is left of a cluster that has worked.
+func TestPeersLeaveNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("cluster", func(t *testing.T) {
+		m := openMesh(t, 3, function, func(_ int, o *NodeOptions) {
+			o.Scheduler = Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 2, "threshold": 0}}
+		})
+		for i := range 9 {
+			m.ask(i%3, "POST", "/function/f", "x")
+		}
+	})
+	http.DefaultClient.CloseIdleConnections()
+	eventually(t, "the goroutines end", func() bool {
+		if runtime.NumGoroutine() <= before {
+			return true
+		}
+		http.DefaultClient.CloseIdleConnections()
+		return false
+	})
+}
+
+// Messages survive their encoding, and nothing else is one.
+func TestMessages(t *testing.T) {
+	load := core.Load{Running: 3, Queued: 1 << 20, Capacity: core.Capacity{Slots: 0, Room: 5, Speed: 0.25}}
+	for _, m := range []core.Parcel{
+		{Kind: core.MsgProbe, Token: 1<<63 + 5, Item: 2, Load: load, Transit: time.Millisecond},
+		{Kind: core.MsgReply, Token: 7, Item: -1, Load: load},
+		{Kind: core.MsgTell, Load: unknown, Note: core.Note{Kind: 9, Int: -1 << 63, Float: -0.5}},
+		{Kind: core.MsgHandover, Load: unknown},
+	} {
+		b := appendMessage(nil, &m)
+		got, err := parseMessage(b)
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(m) {
+			t.Errorf("%v comes back as %v, %v", m, got, err)
+		}
+		for n := range b {
+			if _, err := parseMessage(b[:n]); err == nil {
+				t.Errorf("%x is read as a message, cut off after %d bytes", b, n)
+			}
+		}
+		if _, err := parseMessage(append(slices.Clone(b), 0)); err == nil {
+			t.Errorf("%x is read as a message, with a byte too much", b)
+		}
+	}
+	for _, k := range []core.MsgKind{core.MsgForward, core.MsgAnswer, core.MsgCancel, 200} {
+		if _, err := parseMessage(appendMessage(nil, &core.Parcel{Kind: k, Load: unknown})); err == nil {
+			t.Errorf("a %v is read from a link", k)
+		}
+	}
+}
+
+func FuzzMessage(f *testing.F) {
+	f.Add(appendMessage(nil, &core.Parcel{Kind: core.MsgAsk, Token: 300, Load: core.Load{Capacity: core.Capacity{Speed: 1}}, Note: core.Note{Int: 1}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parseMessage(b)
+		if err != nil {
+			return
+		}
+		again, err := parseMessage(appendMessage(nil, &m))
+		if err != nil || fmt.Sprint(again) != fmt.Sprint(m) {
+			t.Errorf("%x: %v comes back as %v, %v", b, m, again, err)
+		}
+	})
+}
+
+func FuzzPeerTask(f *testing.F) {
+	f.Add(`{"token":1,"id":2,"hops":1,"visited":["10.0.0.1"],"deadline_ns":5,"handover":{"token":1,"index":0,"count":2}}`)
+	p := newPeers(&Node{options: NodeOptions{Address: "127.0.0.1"}}, 0, 0, []string{"127.0.0.1", "10.0.0.1"})
+	f.Fuzz(func(t *testing.T, text string) {
+		h, task, err := p.parseTask(text, 1)
+		if err != nil {
+			return
+		}
+		if task.Trip.From != 1 || task.Hops == 0 || task.Flags&^core.Travelling != 0 || h.Held < 0 || len(task.Trip.Visited) > 255 {
+			t.Errorf("%s is read as %+v", text, task)
+		}
+	})
+}
