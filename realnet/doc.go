@@ -1,7 +1,7 @@
 // Package realnet is the world on the wall clock: the same core.Node that simnet drives from an event queue is driven
 // here by a goroutine of its own.
 //
-// # What there is now
+// # What there is
 //
 // A Mailbox is one core.Engine with one core.Node and the one goroutine that drives them. Others post inputs; the
 // mailbox takes them one at a time, stamps each with the time of its own monotonic clock, records it where it was
@@ -15,13 +15,18 @@
 //
 // RemoteLearner is the client of a learner outside the process, by websocket and HTTP, in the way of the first P2PFaaS.
 //
-// Node is a node with its scheduler service: v1's routes (scheduler.go, configuration.go), functions over HTTP
-// (backend.go), and peers in v1's way (peers.go): a probe is a GET of the load, a forward a POST whose answer is that of
-// the task. A request of a client is an input of the mailbox, what the engine decides comes back through the Host, and
-// the answer is written when the outcome has come. Names and shapes of the wire are in wire.go.
+// Node is a node with its scheduler service: v1's routes (scheduler.go, configuration.go), functions over HTTP or in
+// processes that it starts (backend.go, backend_exec.go), and its peers: messages on websocket links (peer_link.go,
+// peer_message.go), tasks as raw requests (peer_task.go), v1 nodes in their way (peer_v1.go). A request of a client is an
+// input of the mailbox, what the engine decides comes back through the Host, and the answer is written when the outcome has
+// come. Names and shapes of the wire are in wire.go.
 //
-// Discovery, the learner's service, the load generator, messages between algorithms of different machines (Tell, Ask,
-// Pull) and a subcommand that runs nodes are not here yet.
+// The discovery service (discovery_service.go) keeps the list of machines: over UDP with core/membership
+// (discovery_swim.go), and with v1's polls (discovery_v1.go). FollowDiscovery is a scheduler that asks one.
+// LearnerService serves a learner to nodes and clients.
+//
+// Generate is the open-loop load generator (load.go); StartLocal runs a cluster of processes on this machine (local.go);
+// ScenarioNode says what a scenario means for a node (scenario.go).
 //
 // # Concurrency
 //
