@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +43,8 @@ type Backend struct {
 	User, Password string
 	// Timeout bounds a call; 0: there is no bound but the client's patience.
 	Timeout time.Duration
+	// Start is how long the process of a function may take until it answers; 0: 10 s.
+	Start time.Duration
 	// MaxAnswer bounds what a function may answer, in bytes: the answer is kept until the execution has ended, since
 	// the headers that stand before it say how long that took.
 	MaxAnswer int64
@@ -58,6 +62,9 @@ type Function struct {
 
 // open starts processes and prepares the connections: they are kept, as many as the node has slots.
 func (b *Backend) open() error {
+	if b.Start == 0 {
+		b.Start = 10 * time.Second
+	}
 	b.http = &http.Client{
 		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, MaxIdleConns: 1024,
 			MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second, DisableCompression: true},
@@ -66,16 +73,18 @@ func (b *Backend) open() error {
 	b.instances = map[string]*instance{}
 	var starting sync.WaitGroup
 	var mu sync.Mutex
-	var problems []error
-	for name, f := range b.Functions {
+	names := slices.Sorted(maps.Keys(b.Functions))
+	problems := make([]error, len(names))
+	for k, name := range names {
+		f := b.Functions[name]
 		if len(f.Command) == 0 {
 			continue
 		}
 		starting.Go(func() {
-			i, err := startInstance(name, f.Command)
-			mu.Lock()
-			defer mu.Unlock()
-			if problems = append(problems, err); err == nil {
+			i, err := startInstance(name, f.Command, patience{start: b.Start, end: 3 * time.Second, pause: time.Second})
+			if problems[k] = err; err == nil {
+				mu.Lock()
+				defer mu.Unlock()
 				b.instances[name] = i
 			}
 		})
