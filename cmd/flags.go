@@ -144,3 +144,21 @@ func newRun(file *scenarios.File, points []scenarios.Point, world string, keep r
 	}
 	return r
 }
+
+// bytesFlag is a number of bytes, with a unit.
+type bytesFlag int64
+
+// String implements pflag.Value.
+func (b bytesFlag) String() string { return scenarios.FormatBytes(int64(b)) }
+
+// Type implements pflag.Value.
+func (b bytesFlag) Type() string { return "bytes" }
+
+// Set implements pflag.Value.
+func (b *bytesFlag) Set(text string) error {
+	n, err := scenarios.ParseBytes(text)
+	if err == nil {
+		*b = bytesFlag(n)
+	}
+	return err
+}

@@ -23,21 +23,63 @@ func newFunction() *cobra.Command {
 	c := &cobra.Command{Use: "function", Short: "serve one of the sample functions over HTTP", Args: noSuchCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(newTimedFunction("sleep", "wait for as long as the request says: the tasks of a simulation, exactly"),
-		newTimedFunction("loop", "compute for as long as the request says, on a processor that others want, too"))
+		newTimedFunction("loop", "compute for as long as the request says, on a processor that others want, too"),
+		newFaceDetect())
+	return c
+}
+
+// place is where a function listens.
+type place struct {
+	bind string
+	port int
+}
+
+func (p *place) add(c *cobra.Command) {
+	c.Flags().StringVar(&p.bind, "bind", "127.0.0.1", "address to listen on")
+	c.Flags().IntVar(&p.port, "port", 8080, "port to listen on, instead of that of the variable PORT; 0: any")
+}
+
+func newFaceDetect() *cobra.Command {
+	var at place
+	maxBody, maxPixels := bytesFlag(16<<20), 1<<22
+	c := &cobra.Command{
+		Use:   "face-detect",
+		Short: "find the faces in a picture",
+		Long: `find the faces in a picture, JPEG or PNG, which is the body of the request. The answer is JSON: the size of the
+picture, and a square around each face with its score. A picture that is no picture is answered with 400, one that is too
+large with 413.`,
+		Example: `  p2pfaas function face-detect
+  curl http://127.0.0.1:8080/ --data-binary @picture.jpg
+  p2pfaas run quickstart --set functions.face-detect.backend=face-detect --payload face-detect=picture.jpg`,
+		Args: wants(0, 0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if maxBody < 1 || maxPixels < 1 {
+				return input(fmt.Errorf("--max-body %v, --max-pixels %d: write numbers above 0", maxBody, maxPixels))
+			}
+			h, err := function.FaceDetect(function.FaceOptions{MaxBody: int64(maxBody), MaxPixels: maxPixels})
+			if err != nil {
+				return err
+			}
+			return serveFunction(c, at, h)
+		},
+	}
+	at.add(c)
+	c.Flags().Var(&maxBody, "max-body", "bytes that a picture may have as a file")
+	c.Flags().IntVar(&maxPixels, "max-pixels", maxPixels, "pixels that a picture may have")
 	return c
 }
 
 // timedFlags are the flags of function sleep and function loop.
 type timedFlags struct {
-	bind, service string
-	port          int
-	seed          uint64
-	speed         float64
-	reply         int
-	max           time.Duration
-	scenario      string
-	function      string
-	set           []string
+	place
+	service  string
+	seed     uint64
+	speed    float64
+	reply    int
+	max      time.Duration
+	scenario string
+	function string
+	set      []string
 }
 
 func newTimedFunction(name, short string) *cobra.Command {
@@ -55,8 +97,7 @@ The service time is that of the header ` + realnet.HeaderService + `, which node
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, name) },
 	}
 	fl := c.Flags()
-	fl.StringVar(&f.bind, "bind", "127.0.0.1", "address to listen on")
-	fl.IntVar(&f.port, "port", 8080, "port to listen on, instead of that of the variable PORT; 0: any")
+	f.place.add(c)
 	fl.StringVar(&f.service, "service", "", "service time of requests that do not say it, as a scenario has it")
 	fl.StringVar(&f.scenario, "scenario", "", "instead of --service: that of a --function of this scenario")
 	fl.StringVar(&f.function, "function", "", "see --scenario")
@@ -118,22 +159,22 @@ func (f *timedFlags) run(c *cobra.Command, name string) error {
 		return input(err)
 	}
 	if name == "loop" {
-		return serveFunction(c, f.bind, f.port, function.Loop(o))
+		return serveFunction(c, f.place, function.Loop(o))
 	}
 	clock := precise.New()
 	defer clock.Close()
-	return serveFunction(c, f.bind, f.port, function.Sleep(o, clock))
+	return serveFunction(c, f.place, function.Sleep(o, clock))
 }
 
 // serveFunction serves h until the command is interrupted, and finishes what runs.
-func serveFunction(c *cobra.Command, bind string, port int, h http.Handler) error {
+func serveFunction(c *cobra.Command, at place, h http.Handler) error {
 	if text := os.Getenv("PORT"); text != "" && !c.Flags().Changed("port") {
 		var err error
-		if port, err = strconv.Atoi(text); err != nil {
+		if at.port, err = strconv.Atoi(text); err != nil {
 			return input(fmt.Errorf("the variable PORT is %q: write a number", text))
 		}
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(bind, strconv.Itoa(port)))
+	l, err := net.Listen("tcp", net.JoinHostPort(at.bind, strconv.Itoa(at.port)))
 	if err != nil {
 		return input(fmt.Errorf("the function cannot listen: %w", err))
 	}

@@ -76,6 +76,12 @@ func readPayloads(s *scenarios.Scenario, given []string) (map[string][][]byte, e
 		}
 		payloads[name] = append(payloads[name], content)
 	}
+	for _, f := range s.Functions {
+		if f.Backend.Kind == "face-detect" && len(payloads[f.Name]) == 0 {
+			problems = append(problems, fmt.Errorf("the function %s looks for faces, and no picture is given: "+
+				"add --payload %s=PICTURE.jpg", f.Name, f.Name))
+		}
+	}
 	return payloads, errors.Join(problems...)
 }
 

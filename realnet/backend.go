@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,15 +33,16 @@ type answer struct {
 
 // Backend runs functions over HTTP.
 type Backend struct {
-	// URL of a function, with {function} where its name goes: http://{function}:8080/ for containers,
-	// http://HOST:PORT/function/{function} for OpenFaaS.
+	// URL of a function, with {function} where its name goes: http://{function}:8080/ for containers.
 	URL string
+	// OpenFaaS has the functions, instead of URL; nil: there is none.
+	OpenFaaS *OpenFaaS
 	// Functions have a place of their own; * is any function.
 	Functions map[string]Function
-	// User and Password are OpenFaaS's; no User: none.
-	User, Password string
 	// Timeout bounds a call; 0: there is no bound but the client's patience.
 	Timeout time.Duration
+	// Start is how long the process of a function may take until it answers; 0: 10 s.
+	Start time.Duration
 	// MaxAnswer bounds what a function may answer, in bytes: the answer is kept until the execution has ended, since
 	// the headers that stand before it say how long that took.
 	MaxAnswer int64
@@ -58,6 +60,9 @@ type Function struct {
 
 // open starts processes and prepares the connections: they are kept, as many as the node has slots.
 func (b *Backend) open() error {
+	if b.Start == 0 {
+		b.Start = 10 * time.Second
+	}
 	b.http = &http.Client{
 		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, MaxIdleConns: 1024,
 			MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second, DisableCompression: true},
@@ -66,16 +71,18 @@ func (b *Backend) open() error {
 	b.instances = map[string]*instance{}
 	var starting sync.WaitGroup
 	var mu sync.Mutex
-	var problems []error
-	for name, f := range b.Functions {
+	names := slices.Sorted(maps.Keys(b.Functions))
+	problems := make([]error, len(names))
+	for k, name := range names {
+		f := b.Functions[name]
 		if len(f.Command) == 0 {
 			continue
 		}
 		starting.Go(func() {
-			i, err := startInstance(name, f.Command)
-			mu.Lock()
-			defer mu.Unlock()
-			if problems = append(problems, err); err == nil {
+			i, err := startInstance(name, f.Command, patience{start: b.Start, end: 3 * time.Second, pause: time.Second})
+			if problems[k] = err; err == nil {
+				mu.Lock()
+				defer mu.Unlock()
 				b.instances[name] = i
 			}
 		})
@@ -114,32 +121,39 @@ func validFunction(name string) bool {
 	return true
 }
 
-// url of a function.
-func (b *Backend) url(function, query string) (string, error) {
-	text := strings.ReplaceAll(b.URL, "{function}", function)
-	name := function
+// request is that of a call, without its body.
+func (b *Backend) request(ctx context.Context, c *call) (*http.Request, error) {
+	name := c.function
 	f, known := b.Functions[name]
 	if !known {
 		name = "*"
 		f, known = b.Functions[name]
 	}
+	target := b.URL
 	if known {
-		text = strings.ReplaceAll(f.URL, "{function}", function)
+		target = f.URL
+	} else if b.OpenFaaS != nil {
+		target = b.OpenFaaS.url("/function/{function}")
 	}
+	target = strings.ReplaceAll(target, "{function}", c.function)
 	if i := b.instances[name]; known && i != nil {
 		var err error
-		if text, err = i.at(); err != nil {
-			return "", err
+		if target, err = i.at(); err != nil {
+			return nil, err
 		}
 	}
-	u, err := url.Parse(text)
+	r, err := http.NewRequestWithContext(ctx, c.method, target, nil)
 	if err != nil {
-		return "", fmt.Errorf("the URL of function %s: %w", function, err)
+		return nil, fmt.Errorf("calling function %s: %w", c.function, err)
 	}
-	if query != "" {
-		u.RawQuery = query
+	if c.query != "" {
+		r.URL.RawQuery = c.query
 	}
-	return u.String(), nil
+	copyHeader(r.Header, c.header)
+	if !known && b.OpenFaaS != nil {
+		b.OpenFaaS.authenticate(r)
+	}
+	return r, nil
 }
 
 // run calls a function and keeps its answer, whatever its status. The function is told its service time where that is
@@ -150,26 +164,17 @@ func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (*ans
 		ctx, cancel = context.WithTimeout(ctx, b.Timeout)
 		defer cancel()
 	}
-	target, err := b.url(c.function, c.query)
+	r, err := b.request(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	var content io.Reader
 	if c.length != 0 {
-		content = c.body.reader()
+		r.ContentLength = c.length
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(c.body.reader()), nil }
+		r.Body = io.NopCloser(c.body.reader())
 	}
-	r, err := http.NewRequestWithContext(ctx, c.method, target, content)
-	if err != nil {
-		return nil, fmt.Errorf("calling function %s: %w", c.function, err)
-	}
-	r.ContentLength = c.length
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(c.body.reader()), nil }
-	copyHeader(r.Header, c.header)
 	if service > 0 {
 		r.Header.Set(HeaderService, formatSeconds(service))
-	}
-	if b.User != "" {
-		r.SetBasicAuth(b.User, b.Password)
 	}
 	response, err := b.http.Do(r)
 	if err != nil {

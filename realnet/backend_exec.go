@@ -22,15 +22,18 @@ import (
 
 // Functions whose process the node itself starts.
 
-const (
-	functionStart   = 10 * time.Second // until a process must answer
-	functionGrace   = 3 * time.Second  // to end when it is told to
-	functionRestart = time.Second      // at first, from the death of a process to its restart; doubled each time
-	functionLine    = 64 << 10         // bytes of a line that a process writes to the log
-)
+// patience is what the process of a function is given.
+type patience struct {
+	start time.Duration // until it must answer
+	end   time.Duration // to end when it is told to
+	pause time.Duration // from its death to its restart, at first; doubled each time
+}
+
+const functionLine = 64 << 10 // bytes of a line that a process writes to the log
 
 // instance is the process of a function. It is started again when it dies.
 type instance struct {
+	patience
 	name    string
 	command []string
 	url     atomic.Pointer[string] // nil: it does not run
@@ -40,8 +43,8 @@ type instance struct {
 }
 
 // startInstance starts the process of a function and waits until it answers.
-func startInstance(name string, command []string) (*instance, error) {
-	i := &instance{name: name, command: command, ended: make(chan struct{})}
+func startInstance(name string, command []string, p patience) (*instance, error) {
+	i := &instance{patience: p, name: name, command: command, ended: make(chan struct{})}
 	i.life, i.die = context.WithCancel(context.Background())
 	first := make(chan error, 1)
 	go i.keep(first)
@@ -69,7 +72,7 @@ func (i *instance) at() (string, error) {
 func (i *instance) keep(first chan<- error) {
 	defer close(i.ended)
 	runtime.LockOSThread()
-	pause := functionRestart
+	pause := i.pause
 	for {
 		began := time.Now()
 		err := i.once(first)
@@ -79,7 +82,7 @@ func (i *instance) keep(first chan<- error) {
 		}
 		first = nil
 		if time.Since(began) > time.Minute {
-			pause = functionRestart
+			pause = i.pause
 		}
 		slog.Error("the process of a function has ended, and is started again", "function", i.name, "in", pause, "error", err)
 		select {
@@ -133,9 +136,9 @@ func (i *instance) once(first chan<- error) (err error) {
 		died <- err
 	}()
 	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) + "/"
-	healthy, stop := context.WithTimeout(i.life, functionStart)
+	healthy, stop := context.WithTimeout(i.life, i.start)
 	defer stop()
-	err = awaitHealth(healthy, url, died)
+	err = i.awaitHealth(healthy, url, died)
 	if err == nil {
 		slog.Info("a function has started", "function", i.name, "url", url, "after", time.Since(began).Round(time.Millisecond))
 		i.url.Store(&url)
@@ -151,7 +154,7 @@ func (i *instance) once(first chan<- error) (err error) {
 	_ = syscall.Kill(-c.Process.Pid, syscall.SIGTERM) // where that fails, it has ended
 	select {
 	case <-died:
-	case <-time.After(functionGrace):
+	case <-time.After(i.end):
 		killGroup(c)
 		<-died
 	}
@@ -164,7 +167,7 @@ type deathError struct{ cause error }
 func (e *deathError) Error() string { return fmt.Sprintf("it ended before it answered: %v", e.cause) }
 
 // awaitHealth waits until a function answers at /healthz, with whatever status: then it serves HTTP.
-func awaitHealth(ctx context.Context, url string, died <-chan error) error {
+func (i *instance) awaitHealth(ctx context.Context, url string, died <-chan error) error {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for {
@@ -180,7 +183,7 @@ func awaitHealth(ctx context.Context, url string, died <-chan error) error {
 		case err := <-died:
 			return &deathError{errOr(err, errors.New("exit status 0"))}
 		case <-ctx.Done():
-			return fmt.Errorf("it does not answer at %s within %v: it must serve HTTP on the port of {port} or $PORT", url, functionStart)
+			return fmt.Errorf("it does not answer at %s within %v: it must serve HTTP on the port of {port} or $PORT", url, i.start)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -65,6 +65,8 @@ type NodeOptions struct {
 	Inference  random.Dist // seconds that an action waits for beyond what its learner takes; nil: none
 	Stream     rand.PCG    // the algorithm's
 	Record     bool
+	// Development serves v1's routes for trying a node out, /dev/...
+	Development bool
 
 	// Seed and Replication are the scenario's, for the streams of what is emulated.
 	Seed        uint64

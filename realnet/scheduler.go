@@ -50,8 +50,15 @@ func (n *Node) SchedulerHandler() http.Handler {
 	e.POST("/configuration", n.postConfiguration)
 	e.GET("/configuration/scheduler", n.getScheduler)
 	e.POST("/configuration/scheduler", n.postScheduler)
+	n.openFaaSRoutes(e)
+	if n.options.Development {
+		n.developmentRoutes(e)
+	}
 	return e
 }
+
+// answerFailure answers with an error.
+func answerFailure(c *gin.Context, f *Failure) { c.Data(f.status(), contentTypeJSON, f.body()) }
 
 func (n *Node) hello(c *gin.Context) {
 	c.Data(http.StatusOK, "text/plain; charset=utf-8",
@@ -87,7 +94,7 @@ func (n *Node) function(c *gin.Context) {
 	h.Set(headerVersion, schedulerVersion)
 	h.Set(headerScheduler, r.label)
 	if f != nil {
-		c.Data(f.status(), contentTypeJSON, f.body())
+		answerFailure(c, f)
 		return
 	}
 	n.mailbox.Post(core.Input{Kind: core.InputSubmit, Task: &task})
@@ -109,8 +116,7 @@ func (n *Node) function(c *gin.Context) {
 	}
 	path := append(r.path[:len(r.path):len(r.path)], n.own(r))
 	if r.outcome != core.Completed || r.answer == nil {
-		f := n.failureOf(r)
-		c.Data(f.status(), contentTypeJSON, f.body())
+		answerFailure(c, n.failureOf(r))
 		return
 	}
 	for name, values := range r.answer.header {
@@ -193,8 +199,7 @@ func (n *Node) postConfiguration(c *gin.Context) {
 		err = n.configure(text)
 	}
 	if err != nil {
-		f := failure(codeGeneric, "%v", err)
-		c.Data(f.status(), contentTypeJSON, f.body())
+		answerFailure(c, failure(codeGeneric, "%v", err))
 		return
 	}
 	c.Status(http.StatusOK)
@@ -217,14 +222,12 @@ func (n *Node) postScheduler(c *gin.Context) {
 		err = json.Unmarshal(text, &d)
 	}
 	if err != nil {
-		f := failure(codeInput, "Passed input is not correct or malformed: %v", err)
-		c.Data(f.status(), contentTypeJSON, f.body())
+		answerFailure(c, failure(codeInput, "Passed input is not correct or malformed: %v", err))
 		return
 	}
 	if err := n.reschedule(d); err != nil {
 		// v1's sentence first: scripts compare it with nothing, but people search for it.
-		f := failure(codeGeneric, "Bad passed parameters for scheduler: %v", err)
-		c.Data(f.status(), contentTypeJSON, f.body())
+		answerFailure(c, failure(codeGeneric, "Bad passed parameters for scheduler: %v", err))
 		return
 	}
 	c.Status(http.StatusOK)

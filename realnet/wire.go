@@ -109,9 +109,13 @@ const (
 	codeGeneric     = 1
 	codeNotFound    = 3
 	codeInput       = 4
+	codeUnreachable = 5 // OpenFaaS
 	codeService     = 100
+	codeDeploy      = 200
+	codeOpenFaaS    = 300
 	codeNoRoom      = 400
 	codeRejected    = 401
+	codeAction      = 402
 	codeForward     = 403
 	codeExpired     = 406 // the deadline passed while the task waited
 	codeHopLimit    = 407 // the task may not be forwarded any more, nor executed where it is

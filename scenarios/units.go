@@ -194,16 +194,24 @@ func (r rate) magnitude() float64         { return float64(r) }
 
 type byteCount int
 
-func (b *byteCount) parse(n *yaml.Node) error {
-	v, err := byteCounts.parse(n.Value)
-	switch {
-	case err != nil:
-		return err
-	case v != math.Trunc(v):
-		return fmt.Errorf("%s is not a whole number of bytes: write %.0fB", short(n.Value), math.Round(v))
+// ParseBytes reads a number of bytes as it stands in a scenario file: 28kB.
+func ParseBytes(text string) (int64, error) {
+	v, err := byteCounts.parse(text)
+	if err == nil && v != math.Trunc(v) {
+		err = fmt.Errorf("%s is not a whole number of bytes: write %.0fB", short(text), math.Round(v))
 	}
-	*b = byteCount(v)
-	return nil
+	return int64(v), err
+}
+
+// FormatBytes writes a number of bytes as a scenario file has it.
+func FormatBytes(n int64) string { return byteCounts.format(float64(n)) }
+
+func (b *byteCount) parse(n *yaml.Node) error {
+	v, err := ParseBytes(n.Value)
+	if err == nil {
+		*b = byteCount(v)
+	}
+	return err
 }
 func (b byteCount) String() string             { return byteCounts.format(float64(b)) }
 func (b byteCount) schema() *jsonschema.Schema { return byteCounts.schema() }

@@ -40,6 +40,11 @@ type timed struct {
 func newTimed(o Options, work func(*http.Request, time.Duration) error) http.Handler {
 	f := &timed{Options: o, work: work}
 	f.rand = rand.New(&f.Stream)
+	return withHealth(f)
+}
+
+// withHealth answers at /healthz, where a node asks whether the function has started.
+func withHealth(f http.Handler) http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
 	m.Handle("/", f)

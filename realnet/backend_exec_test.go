@@ -1,0 +1,221 @@
+package realnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// asFunction makes the binary of these tests one of the functions that they start: os.Args says how it behaves.
+const asFunction = "P2PFAAS_TEST_AS_FUNCTION"
+
+func init() {
+	if os.Getenv(asFunction) != "" {
+		processOfFunction(os.Args[1:])
+	}
+}
+
+// processOfFunction never returns.
+func processOfFunction(args []string) {
+	time.AfterFunc(time.Minute, func() { os.Exit(1) }) // whatever becomes of its test
+	port := os.Getenv("PORT")
+	switch args[0] {
+	case "dies":
+		fmt.Println("it has no licence")
+		os.Exit(1)
+	case "silent", "child":
+		select {}
+	case "stubborn":
+		signal.Ignore(syscall.SIGTERM)
+	case "serves":
+		if port != args[1] {
+			panic("{port} is " + args[1] + ", PORT is " + port)
+		}
+	}
+	child := exec.Command(os.Args[0], "child")
+	if err := child.Start(); err != nil {
+		panic(err)
+	}
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%d %d", os.Getpid(), child.Process.Pid)
+	})
+	http.HandleFunc("/healthz", http.NotFound) // that it answers is enough
+	http.HandleFunc("/die", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
+	panic(http.ListenAndServe(net.JoinHostPort("127.0.0.1", port), nil))
+}
+
+func functionCommand(t *testing.T, words ...string) []string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(asFunction, "1")
+	return append([]string{self}, words...)
+}
+
+// eventually waits until it is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("in vain was waited until %s", what)
+		}
+	}
+}
+
+// ended reports whether a process is no more, or waits for nothing but to be buried by init.
+func ended(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return true
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(stat), ") Z ")
+}
+
+// processesAt are those of a function at a URL.
+func processesAt(t *testing.T, url string) (own, child int) {
+	t.Helper()
+	a, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return processes(t, string(text))
+}
+
+// processes are what a function that serves says: its own, and its child's.
+func processes(t *testing.T, text string) (own, child int) {
+	t.Helper()
+	if _, err := fmt.Sscanf(text, "%d %d", &own, &child); err != nil {
+		t.Fatalf("the function says %q: %v", text, err)
+	}
+	return own, child
+}
+
+// noInstance fails where goroutines of instances are left.
+func noInstance(t *testing.T) {
+	t.Helper()
+	eventually(t, "all goroutines of the instances have ended", func() bool {
+		var text strings.Builder
+		if err := pprof.Lookup("goroutine").WriteTo(&text, 2); err != nil {
+			t.Fatal(err)
+		}
+		return !strings.Contains(text.String(), "realnet.(*instance)")
+	})
+}
+
+// A node starts the process of a function, calls it, and ends it with all that it has started.
+func TestExec(t *testing.T) {
+	command := functionCommand(t, "serves", "{port}")
+	c := openNodes(t, 1, NodeOptions{Backend: Backend{Functions: map[string]Function{"f": {Command: command}}}})
+	own, child := processes(t, c.ask(0, "POST", "/function/f", "").body)
+	if ended(own) || ended(child) {
+		t.Errorf("the processes %d and %d have ended while the node runs", own, child)
+	}
+	if err := c.nodes[0].Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if !ended(own) {
+		t.Errorf("process %d is left when the node has ended", own)
+	}
+	eventually(t, fmt.Sprintf("process %d has ended, which the function had started", child), func() bool { return ended(child) })
+	noInstance(t)
+}
+
+// The process of a function that dies is started again, each time later; until then its requests fail, and say why.
+func TestExecRestart(t *testing.T) {
+	const pause = 50 * time.Millisecond
+	i, err := startInstance("f", functionCommand(t, "serves", "{port}"), patience{start: 20 * time.Second, end: time.Second, pause: pause})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.close()
+	for k, pid := 0, 0; k < 3; k++ {
+		url, err := i.at()
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, _ := processesAt(t, url)
+		if own == pid {
+			t.Errorf("process %d still answers after its death", own)
+		}
+		pid = own
+		if _, err := http.Get(url + "die"); err == nil {
+			t.Fatal("the function answers while it dies")
+		}
+		eventually(t, "the death is noticed", func() bool { _, err = i.at(); return err != nil })
+		noticed := time.Now()
+		if !strings.Contains(err.Error(), "is being started again") {
+			t.Errorf("the function does not run, and the error is %v", err)
+		}
+		eventually(t, "the function runs again", func() bool { _, err = i.at(); return err == nil })
+		// What lies between the death and its being noticed here is not counted: a tenth is more than that.
+		if took, least := time.Since(noticed), pause<<k*9/10; took < least {
+			t.Errorf("restart %d came after %v, want %v at least", k, took, least)
+		}
+	}
+}
+
+// What cannot be started is an error when the node opens, with all functions that cannot, and nothing is left behind.
+func TestExecRefused(t *testing.T) {
+	functions := map[string]Function{
+		"dead":   {Command: functionCommand(t, "dies")},
+		"silent": {Command: functionCommand(t, "silent")},
+		"no":     {Command: []string{"/no/such/program"}},
+		"well":   {Command: functionCommand(t, "serves", "{port}")},
+	}
+	_, err := OpenNode(NodeOptions{Slots: 1, Scheduler: DefaultScheduler(), Backend: Backend{Functions: functions, Start: 3 * time.Second}})
+	if err == nil {
+		t.Fatal("the node opens")
+	}
+	for _, words := range []string{"function dead: it ended before it answered: exit status 1",
+		"function silent: it does not answer at http://127.0.0.1:", "within 3s", "function no: /no/such/program cannot be started"} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("%q does not say %q", err, words)
+		}
+	}
+	if strings.Contains(err.Error(), "function well") {
+		t.Errorf("%q names a function that is well", err)
+	}
+	noInstance(t)
+	self := strconv.Itoa(os.Getpid())
+	eventually(t, "no process is left", func() bool {
+		children, err := os.ReadFile("/proc/self/task/" + self + "/children")
+		return err != nil || strings.TrimSpace(string(children)) == ""
+	})
+}
+
+// A process that does not end when it is told to is killed.
+func TestExecStubborn(t *testing.T) {
+	i, err := startInstance("f", functionCommand(t, "stubborn"), patience{start: 20 * time.Second, end: 50 * time.Millisecond, pause: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, err := i.at()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, child := processesAt(t, url)
+	i.close()
+	if !ended(own) {
+		t.Errorf("process %d is left", own)
+	}
+	eventually(t, fmt.Sprintf("process %d has ended", child), func() bool { return ended(child) })
+}
