@@ -284,7 +284,7 @@ func (a *activity) charge(probes int) {
 
 // replied takes the answer to question m.Item. It reports whether it was the last one.
 func (a *activity) replied(m *Msg) bool {
-	if a.wait != waitReplies || int(m.Item) >= len(a.replies) {
+	if a.wait != waitReplies || m.Item < 0 || int(m.Item) >= len(a.replies) {
 		return false
 	}
 	r := &a.replies[m.Item]

@@ -80,10 +80,12 @@ func (n *Node) replicaStarted(m *Msg) {
 	}
 	k, i := m.Token, m.Item
 	switch {
+	case i < 0 || int(i) >= len(t.trip.targets):
+		return // there is no such replica
 	case t.trip.winner < 0:
 		t.trip.winner = i
 		n.cancelOthers(t, k, i)
-	case t.trip.winner != i && int(i) < len(t.trip.targets):
+	case t.trip.winner != i:
 		n.cancelAt(t.trip.targets[i], k, i)
 	}
 }

@@ -37,6 +37,8 @@ type peers struct {
 	stranger  core.NodeID // all callers that are no known machine: they are told apart by their tasks
 	outgoing  map[taskKey]context.CancelFunc
 	next      core.Token // what the tasks of v1 peers are known by, which have no token
+
+	met func(core.NodeID, string) // takes each new number before it is used; nil: nobody does
 }
 
 // newPeers numbers the machines of a cluster by their places, and leaves one for this node itself.
@@ -84,6 +86,9 @@ func (p *peers) number(address string) core.NodeID {
 		id = core.NodeID(len(p.addresses))
 		p.numbers[address] = id
 		p.addresses = append(p.addresses, address)
+		if p.met != nil {
+			p.met(id, address)
+		}
 	}
 	return id
 }
