@@ -51,6 +51,7 @@ type nodeFlags struct {
 	grace     time.Duration
 	probe     time.Duration
 	answer    time.Duration
+	record    string
 
 	// Of a node of a scenario's cluster.
 	scenarioFlags
@@ -129,6 +130,7 @@ P2PFAAS_SERVICE_LEARNING_HOST, P2PFAAS_OPENFAAS_ENABLED, _HOST and _PORT; flags 
 	fl.DurationVar(&f.grace, "grace", 30*time.Second, "time that running functions have when the node is told to end")
 	fl.DurationVar(&f.probe, "probe-timeout", 500*time.Millisecond, "time that a probed peer has")
 	fl.DurationVar(&f.answer, "answer-timeout", time.Minute, "time that a peer has to answer a forwarded task")
+	fl.StringVar(&f.record, "record", "", "directory to log every input of the scheduler in, for p2pfaas replay (default: there is no log)")
 	completeFlag(c, "services", "scheduler", "discovery", "learner")
 	return c
 }
@@ -186,6 +188,7 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	wrong(f.slots < 0 || f.queue < 0, "--slots %d --queue %d: write numbers from 0", f.slots, f.queue)
 	wrong(f.types < 1 || f.types > 4096, "--task-types %d: write a number from 1 to 4096", f.types)
 	wrong(f.maxBody < 1, "--max-body %d: write a number of bytes", f.maxBody)
+	wrong(f.record != "" && !slices.Contains(f.services, "scheduler"), "--record logs the scheduler's inputs: have it in --services")
 	wrong(len(f.peers) > 0 && f.discovery != "", "--peers and --discovery both say who the peers are: leave one out")
 	if f.data != "" {
 		problems = append(problems, os.MkdirAll(f.data, 0o777))
@@ -321,9 +324,11 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 			follower.Wait()
 			grace, cancel := context.WithTimeout(context.Background(), f.grace)
 			defer cancel()
-			if e := n.Shutdown(grace); e != nil {
-				err = errors.Join(err, fmt.Errorf("functions were still running after %v, and were cut off", f.grace))
+			e := n.Shutdown(grace)
+			if errors.Is(e, context.DeadlineExceeded) {
+				e = fmt.Errorf("functions were still running after %v, and were cut off: %w", f.grace, e)
 			}
+			err = errors.Join(err, e)
 		}()
 		if err := r.serve("scheduler", f.ports.scheduler, n.SchedulerHandler()); err != nil {
 			return input(err)
@@ -443,6 +448,7 @@ func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
 	if f.own != nil {
 		o := *f.own
 		o.Bind = f.callFrom()
+		o.Record, o.Program = f.record, version()
 		if o.Learner = l; l == nil {
 			o.Inference = nil
 		}
@@ -460,6 +466,8 @@ func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
 		Forwarding: core.Forwarding{ProbeTimeout: f.probe, AnswerTimeout: f.answer},
 		Backend:    realnet.Backend{URL: f.functions, Timeout: f.timeout},
 		Limits:     realnet.Limits{Body: f.maxBody},
+		Record:     f.record,
+		Program:    version(),
 		Stream:     *random.Stream(seed, 0, random.Algorithm, 0)})
 }
 

@@ -83,7 +83,7 @@ to run it here, to forward it to a peer, or to reject it.
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return input(fmt.Errorf("%w: see %q", err, c.CommandPath()+" --help"))
 	})
-	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate())
+	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newReplay(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate())
 	return root
 }
 

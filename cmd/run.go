@@ -29,6 +29,7 @@ type runFlags struct {
 	first    string
 	payloads []string
 	timeout  time.Duration
+	record   bool
 }
 
 func newRunReal() *cobra.Command {
@@ -50,6 +51,7 @@ by default one that waits for exactly as long as the simulated task takes).`,
 	f.outputFlags.add(c)
 	fl := c.Flags()
 	fl.StringVar(&f.first, "first-address", "127.0.0.1", "loopback address of the first node; the others have the next ones")
+	fl.BoolVar(&f.record, "record", false, "log every input of every node in the directory record of the results, for p2pfaas replay")
 	addPayloads(c, &f.payloads, &f.timeout)
 	return c
 }
@@ -307,9 +309,8 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 	for i := range places {
 		addresses[i] = places[i].Address()
 	}
-	name := fmt.Sprintf("point-%d-replication-%d", p.Index, replication)
 	cluster, err := realnet.StartLocal(ctx, realnet.LocalOptions{Places: places,
-		Logs:    filepath.Join(r.result.Dir, "log", name),
+		Logs:    filepath.Join(r.result.Dir, "log", processes(p, replication)),
 		Command: func(i int) []string { return r.command(p, replication, i, places, addresses) },
 		Ready: func(i int) int {
 			switch {
@@ -344,6 +345,11 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 	return rep, err
 }
 
+// processes is the directory of what the processes of a replication write.
+func processes(p *scenarios.Point, replication int) string {
+	return fmt.Sprintf("point-%d-replication-%d", p.Index, replication)
+}
+
 // command starts node i.
 func (r *realRun) command(p *scenarios.Point, replication, i int, places []realnet.Place, addresses []string) []string {
 	at := &places[i]
@@ -352,6 +358,9 @@ func (r *realRun) command(p *scenarios.Point, replication, i int, places []realn
 		"--bind", at.IP, "--scheduler-port", strconv.Itoa(at.Scheduler),
 		"--discovery-port", strconv.Itoa(at.Discovery), "--init-servers", places[0].DiscoveryAddress(),
 		"--learner-port", strconv.Itoa(at.Learner), "--websocket-port", strconv.Itoa(at.Websocket)}
+	if r.flags.record {
+		words = append(words, "--record", filepath.Join(r.result.Dir, "record", processes(p, replication)))
+	}
 	return append(words, r.given...)
 }
 

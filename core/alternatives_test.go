@@ -1,7 +1,6 @@
 package core_test
 
 import (
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"strings"
@@ -12,9 +11,12 @@ import (
 )
 
 // quietHost lets everything be: its tasks run for ever.
-type quietHost struct{ sent []core.Parcel }
+type quietHost struct {
+	engine *core.Engine
+	sent   []core.Parcel
+}
 
-func (h *quietHost) Send(m *core.Msg) { h.sent = append(h.sent, core.Parcel{Kind: m.Kind, To: m.To}) }
+func (h *quietHost) Send(m *core.Msg) { h.sent = append(h.sent, h.engine.Pack(m)) }
 
 func (*quietHost) Arm(core.NodeID, core.Time, core.Token)     {}
 func (*quietHost) Disarm(core.NodeID, core.Token)             {}
@@ -40,16 +42,14 @@ func TestAlternatives(t *testing.T) {
 	h := &quietHost{}
 	e := core.NewEngine(h, &core.Topology{Nodes: 2, Cloud: core.NoNode})
 	defer e.Close()
+	h.engine = e
 	var n core.Node
 	cfg := &core.Config{Slots: 9, Speed: 1, Alternatives: []core.Scheduler{forward, reject}}
 	cfg.Forwarding.MaxHops = 1
 	e.Init(&n, 0, cfg, rand.PCG{}, algorithms["local"])
 	e.Attach(func(core.NodeID) *core.Node { return &n })
-	log := n.Record("local", "forward", "reject")
-	give := func(in core.Input) {
-		log.Add(in)
-		n.Apply(in)
-	}
+	log := record(&n, "local", "forward", "reject")
+	give := func(in core.Input) { log.give(&n, in) }
 	for by := range uint8(3) {
 		give(core.Input{Kind: core.InputSubmit, Task: &core.TaskValue{ID: core.TaskID(by), By: by, Deadline: core.Never}})
 	}
@@ -57,27 +57,21 @@ func TestAlternatives(t *testing.T) {
 	give(core.Input{Kind: core.InputConfigure, Forwarding: &core.Forwarding{}})
 	give(core.Input{Kind: core.InputSubmit, Task: &core.TaskValue{ID: 3, By: 1, Deadline: core.Never}})
 	want := []string{"execute", "forward to 1", "reject: rejected", "forward to 1"}
-	for i, d := range log.Decisions {
-		if d.Verdict != want[i] {
-			t.Errorf("decision %d: %s, want %s", i, d.Verdict, want[i])
+	verdicts := log.verdicts()
+	for i, d := range verdicts {
+		if d.Text != want[i] {
+			t.Errorf("decision %d: %s, want %s", i, d.Text, want[i])
 		}
 	}
-	if l := n.Load(); len(log.Decisions) != 4 || len(h.sent) != 1 || l.Running != 2 {
-		t.Errorf("%d decisions, %d messages, %d running, want 4, 1 and 2", len(log.Decisions), len(h.sent), l.Running)
+	if l := n.Load(); len(verdicts) != 4 || len(h.sent) != 1 || l.Running != 2 {
+		t.Errorf("%d decisions, %d messages, %d running, want 4, 1 and 2", len(verdicts), len(h.sent), l.Running)
 	}
-	text, err := json.Marshal(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var read core.Log
-	if err := json.Unmarshal(text, &read); err != nil {
-		t.Fatal(err)
-	}
-	if err := core.Replay(&read, build); err != nil {
+	read := log.copy(t)
+	if err := read.replay(build); err != nil {
 		t.Error(err)
 	}
-	read.Alternatives = read.Alternatives[:1]
-	if err := core.Replay(&read, build); err == nil || !strings.Contains(err.Error(), "alternative 2 is to decide, of 1") {
+	read.Origin.Alternatives = read.Origin.Alternatives[:1]
+	if err := read.replay(build); err == nil || !strings.Contains(err.Error(), "alternative 2 is to decide, of 1") {
 		t.Errorf("a log that lacks an alternative: %v", err)
 	}
 }

@@ -51,14 +51,14 @@ type Config struct {
 	Forwarding  Forwarding
 	MeanService []time.Duration // by task type, on a node of speed 1; may be nil
 	// CopyDemand draws the demand of replica i > 0 of a task. Nil: all have that of the task, as where nobody knows it
-	// before it has been executed. It is no part of a Log.
+	// before it has been executed. A log has what it drew.
 	CopyDemand func(t *Task, i int) time.Duration `json:"-"`
 	// Alternatives may decide about single tasks in place of the scheduler, where the client wants it (TaskValue.By).
 	// They keep no state between calls and have none of the optional faces.
 	Alternatives []Scheduler `json:"-"`
 	// Scheduler is shared by all nodes of the group where it keeps no state between calls; a node that was given
 	// its own value (Engine.Init) uses that. Nil: every task executes where it arrives (the cloud).
-	Scheduler Scheduler
+	Scheduler Scheduler `json:"-"`
 
 	eng   *Engine
 	faces faces

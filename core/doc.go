@@ -106,8 +106,9 @@
 // time is View.Now. Floating-point results are equal on every architecture as long as a product that is added to
 // something is written float64(a*b) and package core/random serves for logarithms and exponentials.
 //
-// A Log holds what one node was given and what it decided. Replay drives a fresh node with it and reports the first
-// verdict that differs: a decision made on a Raspberry Pi can be repeated, and debugged, on a laptop.
+// A log is the Origin of a node, its inputs, and the Effects of each: decisions, and calls of the Host. Replay drives a
+// fresh node with it and reports the first effect that differs: a decision made on a Raspberry Pi can be repeated, and
+// debugged, on a laptop. Neither side of it holds more of the log than one Step.
 //
 // # Where the time of a task goes
 //

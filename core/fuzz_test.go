@@ -1,8 +1,10 @@
 package core_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +35,120 @@ func FuzzNode(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReplay gives a node inputs that no host would: a log may come from anybody. Whatever its tokens, messages and tasks
+// say, a replay ends without a panic.
+func FuzzReplay(f *testing.F) {
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		data := make([]byte, 12*r.IntN(200))
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+		f.Add(data)
+	}
+	build := func(name string) (core.Scheduler, error) {
+		if name == "hostile" {
+			return &hostile{}, nil
+		}
+		return build(name)
+	}
+	rng, err := rand.NewPCG(1, 1).MarshalBinary()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l := &recording{Origin: &core.Origin{Node: 0, Config: core.Config{Slots: 1, Room: 3, Speed: 1, Abandon: true, Types: 2,
+			Forwarding: core.Forwarding{MaxHops: 2, OnFailure: core.FallbackNext, ProbeTimeout: 9, AnswerTimeout: 99}},
+			Topology: core.Topology{Nodes: 4, Cloud: core.NoNode}, Scheduler: "hostile", Alternatives: []string{"executing"},
+			RNG: rng, Learner: true, Draws: true}}
+		if len(data) > 0 {
+			l.Origin.Config.Discipline = core.Discipline(data[0] % 5)
+		}
+		l.Steps = []core.Step{{Input: core.Input{Kind: core.InputBoot}, Partial: true}}
+		for ; len(data) >= 12 && len(l.Steps) < 500; data = data[12:] {
+			in := wildInput(data)
+			in.At = core.Time(len(l.Steps))
+			l.Steps = append(l.Steps, core.Step{Input: in, Partial: true}) // whatever the node does
+		}
+		if err := l.replay(build); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// wildInput reads an input from 12 bytes, mostly nonsense.
+func wildInput(b []byte) core.Input {
+	// Slots and generations of tokens are small.
+	token := core.Token(b[1]>>7)<<63 | core.Token(b[1]%8)<<32 | core.Token(b[2]%16)
+	node := core.NodeID(b[3] % 5)
+	task := core.TaskValue{ID: core.TaskID(b[4] % 16), Type: core.TaskType(b[4] % 3), Priority: int16(int8(b[5])), Demand: time.Duration(int8(b[6])),
+		Deadline: core.Time(int8(b[7])), Hops: b[8] % 4, Copy: b[8] % 5}
+	if b[7]%2 == 0 {
+		task.Deadline = core.Never
+	}
+	in := core.Input{Kind: core.InputSubmit + core.InputKind(b[0]%16), Token: token, ID: task.ID, Cold: b[5]%2 == 0,
+		Action: core.Action{Index: int(int8(b[6])), Epsilon: math.NaN()}}
+	if b[7]%4 == 0 {
+		in.Error = core.ErrNoAnswer.Error()
+	}
+	slots, room := int32(b[10]%4), int32(b[11]%4)
+	switch {
+	case in.Kind == core.InputSubmit:
+		task.By = b[9] % 2
+		in.Task = &task
+	case in.Kind == core.InputConfigure && b[9]%4 == 0:
+		in.Scheduler = []string{"hostile", "probing", "executing"}[b[10]%3]
+	case in.Kind == core.InputConfigure && b[9]%4 == 1:
+		in.Peers = &[]core.NodeID{core.NodeID(b[10] % 3), 3 + core.NodeID(b[11])}
+	case in.Kind == core.InputConfigure:
+		in.Slots, in.Room = &slots, &room
+	case in.Kind == core.InputDeliver || in.Kind > core.InputRestart:
+		in.Kind = core.InputDeliver
+		task.Flags = b[11]
+		task.Trip = &core.TripValue{From: node, Token: token, Executor: core.NodeID(b[10]%6) - 1, Visited: []core.NodeID{node, 3}}
+		in.Message = &core.Parcel{Kind: core.MsgKind(b[9] % 10), Outcome: core.Outcome(b[10] % 9), From: node, Item: int32(int8(b[6])) % 8,
+			Token: token, Load: core.Load{Running: int32(int8(b[10])), Capacity: core.Capacity{Slots: slots - 1, Speed: float32(math.NaN())}},
+			Note: core.Note{Int: int64(int8(b[8]))}, Transit: time.Duration(int8(b[5]))}
+		switch in.Message.Kind {
+		case core.MsgForward, core.MsgAnswer:
+			in.Message.Tasks = []core.TaskValue{task}
+		case core.MsgHandover:
+			in.Message.Tasks = slices.Repeat([]core.TaskValue{task}, int(b[8]%4))
+		}
+	}
+	return in
+}
+
+// hostile uses all of its Env.
+type hostile struct{ probing }
+
+func (h *hostile) Schedule(env core.Env, t *core.Task) core.Verdict {
+	switch p := env.Neighbours().Sample(3); env.Rand().IntN(8) {
+	case 0:
+		_, _ = env.Pull(1, 3, 0)
+	case 1:
+		env.Ask(core.Note{Int: 1}, p...)
+	case 2:
+		env.Tell(2, core.Note{})
+	case 3:
+		return core.Replicate(core.CancelAt(env.Rand().IntN(2)), env.Neighbours().SampleAll(3)...)
+	case 4:
+		panic("a mistake")
+	}
+	return h.probing.Schedule(env, t)
+}
+
+func (h *hostile) Start(env core.Env) {
+	for {
+		env.Sleep(5)
+		_, _ = env.Pull(2, 1, 1)
+	}
+}
+
+func (h *hostile) Changed(env core.Env)                        { env.Probe(env.Neighbours().Sample(1)...) }
+func (h *hostile) Observe(core.View, *core.Task, core.Outcome) { h.told++ }
+func (h *hostile) Remember() int                               { return 2 }
 
 // header is how many bytes say what the world is like; three more each say what happens.
 const header = 10

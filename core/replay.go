@@ -3,7 +3,10 @@ package core
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -238,27 +241,68 @@ func learnerError(text string) error {
 	return errors.New(text)
 }
 
-// check reports what would make Apply panic: a log may come from a file. last is the instant of the input before.
-func (in *Input) check(last Time) error {
+// String says what the input is, in short.
+func (in *Input) String() string {
 	switch {
-	case in.Kind >= numInputKinds:
-		return fmt.Errorf("unknown kind %d", in.Kind)
-	case in.At < last:
-		return fmt.Errorf("time goes back from %v to %v", last, in.At)
-	case in.Kind == InputSubmit && (in.Task == nil || in.Task.Trip != nil):
-		return errors.New("a submit needs a Task without a Trip")
-	case in.Kind == InputDeliver && in.Message == nil:
-		return errors.New("a deliver needs a Message")
-	case in.Kind == InputDeliver:
+	case in.Kind == InputSubmit && in.Task != nil:
+		return fmt.Sprintf("%v of task %d", in.Kind, in.Task.ID)
+	case in.Kind == InputDeliver && in.Message != nil:
+		return fmt.Sprintf("%v of %v from %d", in.Kind, in.Message.Kind, in.Message.From)
+	case in.Kind == InputCancel:
+		return fmt.Sprintf("%v of task %d", in.Kind, in.ID)
+	}
+	return in.Kind.String()
+}
+
+// check reports what would make Apply panic, or mean nothing: a log may come from a file.
+func (in *Input) check(alternatives int) error {
+	switch in.Kind {
+	case InputSubmit:
+		t := in.Task
+		if t == nil || t.Trip != nil || t.Flags != 0 {
+			return errors.New("a submit needs a Task without Trip and Flags")
+		}
+		return t.check(alternatives)
+	case InputDeliver:
+		if in.Message == nil {
+			return errors.New("a deliver needs a Message")
+		}
 		return in.Message.check()
+	case InputConfigure:
+		return in.checkChange()
+	}
+	if in.Kind >= numInputKinds {
+		return fmt.Errorf("unknown kind %d", in.Kind)
 	}
 	return nil
 }
 
-// steered reports an alternative that is not there.
-func (in *Input) steered(alternatives int) error {
-	if t := in.Task; in.Kind == InputSubmit && t != nil && int(t.By) > alternatives {
-		return fmt.Errorf("alternative %d is to decide, of %d", t.By, alternatives)
+func (in *Input) checkChange() error {
+	for _, x := range []*int32{in.Slots, in.Room} {
+		if x != nil && *x < 0 {
+			return fmt.Errorf("%d Slots or places of Room: at least 0 are possible", *x)
+		}
+	}
+	if in.Forwarding != nil {
+		if err := in.Forwarding.check(); err != nil {
+			return err
+		}
+	}
+	if in.Peers != nil {
+		last := NoNode
+		for _, p := range *in.Peers {
+			if p <= last {
+				return fmt.Errorf("Peers are not ascending: %d comes after %d", p, last)
+			}
+			last = p
+		}
+	}
+	return nil
+}
+
+func (v *TaskValue) check(alternatives int) error {
+	if int(v.By) > alternatives {
+		return fmt.Errorf("alternative %d is to decide, of %d", v.By, alternatives)
 	}
 	return nil
 }
@@ -274,22 +318,44 @@ func (p *Parcel) check() error {
 	if p.Kind >= numMsgKinds {
 		return fmt.Errorf("message of unknown kind %d", p.Kind)
 	}
+	if p.From < 0 {
+		return fmt.Errorf("message %q comes from %d, which is no node", p.Kind, p.From)
+	}
+	if p.Outcome >= NumOutcomes {
+		return fmt.Errorf("message %q has the unknown outcome %d", p.Kind, p.Outcome)
+	}
 	if len(p.Tasks) < least || len(p.Tasks) > most {
 		return fmt.Errorf("message %q with %d tasks: between %d and %d are possible", p.Kind, len(p.Tasks), least, most)
 	}
 	for i := range p.Tasks {
-		if p.Tasks[i].Trip == nil {
-			return fmt.Errorf("message %q: task %d has no Trip", p.Kind, p.Tasks[i].ID)
+		t := &p.Tasks[i]
+		if t.Trip == nil || t.Trip.From < 0 {
+			return fmt.Errorf("message %q: task %d has no Trip, or one that comes from nowhere", p.Kind, t.ID)
+		}
+		if err := t.check(0); err != nil {
+			return fmt.Errorf("message %q: task %d: %w", p.Kind, t.ID, err)
 		}
 	}
 	return nil
 }
 
-// MarshalText implements encoding.TextMarshaler: "kind int float". JSON has no number for an infinite Float.
-func (n Note) MarshalText() ([]byte, error) {
+func (f *Forwarding) check() error {
+	if f.MaxHops < 0 || f.MaxHops > 255 || f.AtLimit > LimitLose || f.OnFailure > FallbackFail ||
+		f.ProbeTimeout < 0 || f.AnswerTimeout < 0 {
+		return fmt.Errorf("Forwarding %+v is out of its bounds", *f)
+	}
+	return nil
+}
+
+// JSON has no number for an infinite float, or for one that is none: what has floats is written as words.
+
+// MarshalText implements encoding.TextMarshaler: "kind int float".
+func (n Note) MarshalText() ([]byte, error) { return []byte(n.text()), nil }
+
+func (n Note) text() string {
 	b := strconv.AppendUint(nil, uint64(n.Kind), 10)
 	b = strconv.AppendInt(append(b, ' '), n.Int, 10)
-	return strconv.AppendFloat(append(b, ' '), n.Float, 'g', -1, 64), nil
+	return string(strconv.AppendFloat(append(b, ' '), n.Float, 'g', -1, 64))
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -308,60 +374,106 @@ func (n *Note) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// MarshalText implements encoding.TextMarshaler: "running queued slots room speed".
+func (l Load) MarshalText() ([]byte, error) {
+	var b []byte
+	for _, x := range [...]int32{l.Running, l.Queued, l.Slots, l.Room} {
+		b = append(strconv.AppendInt(b, int64(x), 10), ' ')
+	}
+	return strconv.AppendFloat(b, float64(l.Speed), 'g', -1, 32), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *Load) UnmarshalText(text []byte) error {
+	parts := strings.Split(string(text), " ")
+	if len(parts) != 5 {
+		return fmt.Errorf("load %q: want \"running queued slots room speed\"", text)
+	}
+	var counts [4]int32
+	var problems []error
+	for i := range counts {
+		x, err := strconv.ParseInt(parts[i], 10, 32)
+		counts[i], problems = int32(x), append(problems, err)
+	}
+	speed, err := strconv.ParseFloat(parts[4], 32)
+	if err := errors.Join(append(problems, err)...); err != nil {
+		return fmt.Errorf("load %q: %w", text, err)
+	}
+	*l = Load{counts[0], counts[1], Capacity{counts[2], counts[3], float32(speed)}}
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler: "index epsilon".
+func (a Action) MarshalText() ([]byte, error) {
+	return strconv.AppendFloat(append(strconv.AppendInt(nil, int64(a.Index), 10), ' '), a.Epsilon, 'g', -1, 64), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *Action) UnmarshalText(text []byte) error {
+	index, epsilon, _ := strings.Cut(string(text), " ")
+	i, err1 := strconv.Atoi(index)
+	e, err2 := strconv.ParseFloat(epsilon, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("action %q: want \"index epsilon\": %w", text, err)
+	}
+	*a = Action{i, e}
+	return nil
+}
+
 // Logs and their replay.
 
-// Log is all that a node was given, and what it decided. It is plain data for encoding/json. An engine with one node
-// issues the same tokens to the same inputs, so a log replays anywhere.
-type Log struct {
-	Node      NodeID
-	Config    Config // without its Scheduler
-	Topology  Topology
-	Scheduler string // names the algorithm, as the log's reader must build it; empty: none
-	// Alternatives are the names of Config.Alternatives, in their order.
+// Origin is what a node is before its first input. With its inputs it makes everything that the node does. It is plain
+// data for encoding/json.
+type Origin struct {
+	Node     NodeID
+	Config   Config // without its functions and algorithms
+	Topology Topology
+	// Scheduler names the algorithm, as the reader of the log must build it; empty: none. Alternatives are the names of
+	// Config.Alternatives, in their order.
+	Scheduler    string   `json:",omitempty"`
 	Alternatives []string `json:",omitempty"`
-	RNG          []byte   // state of the node's stream before its first input (rand.PCG)
-	Learner      bool     // Host.Act left the answer to an InputAnswer; otherwise there was no learner
-	Inputs       []Input
-	Decisions    []Decision
+	RNG          []byte   // state of the node's stream (rand.PCG)
+	Learner      bool     `json:",omitempty"` // Host.Act left the answer to an InputAnswer; otherwise there was no learner
+	Draws        bool     `json:",omitempty"` // there was a Config.CopyDemand: what it drew is in the log (EffectDraw)
 }
 
-// Decision is a verdict as a log keeps it.
-type Decision struct {
-	Input   int // index of the input that brought it about
-	Task    TaskID
-	Verdict string
+// Step is an input of a log, and what the node did about it, in that order.
+type Step struct {
+	Input   Input
+	Effects []Effect
+	Partial bool // the log ends here: there may have been more effects
 }
 
-// Record begins the log of n, the only node of its engine, between Engine.Init and the first input. Its host calls
-// Log.Add for each input before it gives it to Apply, Packs every message at once in Send, and calls SetCold nowhere
-// itself; verdicts come by themselves. scheduler names the algorithm, alternatives
-// those of the Config.
-func (n *Node) Record(scheduler string, alternatives ...string) *Log {
+// Record begins the log of n, the only node of its engine, between Engine.Init and the first input: from then on did
+// takes what n does. Its host notes each input before it gives it to Apply, Packs every message at once in Send, and
+// calls SetCold nowhere itself. scheduler names the algorithm, alternatives those of the Config; Origin.Learner is the
+// host's to set.
+func (n *Node) Record(did func(Effect), scheduler string, alternatives ...string) *Origin {
 	e := n.cfg.eng
 	rng, err := n.rng.MarshalBinary()
 	if err != nil {
 		panic(fmt.Sprintf("core: the state of a PCG has no binary form: %v", err))
 	}
-	l := &Log{Node: n.id, Config: *n.cfg, Topology: *e.topo, Scheduler: scheduler, RNG: rng,
-		Alternatives: alternatives}
-	l.Config.Scheduler, l.Config.Alternatives, l.Config.eng, l.Config.faces = nil, nil, nil, 0
+	o := &Origin{Node: n.id, Config: *n.cfg, Topology: *e.topo, Scheduler: scheduler, Alternatives: alternatives, RNG: rng,
+		Draws: n.cfg.CopyDemand != nil}
+	o.Config.Scheduler, o.Config.Alternatives, o.Config.CopyDemand = nil, nil, nil
+	o.Config.eng, o.Config.faces = nil, 0
+	e.host = &witness{e.host, did}
 	before := e.OnVerdict
 	e.OnVerdict = func(now Time, id NodeID, t *Task, v Verdict) {
-		l.Decisions = append(l.Decisions, Decision{len(l.Inputs) - 1, t.ID, v.detail()})
+		did(Effect{Kind: EffectVerdict, Task: t.ID, Copy: t.Copy, Peer: v.peer, Text: v.detail()})
 		if before != nil {
 			before(now, id, t, v)
 		}
 	}
-	return l
-}
-
-// Add appends an input.
-func (l *Log) Add(in Input) {
-	if in.Peers != nil { // never a nil slice: JSON would make it a nil pointer, which means no change
-		peers := append([]NodeID{}, *in.Peers...)
-		in.Peers = &peers
+	if draw := n.cfg.CopyDemand; draw != nil {
+		n.cfg.CopyDemand = func(t *Task, i int) time.Duration {
+			d := draw(t, i)
+			did(Effect{Kind: EffectDraw, Task: t.ID, Copy: uint8(i), Demand: d})
+			return d
+		}
 	}
-	l.Inputs = append(l.Inputs, in)
+	return o
 }
 
 // detail is String with all that the verdict says.
@@ -375,119 +487,177 @@ func (v Verdict) detail() string {
 	return v.String()
 }
 
-// Replay drives a fresh node with the inputs of l and compares its verdicts. It returns the first difference, or what
-// is wrong with the log: Config and Topology are taken as they are, inputs are checked. build makes a scheduler of its
-// name, for each name that the log has.
-func Replay(l *Log, build func(name string) (Scheduler, error)) error {
-	var rng rand.PCG
-	if err := rng.UnmarshalBinary(l.RNG); err != nil {
-		return fmt.Errorf("replaying the log of node %d: RNG: %w", l.Node, err)
+// check reports what a log that comes from a file may not begin with.
+func (o *Origin) check() error {
+	c, t := &o.Config, &o.Topology
+	if o.Node < 0 || t.Nodes < 0 || t.Nodes > math.MaxInt32 || t.Cloud < NoNode {
+		return fmt.Errorf("node %d of %d, cloud %d: no such nodes are possible", o.Node, t.Nodes, t.Cloud)
 	}
-	own, err := builder(build).of(l.Scheduler)
-	if err != nil {
-		return fmt.Errorf("replaying the log of node %d: %w", l.Node, err)
+	if c.Slots < 0 || c.Room < 0 || c.Types < 0 || c.Types > math.MaxUint16+1 || c.Discipline > ShortestJob {
+		return fmt.Errorf("Config: %d Slots, %d places of Room, %d Types, Discipline %d: out of their bounds",
+			c.Slots, c.Room, c.Types, c.Discipline)
 	}
-	cfg, topo := l.Config, l.Topology
-	for _, name := range l.Alternatives {
-		a, err := builder(build).of(name)
+	if len(o.Alternatives) > math.MaxUint8 {
+		return fmt.Errorf("%d Alternatives: %d are possible", len(o.Alternatives), math.MaxUint8)
+	}
+	if t.Offsets != nil {
+		if len(t.Offsets) != t.Nodes+1 || !slices.IsSorted(t.Offsets) || int(t.Offsets[t.Nodes]) != len(t.Edges) {
+			return errors.New("Topology: the Offsets do not fit the Nodes and the Edges")
+		}
+	}
+	return c.Forwarding.check()
+}
+
+// Difference is the first thing that a replayed node did otherwise than the recorded one.
+type Difference struct {
+	Index              int // of the input
+	Input              Input
+	Recorded, Replayed *Effect // nil: nothing
+}
+
+// Error implements error.
+func (d *Difference) Error() string {
+	said := func(x *Effect) string {
+		if x == nil {
+			return "nothing"
+		}
+		return x.String()
+	}
+	return fmt.Sprintf("input %d at %v, %v: recorded %s; replayed %s", d.Index, d.Input.At, &d.Input, said(d.Recorded),
+		said(d.Replayed))
+}
+
+// mostTasks is how many tasks a replayed node may have in hand: a log may come from anybody.
+const mostTasks = 1 << 16
+
+// Replay drives a fresh node with the steps of a log, one at a time, and compares what it does. It returns the first
+// *Difference, or what is wrong with the log, or what steps says. build makes a scheduler of its name, for each name that
+// the log has.
+func Replay(o *Origin, steps iter.Seq2[*Step, error], build func(name string) (Scheduler, error)) error {
+	r := replay{build: build, host: silentHost{learner: o.Learner}}
+	if err := r.begin(o); err != nil {
+		return err
+	}
+	defer r.host.engine.Close()
+	last, i, booted := Time(0), 0, false
+	for s, err := range steps {
 		if err != nil {
-			return fmt.Errorf("replaying the log of node %d: %w", l.Node, err)
+			return err
 		}
-		cfg.Alternatives = append(cfg.Alternatives, a)
-	}
-	h := &silentHost{learner: l.Learner}
-	h.engine = NewEngine(h, &topo)
-	defer h.engine.Close()
-	var n Node
-	h.engine.Init(&n, l.Node, &cfg, rng, own)
-	h.engine.Attach(func(id NodeID) *Node {
-		if id == l.Node {
-			return &n
+		in := s.Input
+		switch err = in.check(len(o.Alternatives)); {
+		case err != nil:
+		case in.At < last:
+			err = fmt.Errorf("time goes back from %v to %v", last, in.At)
+		case in.Kind == InputBoot && booted:
+			err = errors.New("a node boots once")
+		default:
+			in.Own, err = r.scheduler(in.Scheduler)
 		}
-		return nil
-	})
-	c := comparison{log: l}
-	h.engine.OnVerdict = c.verdict
-	last := Time(0)
-	for i := range l.Inputs {
-		in := l.Inputs[i]
-		if err := errors.Join(in.check(last), in.steered(len(cfg.Alternatives))); err != nil {
-			return fmt.Errorf("input %d at %v: %s: %w", i, in.At, in.Kind, err)
+		booted = booted || in.Kind == InputBoot
+		if err != nil {
+			return fmt.Errorf("input %d at %v, %v: %w", i, in.At, &in, err)
 		}
-		if in.Own, err = builder(build).of(in.Scheduler); err != nil {
-			return fmt.Errorf("input %d at %v: %w", i, in.At, err)
+		if d := r.step(in, s); d != nil {
+			d.Index = i
+			return d
 		}
-		c.input, last = i, in.At
-		n.Apply(in)
-		if c.ended(); c.difference != nil {
-			return c.difference
+		if tasks := r.host.engine.InUse(); tasks > mostTasks {
+			return fmt.Errorf("input %d at %v: the node has %d tasks in hand: %d are possible", i, in.At, tasks, mostTasks)
 		}
-	}
-	if c.next < len(l.Decisions) {
-		d := l.Decisions[c.next]
-		return fmt.Errorf("decision %d belongs to input %d, which is not there or is an earlier one", c.next, d.Input)
+		last, i = in.At, i+1
 	}
 	return nil
 }
 
-type builder func(string) (Scheduler, error)
+// replay is a node that is driven by a log.
+type replay struct {
+	build    func(string) (Scheduler, error)
+	host     silentHost
+	node     Node
+	recorded []Effect // by the input that is applied
+	did      []Effect
+}
 
-// of returns nil for the empty name.
-func (b builder) of(name string) (Scheduler, error) {
+// begin makes the node.
+func (r *replay) begin(o *Origin) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	var rng rand.PCG
+	if err := rng.UnmarshalBinary(o.RNG); err != nil {
+		return fmt.Errorf("RNG: %w", err)
+	}
+	own, err := r.scheduler(o.Scheduler)
+	if err != nil {
+		return err
+	}
+	cfg, topo := o.Config, o.Topology
+	for _, name := range o.Alternatives {
+		a, err := r.scheduler(name)
+		if err != nil {
+			return err
+		}
+		cfg.Alternatives = append(cfg.Alternatives, a)
+	}
+	if o.Draws {
+		cfg.CopyDemand = r.draw
+	}
+	e := NewEngine(&r.host, &topo)
+	r.host.engine = e
+	e.Init(&r.node, o.Node, &cfg, rng, own)
+	e.Attach(func(id NodeID) *Node {
+		if id == o.Node {
+			return &r.node
+		}
+		return nil
+	})
+	r.node.Record(func(x Effect) { r.did = append(r.did, x) }, o.Scheduler)
+	return nil
+}
+
+// scheduler returns nil for the empty name.
+func (r *replay) scheduler(name string) (Scheduler, error) {
 	if name == "" {
 		return nil, nil
 	}
-	s, err := b(name)
+	s, err := r.build(name)
 	if err != nil {
 		return nil, fmt.Errorf("scheduler %q: %w", name, err)
 	}
 	return s, nil
 }
 
-// comparison holds the verdicts of a replay against those of its log.
-type comparison struct {
-	log        *Log
-	input      int // being applied
-	next       int // index of the decision that must come next
-	difference error
-}
-
-// verdict is the engine's OnVerdict.
-func (c *comparison) verdict(_ Time, _ NodeID, t *Task, v Verdict) {
-	if c.difference != nil {
-		return
-	}
-	recorded := "nothing"
-	if c.due() {
-		d := c.log.Decisions[c.next]
-		c.next++
-		if d == (Decision{c.input, t.ID, v.detail()}) {
-			return
-		}
-		recorded = d.Verdict
-		if d.Task != t.ID {
-			recorded = fmt.Sprintf("%s for task %d", d.Verdict, d.Task)
+// draw is Config.CopyDemand: it gives what was drawn when the log was recorded.
+func (r *replay) draw(t *Task, i int) time.Duration {
+	if next := len(r.did); next < len(r.recorded) {
+		x := &r.recorded[next]
+		if x.Kind == EffectDraw && x.Task == t.ID && int(x.Copy) == i {
+			return x.Demand
 		}
 	}
-	c.differ(t.ID, recorded, v.detail())
+	return t.Demand
 }
 
-// ended is called when the input has been applied.
-func (c *comparison) ended() {
-	if c.difference == nil && c.due() {
-		d := c.log.Decisions[c.next]
-		c.differ(d.Task, d.Verdict, "nothing")
+// step applies an input and compares what follows.
+func (r *replay) step(in Input, s *Step) *Difference {
+	r.recorded, r.did = s.Effects, r.did[:0]
+	r.node.Apply(in)
+	for i := range max(len(r.recorded), len(r.did)) {
+		d := Difference{Input: in}
+		if i < len(r.recorded) {
+			d.Recorded = &r.recorded[i]
+		} else if s.Partial {
+			break
+		}
+		if i < len(r.did) {
+			d.Replayed = &r.did[i]
+		}
+		if d.Recorded == nil || d.Replayed == nil || *d.Recorded != *d.Replayed {
+			return &d
+		}
 	}
-}
-
-// due reports whether the log has one more verdict of this input.
-func (c *comparison) due() bool {
-	return c.next < len(c.log.Decisions) && c.log.Decisions[c.next].Input == c.input
-}
-
-func (c *comparison) differ(id TaskID, recorded, replayed string) {
-	c.difference = fmt.Errorf("input %d at %v, task %d: recorded %s, replayed %s",
-		c.input, c.log.Inputs[c.input].At, id, recorded, replayed)
+	return nil
 }
 
 // silentHost does nothing: what would follow is in the log.

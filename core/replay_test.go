@@ -64,11 +64,69 @@ func build(name string) (core.Scheduler, error) {
 	return nil, errors.New("unknown")
 }
 
+// recording is a log in memory.
+type recording struct {
+	Origin *core.Origin
+	Steps  []core.Step
+}
+
+// record begins the log of n.
+func record(n *core.Node, scheduler string, alternatives ...string) *recording {
+	l := &recording{}
+	l.Origin = n.Record(func(x core.Effect) {
+		s := &l.Steps[len(l.Steps)-1]
+		s.Effects = append(s.Effects, x)
+	}, scheduler, alternatives...)
+	return l
+}
+
+// give has n do something, and notes what.
+func (l *recording) give(n *core.Node, in core.Input) {
+	l.Steps = append(l.Steps, core.Step{Input: in})
+	n.Apply(in)
+}
+
+// verdicts are those of the log, in order.
+func (l *recording) verdicts() (vs []core.Effect) {
+	for _, s := range l.Steps {
+		for _, x := range s.Effects {
+			if x.Kind == core.EffectVerdict {
+				vs = append(vs, x)
+			}
+		}
+	}
+	return vs
+}
+
+func (l *recording) replay(build func(string) (core.Scheduler, error)) error {
+	return core.Replay(l.Origin, func(yield func(*core.Step, error) bool) {
+		for i := range l.Steps {
+			if !yield(&l.Steps[i], nil) {
+				return
+			}
+		}
+	}, build)
+}
+
+// copy is the log, written and read.
+func (l *recording) copy(t *testing.T) *recording {
+	t.Helper()
+	text, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &recording{}
+	if err := json.Unmarshal(text, c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // recorder is the world around node 0: peers that answer by chance, sometimes not at all, after a while.
 type recorder struct {
 	engine *core.Engine
 	node   core.Node
-	log    *core.Log
+	log    *recording
 	rand   *rand.Rand
 	due    []core.Input // sorted by At, equal ones in order of coming
 	done   [core.NumOutcomes]int
@@ -157,23 +215,23 @@ func (h *recorder) submits(n int) {
 }
 
 // recorded runs n milliseconds of a node and returns its log.
-func recorded(t *testing.T, n int) *core.Log {
+func recorded(t *testing.T, n int) *recording {
 	t.Helper()
 	h := &recorder{rand: rand.New(rand.NewPCG(7, 7))}
 	h.engine = core.NewEngine(h, &core.Topology{Nodes: 5, Cloud: core.NoNode})
 	defer h.engine.Close()
 	cfg := &core.Config{Slots: 2, Room: 4, Speed: 1, Forwarding: core.Forwarding{MaxHops: 2,
 		OnFailure: core.FallbackNext, ProbeTimeout: 4 * time.Millisecond, AnswerTimeout: 20 * time.Millisecond}}
+	cfg.CopyDemand = func(*core.Task, int) time.Duration { return time.Duration(h.rand.IntN(4_000_000)) }
 	h.engine.Init(&h.node, 0, cfg, *rand.NewPCG(1, 2), &probing{})
-	h.log = h.node.Record("probing")
-	h.log.Learner = true
+	h.log = record(&h.node, "probing")
+	h.log.Origin.Learner = true
 	h.after(0, core.Input{Kind: core.InputBoot})
 	h.submits(n)
 	for len(h.due) > 0 {
 		in := h.due[0]
 		h.due = h.due[1:]
-		h.log.Add(in)
-		h.node.Apply(in)
+		h.log.give(&h.node, in)
 	}
 	if h.engine.InUse() != 0 {
 		t.Fatalf("%d tasks are left; ended: %v", h.engine.InUse(), h.done)
@@ -189,43 +247,90 @@ func recorded(t *testing.T, n int) *core.Log {
 func TestReplayRecorded(t *testing.T) {
 	l := recorded(t, 600)
 	kinds := map[string]int{}
-	for _, d := range l.Decisions {
-		kinds[strings.Fields(d.Verdict)[0]]++
-	}
-	for _, k := range []string{"execute", "forward", "replicate", "reject:"} {
-		if kinds[k] < 10 {
-			t.Errorf("%d verdicts of kind %q, want at least 10: %v", kinds[k], k, kinds)
+	for _, s := range l.Steps {
+		for _, x := range s.Effects {
+			kinds[x.Kind.String()]++
+			if x.Kind == core.EffectVerdict {
+				kinds[strings.Fields(x.Text)[0]]++
+			}
 		}
 	}
-	if err := core.Replay(l, build); err != nil {
+	for _, k := range []string{"execute", "forward", "replicate", "reject:", "send", "arm", "disarm", "start", "act", "done", "draw"} {
+		if kinds[k] < 10 {
+			t.Errorf("%d effects of kind %q, want at least 10: %v", kinds[k], k, kinds)
+		}
+	}
+	if err := l.replay(build); err != nil {
 		t.Error(err)
+	}
+}
+
+// A log may end anywhere: after an input, or in the middle of what the node did about it.
+func TestReplayOfAPart(t *testing.T) {
+	l := recorded(t, 200)
+	for i := 1; i < len(l.Steps); i += 7 {
+		part := &recording{l.Origin, slices.Clone(l.Steps[:i])}
+		last := &part.Steps[i-1]
+		last.Effects, last.Partial = last.Effects[:len(last.Effects)/2], true
+		if err := part.replay(build); err != nil {
+			t.Errorf("%d steps: %v", i, err)
+		}
 	}
 }
 
 func TestLogRoundTrip(t *testing.T) {
 	l := recorded(t, 200)
-	text, err := json.Marshal(l)
+	m := l.copy(t)
+	if err := m.replay(build); err != nil {
+		t.Error(err)
+	}
+	for i := range l.Steps {
+		l.Steps[i].Input.Own = nil // known by its name
+	}
+	if !reflect.DeepEqual(l, m) {
+		t.Error("the log read is not the log written")
+	}
+}
+
+// JSON has no number for these floats, and no exact one for these integers in most readers.
+func TestExtremeValuesRoundTrip(t *testing.T) {
+	type values struct {
+		Load   core.Load
+		Note   core.Note
+		Action core.Action
+		Token  core.Token
+		At     core.Time
+	}
+	inf, nan := math.Inf(-1), math.NaN()
+	in := values{core.Load{Running: -1, Capacity: core.Capacity{Slots: math.MaxInt32, Speed: float32(inf)}},
+		core.Note{Kind: math.MaxUint32, Int: math.MinInt64, Float: nan}, core.Action{Index: -7, Epsilon: nan},
+		math.MaxUint64, math.MaxInt64}
+	text, err := json.Marshal(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m core.Log
-	if err := json.Unmarshal(text, &m); err != nil {
+	var out values
+	if err := json.Unmarshal(text, &out); err != nil {
 		t.Fatal(err)
 	}
-	if err := core.Replay(&m, build); err != nil {
-		t.Error(err)
+	if !math.IsNaN(out.Note.Float) || !math.IsNaN(out.Action.Epsilon) {
+		t.Errorf("read %+v", out)
 	}
-	for i := range l.Inputs {
-		l.Inputs[i].Own = nil // known by its name
+	in.Note.Float, in.Action.Epsilon, out.Note.Float, out.Action.Epsilon = 0, 0, 0, 0
+	if in != out {
+		t.Errorf("read %+v, want %+v", out, in)
 	}
-	if !reflect.DeepEqual(l, &m) {
-		t.Error("the log read is not the log written")
+	for _, bad := range []string{`{"Load":"1 2 3 4"}`, `{"Load":"1 2 3 4 x"}`, `{"Load":"1 2 3 4294967296 1"}`, `{"Note":"1 2"}`,
+		`{"Note":"-1 2 3"}`, `{"Action":"1"}`, `{"Action":"a 1"}`} {
+		if err := json.Unmarshal([]byte(bad), &out); err == nil {
+			t.Errorf("%s is read", bad)
+		}
 	}
 }
 
 // byHand is a log that a person can follow: the first task finds the node empty; the second asks peers 1 and 2, of
 // whom 2 answers that it is idle.
-func byHand(t *testing.T) *core.Log {
+func byHand(t *testing.T) *recording {
 	t.Helper()
 	rng, err := rand.NewPCG(1, 1).MarshalBinary()
 	if err != nil {
@@ -237,19 +342,23 @@ func byHand(t *testing.T) *core.Log {
 			Load: core.Load{Running: running, Capacity: core.Capacity{Slots: 1}}}
 	}
 	ms := core.Time(time.Millisecond)
-	return &core.Log{
+	probe := func(peer core.NodeID, item int32) core.Effect {
+		return core.Effect{Kind: core.EffectSend, Message: core.MsgProbe, Peer: peer, Token: 1, Item: item}
+	}
+	const execution, forward = 1<<63 | 1, 1<<63 | 1<<32 | 1
+	return &recording{&core.Origin{
 		Config:    core.Config{Slots: 1, Room: 9, Speed: 1, Forwarding: core.Forwarding{MaxHops: 1}},
 		Topology:  core.Topology{Nodes: 3, Cloud: core.NoNode},
-		Scheduler: "least", RNG: rng,
-		Inputs: []core.Input{
-			{Kind: core.InputBoot},
-			{Kind: core.InputSubmit, At: 1 * ms, Task: task(10)},
-			{Kind: core.InputSubmit, At: 2 * ms, Task: task(11)},
-			{Kind: core.InputDeliver, At: 3 * ms, Message: reply(1, 0, 1)},
-			{Kind: core.InputDeliver, At: 4 * ms, Message: reply(2, 1, 0)},
-		},
-		Decisions: []core.Decision{{1, 10, "execute"}, {4, 11, "forward to 2"}},
-	}
+		Scheduler: "least", RNG: rng}, []core.Step{
+		{Input: core.Input{Kind: core.InputBoot}},
+		{Input: core.Input{Kind: core.InputSubmit, At: 1 * ms, Task: task(10)}, Effects: []core.Effect{
+			{Kind: core.EffectVerdict, Task: 10, Text: "execute"}, {Kind: core.EffectStart, Task: 10, Token: execution}}},
+		{Input: core.Input{Kind: core.InputSubmit, At: 2 * ms, Task: task(11)}, Effects: []core.Effect{probe(1, 0), probe(2, 1)}},
+		{Input: core.Input{Kind: core.InputDeliver, At: 3 * ms, Message: reply(1, 0, 1)}},
+		{Input: core.Input{Kind: core.InputDeliver, At: 4 * ms, Message: reply(2, 1, 0)}, Effects: []core.Effect{
+			{Kind: core.EffectDisarm, Token: 1}, {Kind: core.EffectVerdict, Task: 11, Peer: 2, Text: "forward to 2"},
+			{Kind: core.EffectSend, Message: core.MsgForward, Peer: 2, Task: 11, Token: forward}}},
+	}}
 }
 
 // least is JSQ over all peers, without chance.
@@ -275,45 +384,147 @@ func leastOnly(name string) (core.Scheduler, error) {
 }
 
 func TestReplayByHand(t *testing.T) {
-	if err := core.Replay(byHand(t), leastOnly); err != nil {
+	if err := byHand(t).replay(leastOnly); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestReplayTampered(t *testing.T) {
+	ms := core.Time(time.Millisecond)
 	for _, c := range []struct {
 		name   string
-		tamper func(l *core.Log)
+		tamper func(o *core.Origin, s []core.Step) []core.Step
 		want   string // in the error
 	}{
-		{"a verdict", func(l *core.Log) { l.Decisions[0].Verdict = "forward to 3" },
-			"input 1 at 1ms, task 10: recorded forward to 3, replayed execute"},
-		{"a load", func(l *core.Log) { l.Inputs[4].Message.Load.Running = 1 },
-			"input 4 at 4ms, task 11: recorded forward to 2, replayed execute"},
-		{"an answer is missing", func(l *core.Log) { l.Inputs[4] = core.Input{Kind: core.InputFire, At: 4e6} },
-			"input 4 at 4ms, task 11: recorded forward to 2, replayed nothing"},
-		{"a verdict is missing", func(l *core.Log) { l.Decisions = l.Decisions[1:] },
-			"input 1 at 1ms, task 10: recorded nothing, replayed execute"},
-		{"another task", func(l *core.Log) { l.Inputs[1].Task.ID = 12 },
-			"task 12: recorded execute for task 10, replayed execute"},
-		{"one verdict too many", func(l *core.Log) {
-			l.Decisions = append(l.Decisions, core.Decision{Input: 9, Verdict: "execute"})
-		}, "decision 2 belongs to input 9"},
-		{"time goes back", func(l *core.Log) { l.Inputs[3].At = 0 }, "time goes back from 2ms to 0s"},
-		{"no task", func(l *core.Log) { l.Inputs[1].Task = nil }, "a submit needs a Task"},
-		{"no message", func(l *core.Log) { l.Inputs[3].Message = nil }, "a deliver needs a Message"},
-		{"no task in a forward", func(l *core.Log) { l.Inputs[3].Message.Kind = core.MsgForward },
-			`message "forward" with 0 tasks`},
-		{"no trip", func(l *core.Log) {
-			l.Inputs[3].Message = &core.Parcel{Kind: core.MsgHandover, Tasks: []core.TaskValue{{ID: 4}}}
+		{"a verdict", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[1].Effects[0].Text = "forward to 3"
+			return s
+		}, "input 1 at 1ms, submit of task 10: recorded task 10: forward to 3; replayed task 10: execute"},
+		{"a load", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[4].Input.Message.Load.Running = 1
+			return s
+		}, "input 4 at 4ms, deliver of reply from 2: recorded task 11: forward to 2; replayed task 11: execute"},
+		{"an answer is another input", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[4].Input = core.Input{Kind: core.InputFire, At: 4 * ms}
+			return s
+		}, "input 4 at 4ms, fire: recorded disarm a timer (token 0x1); replayed nothing"},
+		{"an input is missing", func(_ *core.Origin, s []core.Step) []core.Step {
+			return slices.Delete(s, 2, 3)
+		}, "input 3 at 4ms, deliver of reply from 2: recorded disarm a timer (token 0x1); replayed nothing"},
+		{"an effect is missing", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[1].Effects = s[1].Effects[:1]
+			return s
+		}, "input 1 at 1ms, submit of task 10: recorded nothing; replayed start task 10"},
+		{"another task", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[1].Input.Task.ID = 12
+			return s
+		}, "submit of task 12: recorded task 10: execute; replayed task 12: execute"},
+		{"an effect too many", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Effects = []core.Effect{{Kind: core.EffectFault}}
+			return s
+		}, "recorded fault in task 0; replayed nothing"},
+		{"time goes back", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input.At = 0
+			return s
+		}, "time goes back from 2ms to 0s"},
+		{"time begins before the beginning", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[0].Input.At = -1
+			return s
+		}, "time goes back from 0s to -1ns"},
+		{"a second boot", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[2].Input.Kind = core.InputBoot
+			return s
+		}, "a node boots once"},
+		{"a wild kind", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[2].Input.Kind = 77
+			return s
+		}, "unknown kind 77"},
+		{"no task", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[1].Input.Task = nil
+			return s
+		}, "a submit needs a Task"},
+		{"a flag of the engine's", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[1].Input.Task.Flags = 255
+			return s
+		}, "a submit needs a Task"},
+		{"an alternative", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[1].Input.Task.By = 2
+			return s
+		}, "alternative 2 is to decide, of 0"},
+		{"no message", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input.Message = nil
+			return s
+		}, "a deliver needs a Message"},
+		{"a wild message", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input.Message.Kind = 77
+			return s
+		}, "unknown kind 77"},
+		{"an answer to no question", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[4].Input.Message.Item = -1
+			return s
+		}, "recorded disarm a timer (token 0x1); replayed nothing"},
+		{"a message from nowhere", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input.Message.From = core.NoNode
+			return s
+		}, `message "reply" comes from -1`},
+		{"a wild outcome", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input.Message.Outcome = 77
+			return s
+		}, "unknown outcome 77"},
+		{"no task in a forward", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input.Message.Kind = core.MsgForward
+			return s
+		}, `message "forward" with 0 tasks`},
+		{"no trip", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input.Message = &core.Parcel{Kind: core.MsgHandover, Tasks: []core.TaskValue{{ID: 4}}}
+			return s
 		}, "task 4 has no Trip"},
-		{"a scheduler", func(l *core.Log) { l.Scheduler = "most" }, `scheduler "most": unknown`},
-		{"the stream", func(l *core.Log) { l.RNG = nil }, "RNG"},
+		{"peers", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input = core.Input{Kind: core.InputConfigure, At: 3 * ms, Peers: &[]core.NodeID{2, 2}}
+			return s
+		}, "Peers are not ascending: 2 comes after 2"},
+		{"slots", func(_ *core.Origin, s []core.Step) []core.Step {
+			less := int32(-1)
+			s[3].Input = core.Input{Kind: core.InputConfigure, At: 3 * ms, Slots: &less}
+			return s
+		}, "-1 Slots"},
+		{"hops", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input = core.Input{Kind: core.InputConfigure, At: 3 * ms, Forwarding: &core.Forwarding{MaxHops: 256}}
+			return s
+		}, "out of its bounds"},
+		{"another scheduler", func(_ *core.Origin, s []core.Step) []core.Step {
+			s[3].Input = core.Input{Kind: core.InputConfigure, At: 3 * ms, Scheduler: "most"}
+			return s
+		}, `input 3 at 3ms, configure: scheduler "most": unknown`},
+		{"the scheduler", func(o *core.Origin, s []core.Step) []core.Step {
+			o.Scheduler = "most"
+			return s
+		}, `scheduler "most": unknown`},
+		{"the stream", func(o *core.Origin, s []core.Step) []core.Step {
+			o.RNG = nil
+			return s
+		}, "RNG"},
+		{"the node", func(o *core.Origin, s []core.Step) []core.Step {
+			o.Node = -2
+			return s
+		}, "node -2 of 3"},
+		{"the types", func(o *core.Origin, s []core.Step) []core.Step {
+			o.Config.Types = 1 << 40
+			return s
+		}, "out of their bounds"},
+		{"the discipline", func(o *core.Origin, s []core.Step) []core.Step {
+			o.Config.Discipline = 99
+			return s
+		}, "out of their bounds"},
+		{"the topology", func(o *core.Origin, s []core.Step) []core.Step {
+			o.Topology.Offsets = []uint32{0, 1, 2, 9}
+			return s
+		}, "Offsets do not fit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := byHand(t)
-			c.tamper(l)
-			err := core.Replay(l, leastOnly)
+			l.Steps = c.tamper(l.Origin, l.Steps)
+			err := l.replay(leastOnly)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
@@ -321,15 +532,30 @@ func TestReplayTampered(t *testing.T) {
 	}
 }
 
+// What the iterator says ends the replay.
+func TestReplayEndsWithItsSteps(t *testing.T) {
+	l, broken := byHand(t), errors.New("broken")
+	err := core.Replay(l.Origin, func(yield func(*core.Step, error) bool) {
+		_ = yield(&l.Steps[0], nil) && yield(nil, broken)
+	}, leastOnly)
+	if err != broken {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+}
+
 func TestReplayNoticesAnotherStream(t *testing.T) {
 	l := recorded(t, 200)
-	l.RNG[len(l.RNG)-1] ^= 1
-	if core.Replay(l, build) == nil {
+	l.Origin.RNG[len(l.Origin.RNG)-1] ^= 1
+	if l.replay(build) == nil {
 		t.Error("a log replays with another stream than it was recorded with")
 	}
 }
 
-func TestInputKindText(t *testing.T) {
+func TestKindText(t *testing.T) {
+	var x core.EffectKind
+	if err := x.UnmarshalText([]byte("verdikt")); err == nil || !strings.Contains(err.Error(), "verdict") {
+		t.Errorf("got %v, want an error that lists the kinds", err)
+	}
 	var k core.InputKind
 	if err := k.UnmarshalText([]byte("sumbit")); err == nil || !strings.Contains(err.Error(), "submit") {
 		t.Errorf("got %v, want an error that lists the kinds", err)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
@@ -46,7 +47,7 @@ func (s *settings) check() error {
 type Descriptor struct {
 	Name       string         `json:"name"`
 	Parameters []string       `json:"parameters"`
-	Named      map[string]any `json:"named,omitempty"`
+	Named      map[string]any `json:"named,omitzero"`
 	MaxHops    *int           `json:"max_hops,omitempty"` // with Named: forwards of a task at most; nil: as the rule needs
 }
 
@@ -66,21 +67,36 @@ func DefaultScheduler() Descriptor {
 
 // algorithm is a descriptor that has been understood.
 type algorithm struct {
-	descriptor Descriptor
+	descriptor Descriptor // as the wire has it: a machine is its address
+	inside     Descriptor // the same with the node's numbers for the machines
 	spec       sched.Spec
 	maxHops    int
 	label      string // as the answers announce it
 }
 
-// algorithm reads a descriptor. A parameter that is a node is a machine's IP on the wire, and a number inside.
-func (n *Node) algorithm(d Descriptor) (algorithm, error) {
-	a := algorithm{descriptor: d}
+// algorithm reads a descriptor. A parameter that is a node is a machine's address, which number gives its number.
+func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) (algorithm, error) {
+	a := algorithm{descriptor: d, inside: d}
 	entry, err := sched.Lookup(d.Name)
 	if err != nil {
 		return a, err
 	}
+	nodes := map[string]bool{}
+	for _, p := range entry.Parameters() {
+		nodes[p.Name] = p.Type == sched.Node
+	}
 	if entry.Positional == nil || d.Named != nil {
-		if a.spec, err = sched.Parse(d.Name, n.numbered(&entry, d.Named)); err != nil {
+		a.inside.Named = maps.Clone(d.Named)
+		for _, name := range slices.Sorted(maps.Keys(d.Named)) {
+			if address, ok := d.Named[name].(string); ok && nodes[name] {
+				id, err := number(address)
+				if err != nil {
+					return a, err
+				}
+				a.inside.Named[name] = int(id)
+			}
+		}
+		if a.spec, err = sched.Parse(d.Name, a.inside.Named); err != nil {
 			return a, err
 		}
 		if a.maxHops = a.spec.MaxHops(); d.MaxHops != nil {
@@ -91,15 +107,17 @@ func (n *Node) algorithm(d Descriptor) (algorithm, error) {
 		a.label = a.spec.FullName(a.maxHops)
 		return a, nil
 	}
-	inside := append([]string(nil), d.Parameters...)
+	a.inside.Parameters = slices.Clone(d.Parameters)
 	for i, name := range entry.Positional {
-		for _, p := range entry.Parameters() {
-			if p.Name == name && p.Type == sched.Node && i < len(inside) {
-				inside[i] = fmt.Sprint(n.numberOf(inside[i]))
+		if nodes[name] && i < len(d.Parameters) {
+			id, err := number(d.Parameters[i])
+			if err != nil {
+				return a, err
 			}
+			a.inside.Parameters[i] = fmt.Sprint(id)
 		}
 	}
-	spec, common, err := sched.ParsePositional(d.Name, inside)
+	spec, common, err := sched.ParsePositional(d.Name, a.inside.Parameters)
 	if err != nil {
 		return a, err
 	}
@@ -109,18 +127,13 @@ func (n *Node) algorithm(d Descriptor) (algorithm, error) {
 	}
 	a.label = spec.FullName(a.maxHops)
 	a.descriptor.Parameters = d.Parameters[:len(entry.Positional)]
+	a.inside.Parameters = a.inside.Parameters[:len(entry.Positional)]
 	return a, nil
 }
 
-// numbered has numbers for the addresses of parameters that are nodes.
-func (n *Node) numbered(e *sched.Entry, named map[string]any) map[string]any {
-	inside := maps.Clone(named)
-	for _, p := range e.Parameters() {
-		if address, ok := inside[p.Name].(string); ok && p.Type == sched.Node {
-			inside[p.Name] = int(n.numberOf(address))
-		}
-	}
-	return inside
+// algorithm reads a descriptor of the wire.
+func (n *Node) algorithm(d Descriptor) (algorithm, error) {
+	return d.algorithm(func(address string) (core.NodeID, error) { return n.numberOf(address), nil })
 }
 
 // address is where peers reach this node.
@@ -244,6 +257,6 @@ func (n *Node) reschedule(d Descriptor) error {
 	}
 	n.scheduler = a
 	f := n.forwarding(a)
-	n.mailbox.Post(core.Input{Kind: core.InputConfigure, Scheduler: a.descriptor.String(), Own: a.spec.New(), Forwarding: &f})
+	n.mailbox.Post(core.Input{Kind: core.InputConfigure, Scheduler: a.inside.String(), Own: a.spec.New(), Forwarding: &f})
 	return nil
 }

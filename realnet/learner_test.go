@@ -388,7 +388,8 @@ func TestPythonLearnerRefuses(t *testing.T) {
 // replays without the learner, whose answers are inputs.
 func TestMailboxLearns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		spec, err := sched.Parse("LearningScheduler", map[string]any{"state": []string{"type"}, "actions": []string{"reject", "local"}})
+		d := Descriptor{Name: "LearningScheduler", Named: map[string]any{"state": []string{"type"}, "actions": []string{"reject", "local"}}}
+		spec, err := sched.Parse(d.Name, d.Named)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -400,12 +401,16 @@ func TestMailboxLearns(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := NewLocalLearner(own)
+		log, err := OpenRecorder(RecorderOptions{Dir: t.TempDir(), Machines: []string{"127.0.0.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
 		network := NewMemory(func(_, _ core.NodeID) time.Duration { return 0 })
 		defer network.Close()
 		var completed, lessons int
 		var open sync.WaitGroup
 		m := Open(Options{Config: core.Config{Slots: 2, Room: 9, Speed: 1}, Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
-			Scheduler: spec.New(), Name: "learning", Record: true, Learner: l, Transport: network,
+			Scheduler: spec.New(), Name: d.String(), Record: log, Learner: l, Transport: network,
 			Done: func(_ core.Time, task *core.Task, o core.Outcome) {
 				defer open.Done()
 				x := task.Lesson()
@@ -435,9 +440,8 @@ func TestMailboxLearns(t *testing.T) {
 		if s := l.Stats(); completed < 99 || s.Decisions != 300 || s.Trained < 299 {
 			t.Errorf("%d of the last 100 were executed; %+v", completed, s)
 		}
-		build := func(string) (core.Scheduler, error) { return spec.New(), nil }
-		if err := core.Replay(m.Log(), build); err != nil {
-			t.Error(err)
+		if r := replayWhole(t, log.Path()); r.Verdicts != 300 {
+			t.Errorf("%d decisions are replayed", r.Verdicts)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package realnet
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -25,8 +26,8 @@ type Options struct {
 	Topology  *core.Topology
 	Stream    rand.PCG       // the node's own (random.Algorithm)
 	Scheduler core.Scheduler // this node's own value; nil: every task executes where it arrives
-	Name      string         // of the scheduler, for the log
-	Record    bool           // keep a log
+	Name      string         // of the scheduler, for the log: its Descriptor, as JSON
+	Record    *Recorder      // takes the log; it is this mailbox's from now on. Nil: there is none
 	Learner   Learner        // answers Env.Act; nil: there is none
 	Transport Transport
 
@@ -62,7 +63,8 @@ type Mailbox struct {
 	slots      atomic.Int32
 	engine     *core.Engine
 	node       core.Node
-	log        *core.Log
+	did        []core.Effect // about the input that is applied, where it is recorded
+	inOrder    bool          // the goroutine ends because the mailbox was closed
 	timers     map[core.Token]*time.Timer
 	executions map[core.Token]context.CancelFunc
 	helpers    sync.WaitGroup  // executions, questions to the learner, and timers that were not stopped
@@ -97,9 +99,10 @@ func newMailbox(o Options) *Mailbox {
 		m.engine.OnVerdict = func(now core.Time, _ core.NodeID, t *core.Task, _ core.Verdict) { o.Decided(now, t) }
 	}
 	m.show()
-	if o.Record {
-		m.log = m.node.Record(o.Name, o.Alternatives...)
-		m.log.Learner = o.Learner != nil
+	if o.Record != nil {
+		origin := m.node.Record(func(x core.Effect) { m.did = append(m.did, x) }, o.Name, o.Alternatives...)
+		origin.Learner = o.Learner != nil
+		o.Record.begin(origin)
 	}
 	return m
 }
@@ -112,8 +115,8 @@ func (m *Mailbox) start() {
 // Now is the time at this node, for the deadline of a task that is about to be submitted.
 func (m *Mailbox) Now() core.Time { return core.Time(time.Since(m.began)) }
 
-// Post gives the node an input. In.At does not matter: the mailbox stamps the input when it takes it. What is posted
-// to a closed mailbox is lost, as at a node that is gone.
+// Post gives the node an input. In.At does not matter: the mailbox stamps the input when it takes it. What it refers to
+// may not be altered any more. What is posted to a closed mailbox is lost, as at a node that is gone.
 func (m *Mailbox) Post(in core.Input) {
 	m.mu.Lock()
 	if !m.closed {
@@ -140,10 +143,6 @@ func (m *Mailbox) Close() {
 	<-m.ended
 }
 
-// Log returns what was recorded; nil where Options.Record is false. It is complete when Close has returned, and may
-// not be read before.
-func (m *Mailbox) Log() *core.Log { return m.log }
-
 // run is the goroutine.
 func (m *Mailbox) run() {
 	defer m.end()
@@ -154,6 +153,7 @@ func (m *Mailbox) run() {
 		closed := m.closed
 		m.mu.Unlock()
 		if closed {
+			m.inOrder = true
 			return
 		}
 		if len(batch) == 0 {
@@ -175,11 +175,17 @@ func (m *Mailbox) take(in core.Input) {
 	case core.InputFinish:
 		delete(m.executions, in.Token)
 	}
-	if m.log != nil {
-		m.log.Add(in)
+	log := m.options.Record
+	if log == nil {
+		m.node.Apply(in)
+		m.show()
+		return
 	}
+	log.input(in)
+	m.did = m.did[:0]
 	m.node.Apply(in)
 	m.show()
+	log.effects(m.did)
 }
 
 // show makes the load known to other goroutines.
@@ -206,6 +212,13 @@ func (m *Mailbox) end() {
 	}
 	m.helpers.Wait()
 	m.engine.Close()
+	if log := m.options.Record; log != nil {
+		var why error
+		if !m.inOrder {
+			why = errors.New("the node's goroutine has ended in the middle of an input")
+		}
+		log.close(why)
+	}
 	close(m.ended)
 }
 

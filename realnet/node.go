@@ -64,7 +64,8 @@ type NodeOptions struct {
 	Learner    Learner
 	Inference  random.Dist // seconds that an action waits for beyond what its learner takes; nil: none
 	Stream     rand.PCG    // the algorithm's
-	Record     bool
+	Record     string      // directory for the log of every input; empty: there is none
+	Program    string      // version of the program, which the log tells
 	// Development serves v1's routes for trying a node out, /dev/...
 	Development bool
 
@@ -206,21 +207,27 @@ func OpenNode(o NodeOptions) (*Node, error) {
 	if err := n.options.Backend.open(); err != nil {
 		return nil, err
 	}
+	var log *Recorder
+	if o.Record != "" {
+		if log, err = OpenRecorder(RecorderOptions{Dir: o.Record, Program: o.Program, Identity: o.Identity, Number: o.Number,
+			Machines: slices.Clone(n.peers.addresses)}); err != nil {
+			n.options.Backend.close()
+			return nil, err
+		}
+		n.peers.met = log.Met
+	}
 	if o.Inference != nil {
 		n.clock = precise.New()
 		o.Learner = &delayedLearner{Learner: o.Learner, clock: n.clock, delay: o.Inference,
 			rand: rand.New(random.Stream(o.Seed, o.Replication, random.Inference, int(o.Number)))}
 	}
 	n.mailbox = newMailbox(Options{ID: o.Number, Config: cfg, Alternatives: names, Topology: topology, Stream: o.Stream,
-		Scheduler: a.spec.New(), Name: a.descriptor.String(), Record: o.Record, Learner: o.Learner,
+		Scheduler: a.spec.New(), Name: a.inside.String(), Record: log, Learner: o.Learner,
 		Transport: n.peers, Execute: n.execute, Decided: n.decided, Done: n.done})
 	n.SetPeers(nil)
 	n.mailbox.start()
 	return n, nil
 }
-
-// Mailbox is the node's; for its log.
-func (n *Node) Mailbox() *Mailbox { return n.mailbox }
 
 // Identity is how the node is called.
 func (n *Node) Identity() Identity {
@@ -260,7 +267,7 @@ func (n *Node) SetPeers(addresses []string) {
 }
 
 // Shutdown lets what is in hand come to its end, refuses what is new, and closes the node; where ctx ends first, what
-// is left is answered as lost.
+// is left is answered as lost. An error is that of ctx, or says that the node's log is incomplete.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.mu.Lock()
 	first := !n.closing
@@ -283,6 +290,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	n.options.Backend.close()
 	if n.clock != nil {
 		n.clock.Close()
+	}
+	if log := n.mailbox.options.Record; log != nil {
+		err = errors.Join(err, log.Err())
 	}
 	return err
 }

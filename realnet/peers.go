@@ -39,6 +39,8 @@ type peers struct {
 	outgoing  map[taskKey]context.CancelFunc
 	handovers map[taskKey]*handover
 	next      core.Token // what the tasks of v1 peers are known by, which have no token
+
+	met func(core.NodeID, string) // takes each new number before it is used; nil: nobody does
 }
 
 // mostPeers bounds the numbers that a node gives to what others name.
@@ -108,6 +110,9 @@ func (p *peers) number(address string) core.NodeID {
 	id = core.NodeID(len(p.addresses))
 	p.numbers[address] = id
 	p.addresses = append(p.addresses, address)
+	if p.met != nil {
+		p.met(id, address)
+	}
 	return id
 }
 

@@ -341,54 +341,6 @@ func TestConfigurationIsKept(t *testing.T) {
 	}
 }
 
-// A load on three nodes, with what they decided replayed.
-func TestNodesUnderLoad(t *testing.T) {
-	c := openNodes(t, 3, NodeOptions{Slots: 2, Record: true})
-	var clients sync.WaitGroup
-	var mu sync.Mutex
-	status := map[int]int{}
-	moved := 0
-	for k := range 8 {
-		clients.Go(func() {
-			for range 25 {
-				r := c.ask(k%2, "POST", "/function/f", "sleep 3ms")
-				mu.Lock()
-				status[r.status]++
-				if r.header.Get(headerExternally) == "True" {
-					moved++
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	clients.Wait()
-	if status[200]+status[500] != 200 || moved == 0 {
-		t.Errorf("answers by status: %v, %d executed at a peer", status, moved)
-	}
-	for i, n := range c.nodes {
-		if err := n.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if l := n.Mailbox().Log(); len(l.Decisions) == 0 && i < 2 {
-			t.Errorf("node %d decided nothing", i)
-		} else if err := core.Replay(l, buildDescriptor); err != nil {
-			t.Errorf("node %d: %v", i, err)
-		}
-	}
-}
-
-func buildDescriptor(text string) (core.Scheduler, error) {
-	var d Descriptor
-	if err := json.Unmarshal([]byte(text), &d); err != nil {
-		return nil, err
-	}
-	a, err := (&Node{peers: newPeers(nil, 0, 0, nil)}).algorithm(d)
-	if err != nil {
-		return nil, err
-	}
-	return a.spec.New(), nil
-}
-
 // Weakness 6: a peer that refuses, or whose function fails, drops the connection. Here it answers.
 func TestWeakness6(t *testing.T) {
 	forward := Descriptor{Name: "ForwardScheduler", Parameters: []string{"1"}}

@@ -47,7 +47,7 @@ func TestAbandonReal(t *testing.T) {
 	c := openNodes(t, 1, NodeOptions{Slots: 1, Room: 4, Queue: true, Abandon: true})
 	long := make(chan reply)
 	go func() { long <- c.ask(0, "POST", "/function/f", "sleep 300ms") }()
-	for running := int32(0); running == 0; running, _, _ = c.nodes[0].Mailbox().Load() {
+	for running := int32(0); running == 0; running, _, _ = c.nodes[0].mailbox.Load() {
 		time.Sleep(time.Millisecond)
 	}
 	r := c.ask(0, "POST", "/function/f", "", headerDeadline, "0.02")

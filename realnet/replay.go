@@ -1,0 +1,322 @@
+package realnet
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// Replay of a log that record.go wrote. A log may come from anybody: what it says is checked before it is believed, and no
+// more of it than one step is in memory.
+
+// Replayed is what became of a log.
+type Replayed struct {
+	Node      core.NodeID
+	Identity  Identity
+	Program   string    // version of the program that recorded
+	Arch      string    // GOARCH of the machine that recorded
+	Started   time.Time // by its wall clock
+	Scheduler string    // the first one, as answers announce it
+
+	Inputs, Verdicts, Effects int // that were compared; verdicts are among the effects
+	Until                     core.Time
+	Incomplete                string // why the log is not whole; empty: it is
+
+	Difference *core.Difference // the first one; nil: there is none
+	Line       int              // of the input that makes the difference
+	Machines   []string         // addresses by number, as far as the log was read
+}
+
+// Replay drives a fresh node with a log and compares what it does with what is recorded, up to the first difference. It
+// opens no socket. The error says what is wrong with the log and where; what was compared before that is returned with it,
+// unless the log has no header.
+func Replay(from io.Reader) (*Replayed, error) {
+	lines, err := gzip.NewReader(from)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errors.New("the log is empty: the node was killed before its first second was over")
+	case err != nil:
+		return nil, fmt.Errorf("this is no log of a node: %w", err)
+	}
+	return replayLines(lines)
+}
+
+// replayLines is Replay of what is not compressed.
+func replayLines(from io.Reader) (*Replayed, error) {
+	r := &recordReader{lines: bufio.NewReaderSize(from, 1<<16)}
+	h, err := r.header()
+	if err != nil {
+		return nil, err
+	}
+	r.done = Replayed{Node: h.Origin.Node, Identity: h.Identity, Program: h.Program, Arch: h.Arch, Started: h.Started}
+	err = core.Replay(h.Origin, r.steps, r.build)
+	r.done.Machines = r.machines
+	if errors.As(err, &r.done.Difference) {
+		r.done.Line = r.at
+		return &r.done, nil
+	}
+	if err != nil && err != r.broken {
+		err = fmt.Errorf("line %d: %w", r.at, err)
+	}
+	return &r.done, err
+}
+
+// Limits of what is read.
+const (
+	longestLine   = 16 << 20 // bytes
+	mostEffects   = 1 << 18  // of one input
+	mostAddresses = 64 << 20 // bytes of all of them
+)
+
+// recordReader reads a log.
+type recordReader struct {
+	lines     *bufio.Reader
+	text      []byte // of the line
+	line      int    // its number
+	machines  []string
+	addresses int // bytes
+	count     recordEnd
+
+	at     int        // the line where the step begins that is replayed
+	ahead  *core.Step // the step after it, whose first line has been read
+	over   bool       // there are no more lines
+	whole  bool       // the last one was the end
+	broken error      // what is wrong with them
+	done   Replayed
+}
+
+// errBreaksOff is where the file ends before the log does.
+var errBreaksOff = errors.New("it breaks off: the node was killed, or still runs")
+
+// next reads a line.
+func (r *recordReader) next() (*recordLine, error) {
+	r.text = r.text[:0]
+	for {
+		part, err := r.lines.ReadSlice('\n')
+		r.text = append(r.text, part...)
+		if len(r.text) > longestLine {
+			return nil, fmt.Errorf("line %d is longer than %d bytes", r.line+1, longestLine)
+		}
+		if err == nil {
+			break
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, errBreaksOff
+		default:
+			return nil, fmt.Errorf("after line %d the log is damaged: %w", r.line, err)
+		}
+	}
+	r.line++
+	var l recordLine
+	d := json.NewDecoder(bytes.NewReader(r.text))
+	d.DisallowUnknownFields()
+	err := d.Decode(&l)
+	if err == nil && (l.parts() != 1 || d.More()) {
+		err = errors.New("it is not one of header, machine, input, did, stopped, end")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("line %d is none of a log: %w", r.line, err)
+	}
+	return &l, nil
+}
+
+// parts is how many fields are set.
+func (l *recordLine) parts() (n int) {
+	for _, is := range []bool{l.Header != nil, l.Machine != nil, l.Input != nil, l.Did != nil, l.Stopped != "", l.End != nil} {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// header reads the first line.
+func (r *recordReader) header() (*recordHeader, error) {
+	r.at = 1
+	l, err := r.next()
+	if err != nil {
+		return nil, err
+	}
+	h := l.Header
+	switch {
+	case h == nil || h.Format != recordFormat || h.Origin == nil:
+		return nil, errors.New("line 1 is no header: this is no log of a node")
+	case h.Version != recordVersion:
+		return nil, fmt.Errorf("line 1: the log has version %d of the format, and this program reads version %d: replay it with "+
+			"p2pfaas %s", h.Version, recordVersion, h.Program)
+	}
+	for _, a := range h.Machines {
+		if err := r.meet(core.NodeID(len(r.machines)), a); err != nil {
+			return nil, fmt.Errorf("line 1: %w", err)
+		}
+	}
+	o := h.Origin
+	if o.Topology.Nodes > len(r.machines) {
+		return nil, fmt.Errorf("line 1: a cluster of %d nodes, of which %d have addresses", o.Topology.Nodes, len(r.machines))
+	}
+	if err := r.known(append(o.Topology.Edges, o.Node, o.Topology.Cloud)...); err != nil {
+		return nil, fmt.Errorf("line 1: %w", err)
+	}
+	return h, nil
+}
+
+// meet takes note of a number.
+func (r *recordReader) meet(number core.NodeID, address string) error {
+	if int(number) != len(r.machines) {
+		return fmt.Errorf("machine %q has the number %d: the next one is %d", address, number, len(r.machines))
+	}
+	if r.addresses += 16 + len(address); r.addresses > mostAddresses {
+		return fmt.Errorf("the addresses of the machines take more than %d bytes", mostAddresses)
+	}
+	r.machines = append(r.machines, address)
+	return nil
+}
+
+// known reports a number that no machine has.
+func (r *recordReader) known(ids ...core.NodeID) error {
+	for _, id := range ids {
+		if id < core.NoNode || int(id) >= len(r.machines) {
+			return fmt.Errorf("node %d: the machines have numbers below %d", id, len(r.machines))
+		}
+	}
+	return nil
+}
+
+// check reports numbers in an input that no machine has.
+func (r *recordReader) check(in *core.Input) error {
+	var problems []error
+	if in.Peers != nil {
+		problems = append(problems, r.known(*in.Peers...))
+	}
+	if m := in.Message; m != nil {
+		problems = append(problems, r.known(m.From, m.To))
+		for i := range m.Tasks {
+			if t := m.Tasks[i].Trip; t != nil {
+				problems = append(problems, r.known(t.From, t.Executor), r.known(t.Visited...))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// steps yields the log step by step.
+func (r *recordReader) steps(yield func(*core.Step, error) bool) {
+	for {
+		s, err := r.step()
+		if s == nil && err == nil || !yield(s, err) || err != nil {
+			return
+		}
+		r.done.Inputs++
+		r.done.Effects += len(s.Effects)
+		for i := range s.Effects {
+			if s.Effects[i].Kind == core.EffectVerdict {
+				r.done.Verdicts++
+			}
+		}
+		r.done.Until = s.Input.At
+	}
+}
+
+// step reads a step; it is nil at the end. What is wrong with the log comes after the steps before it.
+func (r *recordReader) step() (*core.Step, error) {
+	s := r.ahead
+	r.ahead, r.at = nil, r.line
+	for !r.over {
+		switch begun, err := r.read(s); {
+		case err != nil:
+			r.broken, r.over = err, true
+		case begun == nil:
+		case s == nil:
+			s, r.at = begun, r.line
+		default:
+			r.ahead = begun
+			return s, nil
+		}
+	}
+	if s == nil {
+		return nil, r.broken
+	}
+	s.Partial = !r.whole
+	return s, nil
+}
+
+// read reads a line, which belongs to s or begins another step.
+func (r *recordReader) read(s *core.Step) (begun *core.Step, err error) {
+	l, err := r.next()
+	switch {
+	case errors.Is(err, errBreaksOff):
+		r.over, r.done.Incomplete = true, err.Error()
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case l.Input != nil:
+		r.count.Inputs++
+		begun, err = &core.Step{Input: *l.Input}, r.check(l.Input)
+	case l.Did != nil && s == nil:
+		err = errors.New("an effect without an input")
+	case l.Did != nil && len(s.Effects) == mostEffects:
+		err = fmt.Errorf("more than %d effects of one input", mostEffects)
+	case l.Did != nil:
+		r.count.Effects++
+		s.Effects = append(s.Effects, *l.Did)
+	case l.Machine != nil:
+		err = r.meet(l.Machine.Number, l.Machine.Address)
+	case l.Stopped != "":
+		r.over, r.done.Incomplete = true, l.Stopped
+		return nil, r.last()
+	case l.End != nil:
+		r.over, r.whole = true, true
+		if *l.End == r.count {
+			return nil, r.last()
+		}
+		err = fmt.Errorf("the log has %d inputs and %d effects, and should have %d and %d", r.count.Inputs, r.count.Effects,
+			l.End.Inputs, l.End.Effects)
+	default:
+		err = errors.New("a second header")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("line %d: %w", r.line, err)
+	}
+	return begun, nil
+}
+
+// last reports what follows the last line.
+func (r *recordReader) last() error {
+	last := r.line
+	if _, err := r.next(); !errors.Is(err, errBreaksOff) || len(r.text) > 0 {
+		return errors.Join(fmt.Errorf("line %d is not the last one, as it says", last), err)
+	}
+	return nil
+}
+
+// build makes an algorithm of its name: a descriptor with numbers for the machines.
+func (r *recordReader) build(name string) (core.Scheduler, error) {
+	var d Descriptor
+	if err := json.Unmarshal([]byte(name), &d); err != nil {
+		return nil, err
+	}
+	a, err := d.algorithm(func(number string) (core.NodeID, error) {
+		id, err := strconv.ParseInt(number, 10, 32)
+		if err != nil {
+			return 0, err
+		}
+		return core.NodeID(id), r.known(core.NodeID(id))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.done.Scheduler == "" {
+		r.done.Scheduler = a.label
+	}
+	return a.spec.New(), nil
+}
