@@ -1,7 +1,6 @@
 package simnet
 
 import (
-	"math"
 	"time"
 	"unsafe"
 
@@ -11,14 +10,12 @@ import (
 	"github.com/p2pfaas/p2pfaas/simnet/prefetch"
 )
 
-// network carries messages between nodes: latency, jitter, transmission time and loss. Each message has the link to
-// itself; there is no queue on it. Where every link has one constant latency and nothing else, messages arrive in
-// the order in which they were sent, and a first-in first-out ring takes the place of the calendar.
+// network carries messages between nodes, as the scenario's network says. Where every link has one constant latency and
+// nothing else, messages arrive in the order in which they were sent, and a first-in first-out ring takes the place of
+// the calendar.
 type network struct {
+	*scenarios.Network
 	streams *streams // by sender; nil where links are uniform
-	links   *scenarios.Links
-	cloud   core.NodeID // NoNode: none
-	far     *scenarios.Link
 
 	uniform bool // every link: this latency, no jitter, no bandwidth, no loss
 	latency time.Duration
@@ -34,58 +31,10 @@ type flight struct {
 }
 
 func (n *network) init(w *World) {
-	s := w.scenario
-	n.links = &s.Cluster.Links
-	n.cloud = core.NoNode
-	if c := s.Cluster.Cloud; c != nil {
-		n.cloud, n.far = core.NodeID(s.Cluster.Nodes()), &c.Link
-	}
-	l := &n.links.Default
-	c, constant := l.Latency.(random.Constant)
-	n.uniform = constant && l.Jitter == nil && l.Bandwidth == 0 && l.Loss == 0 && n.far == nil &&
-		n.links.Latency == nil && n.links.Position == nil
-	if n.uniform {
-		n.latency = random.Seconds(c.Mean())
-	} else {
+	n.Network = w.scenario.Cluster.Network()
+	if n.latency, n.uniform = n.Constant(); !n.uniform {
 		n.streams = newStreams(w, random.Network)
 	}
-}
-
-// transit draws how long a message of so many bytes is on its way; lost where it does not arrive.
-func (n *network) transit(from, to core.NodeID, bytes int) (d time.Duration, lost bool) {
-	l := &n.links.Default
-	far := n.cloud != core.NoNode && (from == n.cloud || to == n.cloud)
-	if far {
-		l = n.far
-	}
-	r := n.streams.of(int(from))
-	if l.Loss > 0 && r.Float64() < l.Loss {
-		return 0, true
-	}
-	switch {
-	case far:
-		d = random.Duration(l.Latency, r)
-	case n.links.Latency != nil:
-		d = n.links.Latency[from][to]
-	case n.links.Position != nil:
-		d = n.distance(from, to)
-	default:
-		d = random.Duration(l.Latency, r)
-	}
-	if l.Jitter != nil {
-		d += random.Duration(l.Jitter, r)
-	}
-	if l.Bandwidth > 0 && bytes > 0 {
-		d += random.Seconds(float64(bytes) / l.Bandwidth)
-	}
-	return max(0, d), false
-}
-
-func (n *network) distance(from, to core.NodeID) time.Duration {
-	a, b := n.links.Position[from], n.links.Position[to]
-	x, y := a[0]-b[0], a[1]-b[1]
-	km := math.Sqrt(float64(x*x) + float64(y*y))
-	return random.Seconds(float64(km * n.links.PerKm.Seconds()))
 }
 
 // bytes is what a message carries beyond its header.
@@ -123,7 +72,7 @@ func (w *World) Send(m *core.Msg) {
 		}
 		return
 	}
-	d, lost := n.transit(m.From, m.To, w.bytes(m))
+	d, lost := n.Transit(m.From, m.To, w.bytes(m), n.streams.of(int(m.From)))
 	if w.trace != nil {
 		w.trace.send(m, d, lost)
 	}
