@@ -50,6 +50,10 @@ validate: build ## every exact value of theory, at most 60 minutes on two cores
 membership: ## the failure detector in 1,000 clusters of 100 nodes for an hour each, about five minutes on two cores
 	$(GO) run ./simnet/membership/measure $(MEMBERSHIP)
 
+.PHONY: cost
+cost: ## what a real node adds to a function, and how much it bears; about a minute and a half
+	$(GO) run ./realnet/cost
+
 .PHONY: bench
 bench: ## the engine against the bare loop of the same model, in turn, and the ratio
 	$(GO) run ./simnet/yardstick -jobs $(JOBS) -pgo $(PGO)

@@ -292,7 +292,7 @@ func (in *Input) checkChange() error {
 		last := NoNode
 		for _, p := range *in.Peers {
 			if p <= last {
-				return fmt.Errorf("Peers are not ascending: %d comes after %d", p, last)
+				return fmt.Errorf("the peers are not ascending: %d comes after %d", p, last)
 			}
 			last = p
 		}

@@ -482,7 +482,7 @@ func TestReplayTampered(t *testing.T) {
 		{"peers", func(_ *core.Origin, s []core.Step) []core.Step {
 			s[3].Input = core.Input{Kind: core.InputConfigure, At: 3 * ms, Peers: &[]core.NodeID{2, 2}}
 			return s
-		}, "Peers are not ascending: 2 comes after 2"},
+		}, "the peers are not ascending: 2 comes after 2"},
 		{"slots", func(_ *core.Origin, s []core.Step) []core.Step {
 			less := int32(-1)
 			s[3].Input = core.Input{Kind: core.InputConfigure, At: 3 * ms, Slots: &less}
