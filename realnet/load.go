@@ -100,6 +100,7 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 	if err := l.hire(); err != nil {
 		return nil, err
 	}
+	before := l.askLinks(ctx)
 	if l.start = o.Start; l.start.IsZero() {
 		l.start = time.Now().Add(leadTime)
 	} else if time.Now().After(l.start) {
@@ -119,7 +120,8 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return nil, err
 	}
-	return l.count.finish(time.Since(l.start))
+	wall := time.Since(l.start)
+	return l.count.finish(wall, linksOf(s.Cluster.Network(), before, l.askLinks(ctx)))
 }
 
 // address prepares what the requests have in common.
@@ -220,7 +222,7 @@ func (l *load) watch(ctx context.Context) {
 			asking.Go(func() {
 				ctx, cancel := context.WithTimeout(ctx, l.count.every)
 				defer cancel()
-				if load, err := askLoad(ctx, l.http, "http://"+t.Scheduler+"/monitoring/load"); err == nil {
+				if load, err := askLoad(ctx, l.http, "http://"+t.Scheduler+"/monitoring/load", ""); err == nil {
 					loads[n] = int32(load.Total())
 				}
 			})

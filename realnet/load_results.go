@@ -36,7 +36,7 @@ type counting struct {
 	result  results.Replication
 	nodes   []nodeCount // the cloud last
 	bins    []loadBin
-	late    []time.Duration
+	late    *results.Punctuality
 	sampled int // loads
 	lottery *rand.Rand
 	wanted  int
@@ -59,6 +59,7 @@ type loadBin struct {
 
 func newCounting(s *scenarios.Scenario, replication, sample int, each func(*results.Record)) *counting {
 	c := &counting{scenario: s, each: each, every: max(sampleEvery, s.Duration/loadSamples), wanted: sample,
+		late:    results.NewPunctuality(),
 		lottery: rand.New(random.Stream(s.Seed, replication, random.Records, 0))}
 	var names []string
 	for i := range s.Functions {
@@ -110,7 +111,7 @@ func (c *counting) add(r *results.Record, lesson *lessonReport) *learner.Entry {
 	defer c.mu.Unlock()
 	c.reward(r, lesson)
 	c.result.Ended++
-	c.late = append(c.late, r.Late)
+	c.late.Add(r.Late)
 	b := c.bin(time.Duration(r.Arrival) + r.Latency)
 	b.ended++
 	b.reward += r.Reward
@@ -228,8 +229,8 @@ func (c *counting) sample(i int, loads []int32) {
 	c.sampled = i + 1
 }
 
-// finish puts the results together.
-func (c *counting) finish(wall time.Duration) (*results.Replication, error) {
+// finish puts the results together; l is what the nodes' emulated links achieved.
+func (c *counting) finish(wall time.Duration, l *results.Links) (*results.Replication, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &c.result
@@ -237,7 +238,7 @@ func (c *counting) finish(wall time.Duration) (*results.Replication, error) {
 		return nil, fmt.Errorf("%d requests were sent, and %d have ended", r.Submitted, r.Ended)
 	}
 	r.WallTime, r.Events = wall, r.Ended
-	r.Reality = &results.Reality{Sent: results.NewLateness(c.late)}
+	r.Reality = &results.Reality{Sent: c.late.Lateness(), Links: l}
 	for i := range c.bins[:c.sampled] {
 		b := &c.bins[i]
 		s := r.Series

@@ -17,6 +17,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/realnet/precise"
+	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
 // Identity is how a node is called on the wire.
@@ -69,6 +70,8 @@ type NodeOptions struct {
 	// Development serves v1's routes for trying a node out, /dev/...
 	Development bool
 
+	// Network is emulated: messages to peers are held, or lost, as it says. Nil: they take what the real network takes.
+	Network *scenarios.Network
 	// Seed and Replication are the scenario's, for the streams of what is emulated.
 	Seed        uint64
 	Replication int
@@ -145,6 +148,7 @@ type request struct {
 	execution time.Duration
 	path      []hop // the nodes beyond this one, the executing one first
 	err       error // why there is no answer
+	lost      bool  // the answer to a peer is, on an emulated link
 }
 
 // note writes what has become known of a request, unless it has ended.
@@ -362,7 +366,9 @@ func (n *Node) finish(k taskKey, o core.Outcome) {
 		return
 	}
 	r.note(func() {
-		r.outcome, r.ended = o, time.Now()
+		if r.outcome = o; r.ended.IsZero() { // no answer is on an emulated link
+			r.ended = time.Now()
+		}
 		close(r.done)
 	})
 }

@@ -90,7 +90,7 @@ func (f *forward) send(ctx context.Context) (core.Outcome, error) {
 	p, r, t := f.peers, f.request, f.task
 	head := peerTask{Token: t.Trip.Token, ID: t.ID, Type: t.Type, Priority: t.Priority, Demand: t.Demand, Hops: t.Hops,
 		Copy: t.Copy, Flags: t.Flags & core.Travelling, Probes: t.Probes, Retries: t.Retries, Timing: t.Timing,
-		Load: newPeerLoad(f.load), Handover: f.mark}
+		Held: f.held, Load: newPeerLoad(f.load), Handover: f.mark}
 	if t.Deadline != core.Never {
 		head.Deadline = &t.Deadline
 	}
@@ -217,6 +217,7 @@ func (n *Node) peerTask(c *gin.Context) {
 	agent := c.Request.Header[headerPeerAgent]
 	c.Request.Header.Del("User-Agent")
 	if f := n.begin(c, r, c.Request.Body, c.Request.ContentLength); f != nil {
+		p.hold(c.Request.Context(), from)
 		n.answerTask(c, peerAnswer{Outcome: core.NoRoom}, f.status(), f.body(), nil)
 		return
 	}
@@ -238,6 +239,9 @@ func (n *Node) peerTask(c *gin.Context) {
 		return
 	}
 	n.release(c.Writer, r)
+	if r.lost {
+		p.await(c.Request.Context(), nil)
+	}
 	a := peerAnswer{Outcome: r.outcome, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,
 		Answered: r.outcome == core.Completed && r.answer != nil}
 	if t := r.task; t != nil {
@@ -299,14 +303,25 @@ func (p *peers) parseTask(text string, from core.NodeID) (*peerTask, *core.TaskV
 	return &h, &t, nil
 }
 
-// answer ends a task of a peer: its handler writes the answer.
+// answer ends a task of a peer when the answer has passed the link, or when it is lost on it: its handler does the rest.
 func (p *peers) answer(m *core.Parcel) {
 	t := &m.Tasks[0]
 	k := taskKey{from: m.To, token: m.Token, copy: t.Copy}
-	if r := p.node.find(k); r != nil {
-		r.note(func() { r.task, r.load = t, m.Load })
+	r := p.node.find(k)
+	if r == nil {
+		return
 	}
-	p.node.finish(k, m.Outcome)
+	bytes := int64(0)
+	r.note(func() {
+		r.task, r.load, r.ended = t, m.Load, time.Now()
+		if m.Outcome == core.Completed && r.answer != nil {
+			bytes = int64(len(r.answer.body))
+		}
+	})
+	if !p.links.pass(m.To, bytes, func(time.Duration) { p.node.finish(k, m.Outcome) }) {
+		r.note(func() { r.lost = true })
+		p.node.finish(k, m.Outcome)
+	}
 }
 
 // Tasks that a peer has pulled: each travels as a forward, and what the algorithm of the peer waits for is there when

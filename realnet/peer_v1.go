@@ -37,7 +37,7 @@ func (p *peers) probe(m core.Parcel) {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	load, err := askLoad(ctx, p.http, p.url(m.To, "/monitoring/load"))
+	load, err := askLoad(ctx, p.http, p.url(m.To, "/monitoring/load"), agentMachine)
 	if err != nil {
 		slog.Debug("a peer does not tell its load", "peer", p.address(m.To), "error", err)
 		p.unreachable(m)
@@ -46,13 +46,13 @@ func (p *peers) probe(m core.Parcel) {
 	p.deliver(core.Parcel{Kind: core.MsgReply, From: m.To, To: m.From, Token: m.Token, Item: m.Item, Load: load})
 }
 
-// askLoad asks a node for its load in v1's way.
-func askLoad(ctx context.Context, client *http.Client, url string) (core.Load, error) {
+// askLoad asks a node for its load in v1's way; agent is agentMachine where a node asks, whose links are emulated.
+func askLoad(ctx context.Context, client *http.Client, url, agent string) (core.Load, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return core.Load{}, err
 	}
-	r.Header.Set("User-Agent", agentMachine)
+	r.Header.Set("User-Agent", agent)
 	answer, err := client.Do(r)
 	if err != nil {
 		return core.Load{}, err
@@ -80,6 +80,7 @@ func askLoad(ctx context.Context, client *http.Client, url string) (core.Load, e
 // sendV1 posts the task to a v1 node, and notes what the function answered and how long it took.
 func (f *forward) sendV1(ctx context.Context) (core.Outcome, error) {
 	p, r := f.peers, f.request
+	f.task.Timing.Forwarding += f.held
 	payload, err := r.call.body.whole()
 	if err != nil {
 		return 0, err
@@ -177,6 +178,7 @@ func (n *Node) peerFunction(c *gin.Context) {
 	n.peers.mu.Unlock()
 	r := &request{key: taskKey{from: from, token: token}, number: q.Request, tracing: q.Tracing}
 	if f := n.begin(c, r, bytes.NewReader(q.Payload), int64(len(q.Payload))); f != nil {
+		n.peers.hold(c.Request.Context(), from)
 		n.answerPeer(c, f.status(), f.body(), nil, n.own(r))
 		return
 	}
@@ -195,6 +197,9 @@ func (n *Node) peerFunction(c *gin.Context) {
 		return
 	}
 	n.release(c.Writer, r)
+	if r.lost {
+		n.peers.await(c.Request.Context(), nil)
+	}
 	if r.outcome != core.Completed || r.answer == nil {
 		f := n.failureOf(r)
 		n.answerPeer(c, f.status(), f.body(), r.path, n.own(r))

@@ -20,12 +20,13 @@ import (
 // peers is the Transport between nodes. A message without a task travels on a link (peer_link.go), a task on an HTTP
 // connection of its own whose answer is that of the task (peer_task.go); v1 nodes are served in their way (peer_v1.go).
 type peers struct {
-	node *Node
-	port int
-	http *http.Client
-	life context.Context
-	die  context.CancelFunc
-	work sync.WaitGroup
+	node  *Node
+	port  int
+	links *links // emulated
+	http  *http.Client
+	life  context.Context
+	die   context.CancelFunc
+	work  sync.WaitGroup
 
 	sent, received, lost atomic.Int64 // messages
 
@@ -48,11 +49,12 @@ const mostPeers = 1 << 16
 
 // newPeers numbers the machines of a cluster by their places, and leaves one for this node itself.
 func newPeers(n *Node, port int, self core.NodeID, cluster []string) *peers {
-	p := &peers{node: n, port: port, numbers: map[string]core.NodeID{},
+	l := newLinks(&n.options)
+	p := &peers{node: n, port: port, links: l, numbers: map[string]core.NodeID{},
 		addresses: append(make([]string, 0, len(cluster)+1), cluster...), known: map[core.NodeID]*peer{},
 		outgoing: map[taskKey]context.CancelFunc{}, handovers: map[taskKey]*handover{},
 		next: 1 << 63, // beyond the tokens of engines
-		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: &http.Transport{DialContext: dialFrom(n, 2*time.Second), DisableCompression: true,
+		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: &http.Transport{DialContext: l.timed(dialFrom(n, 2*time.Second)), DisableCompression: true,
 			MaxIdleConns: 4096, MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}}}
 	for int(self) >= len(p.addresses) {
 		p.addresses = append(p.addresses, "")
@@ -82,6 +84,7 @@ func (p *peers) close() {
 	p.closed = true
 	p.mu.Unlock()
 	p.die()
+	p.links.close() // what it lets go adds to the work
 	p.work.Wait()
 	p.http.CloseIdleConnections()
 }
@@ -197,9 +200,10 @@ func (p *peers) Send(m core.Parcel) {
 	case core.MsgAnswer:
 		p.answer(&m)
 	case core.MsgCancel:
-		p.cancel(taskKey{from: m.To, token: m.Token, copy: uint8(max(0, m.Item))})
+		k := taskKey{from: m.To, token: m.Token, copy: uint8(max(0, m.Item))}
+		p.links.pass(m.To, 0, func(time.Duration) { p.cancel(k) })
 	default:
-		p.peer(m.To).post(m)
+		p.say(m)
 	}
 }
 
@@ -207,6 +211,17 @@ func (p *peers) Send(m core.Parcel) {
 func (p *peers) deliver(m core.Parcel) {
 	p.received.Add(1)
 	p.post(m)
+}
+
+// say sends a message without a task.
+func (p *peers) say(m core.Parcel) {
+	passed := p.links.pass(m.To, 0, func(held time.Duration) {
+		m.Transit = held
+		p.peer(m.To).post(m)
+	})
+	if !passed {
+		p.lost.Add(1)
+	}
 }
 
 func (p *peers) post(m core.Parcel) {
@@ -244,33 +259,33 @@ func (p *peers) forward(m *core.Parcel, t *core.TaskValue, mark *handoverMark) {
 		p.deliver(back)
 		return
 	}
-	ctx, cancel := context.WithCancel(p.life)
-	k := taskKey{from: m.To, token: t.Trip.Token, copy: t.Copy}
-	p.mu.Lock()
-	p.outgoing[k] = cancel
-	p.mu.Unlock()
-	p.work.Go(func() {
-		defer func() {
-			cancel()
-			p.mu.Lock()
-			delete(p.outgoing, k)
-			p.mu.Unlock()
-		}()
-		f := forward{peers: p, to: m.To, request: r, task: t, load: m.Load, mark: mark}
-		outcome, err := f.run(ctx)
-		if ctx.Err() != nil {
-			return // nobody waits for it
-		}
-		if err != nil {
-			outcome = core.LostNodeDown
-			if !errors.Is(err, core.ErrNoPeer) { // the link has said so, once
-				slog.Warn("a peer does not take a task, or answers nonsense", "peer", p.address(m.To), "error", err)
-			}
-			r.note(func() { r.err, r.path = err, []hop{{IP: p.address(m.To)}} })
-		}
-		back.Outcome, back.Load = outcome, f.heard
-		p.deliver(back)
+	f := &forward{peers: p, to: m.To, request: r, task: t, load: m.Load, mark: mark}
+	passed := p.links.pass(m.To, r.call.length, func(held time.Duration) {
+		f.held = held
+		p.work.Go(func() { f.carry(back) })
 	})
+	if !passed {
+		p.lost.Add(1)
+	}
+}
+
+// hold returns when the answer to a peer that asks by HTTP has passed the link to it.
+func (p *peers) hold(ctx context.Context, to core.NodeID) {
+	passed := make(chan struct{})
+	p.links.pass(to, 0, func(time.Duration) { close(passed) })
+	p.await(ctx, passed)
+}
+
+// await returns when an answer has passed the link; nil: it is lost. Where the peer gives up before, or this node ends,
+// it aborts the handler, so that the peer gets no answer.
+func (p *peers) await(ctx context.Context, passed <-chan struct{}) {
+	select {
+	case <-passed:
+		return
+	case <-ctx.Done():
+	case <-p.life.Done():
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // cancel gives up an outgoing task: its connection is closed, by which the peer knows.
@@ -292,6 +307,35 @@ type forward struct {
 	load    core.Load       // of this node
 	heard   core.Load       // of the peer, when it answered
 	mark    *handoverMark
+	held    time.Duration // by the emulated link
+}
+
+// carry takes the task to the peer, and delivers what comes back.
+func (f *forward) carry(back core.Parcel) {
+	p, k := f.peers, taskKey{from: f.to, token: f.task.Trip.Token, copy: f.task.Copy}
+	ctx, cancel := context.WithCancel(p.life)
+	p.mu.Lock()
+	p.outgoing[k] = cancel
+	p.mu.Unlock()
+	defer func() {
+		cancel()
+		p.mu.Lock()
+		delete(p.outgoing, k)
+		p.mu.Unlock()
+	}()
+	outcome, err := f.run(ctx)
+	if ctx.Err() != nil {
+		return // nobody waits for it
+	}
+	if err != nil {
+		outcome = core.LostNodeDown
+		if !errors.Is(err, core.ErrNoPeer) { // the link has said so, once
+			slog.Warn("a peer does not take a task, or answers nonsense", "peer", p.address(f.to), "error", err)
+		}
+		f.request.note(func() { f.request.err, f.request.path = err, []hop{{IP: p.address(f.to)}} })
+	}
+	back.Outcome, back.Load, back.Tasks = outcome, f.heard, []core.TaskValue{*f.task}
+	p.deliver(back)
 }
 
 // run takes the task to the peer, in the peer's way.

@@ -71,6 +71,9 @@ func (n *Node) monitoringLoad(c *gin.Context) {
 	h.Set(headerLoad, strconv.Itoa(int(running)))
 	h.Set(headerMaxLoad, strconv.Itoa(int(slots)))
 	h.Set(headerQueueLength, strconv.Itoa(int(queued)))
+	if c.GetHeader("User-Agent") == agentMachine {
+		n.peers.hold(c.Request.Context(), n.peers.caller(remoteIP(c.Request)))
+	}
 	c.Status(http.StatusOK)
 }
 

@@ -21,18 +21,19 @@ type Status struct {
 	Slots    int32       `json:"slots"`
 	Requests int         `json:"requests"` // in hand, those of peers included
 	Messages Messages    `json:"messages"`
+	Links    *LinkStatus `json:"links,omitempty"` // emulated ones; nil: there are none
 }
 
 // Messages counts what a node exchanged with its peers since it began, tasks and their answers included.
 type Messages struct {
 	Sent     int64 `json:"sent"`
 	Received int64 `json:"received"`
-	Lost     int64 `json:"lost"` // of those sent: there was nobody to take them, or too many waited
+	Lost     int64 `json:"lost"` // of those sent: drawn by the emulated links, or there was nobody to take them, or too many waited
 }
 
 // Status is what the node says of itself.
 func (n *Node) Status() Status {
-	s := Status{Number: n.options.Number}
+	s := Status{Number: n.options.Number, Links: n.peers.links.status()}
 	s.Running, s.Queued, s.Slots = n.mailbox.Load()
 	s.Messages = Messages{n.peers.sent.Load(), n.peers.received.Load(), n.peers.lost.Load()}
 	n.mu.Lock()

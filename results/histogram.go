@@ -95,6 +95,23 @@ func (h *histogram) merge(o *histogram) {
 	h.clamped += o.clamped
 }
 
+// minus returns what h has counted since it was as o is; ok is false where it never was.
+func (h *histogram) minus(o *histogram) (left histogram, ok bool) {
+	counts := h.live().Export()
+	for i, n := range o.live().Export().Counts {
+		switch {
+		case n == 0:
+		case i >= len(counts.Counts) || counts.Counts[i] < n:
+			return histogram{digits: h.digits}, false
+		default:
+			counts.Counts[i] -= n
+		}
+	}
+	left = histogram{counts: hdrhistogram.Import(counts), digits: h.digits, clamped: h.clamped - min(h.clamped, o.clamped)}
+	left.min, left.max = max(h.min, left.counts.Min()), min(h.max, left.counts.Max())
+	return left, true
+}
+
 // percentile is the smallest duration that at least p percent of the durations do not exceed (nearest rank), within
 // the histogram's relative error; 0 where nothing was counted.
 func (h *histogram) percentile(p float64) int64 {

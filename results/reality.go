@@ -9,7 +9,16 @@ import (
 // Reality is how far a real run was off what it was to be. A simulation has none.
 type Reality struct {
 	Sent  Lateness `json:"sent"`            // requests, when they left the load generator
-	Links Lateness `json:"links,omitempty"` // messages on emulated links, when they arrived
+	Links *Links   `json:"links,omitempty"` // emulated between nodes; nil: there were to be none
+}
+
+// Links is what became of the messages on emulated links, over all nodes.
+type Links struct {
+	Lateness          // of messages that were held back, when they were let go
+	Own      Lateness `json:"own"`     // what the real network adds, one way: half of what a connection took to be made
+	Lost     uint64   `json:"lost"`    // messages, as was drawn
+	Unknown  uint64   `json:"unknown"` // messages of whose link or length nothing is known
+	Others   int      `json:"others"`  // nodes that do not emulate the scenario's links, or do not say so
 }
 
 // Lateness is how much later than meant things happened.
@@ -20,14 +29,46 @@ type Lateness struct {
 	Max   time.Duration `json:"max_ns"`
 }
 
-// NewLateness describes durations, which it sorts. Percentiles are of nearest rank.
-func NewLateness(late []time.Duration) Lateness {
-	if len(late) == 0 {
+// Punctuality counts how much later than meant things happen, each within one in a hundred. As JSON it has a few
+// kilobytes at most.
+type Punctuality struct{ late histogram }
+
+const punctualityDigits = 2
+
+// NewPunctuality returns a count of nothing.
+func NewPunctuality() *Punctuality { return &Punctuality{histogram{digits: punctualityDigits}} }
+
+// Add counts something that happened so much later than meant; what was early is counted as in time.
+func (p *Punctuality) Add(late time.Duration) { p.late.add(int64(max(0, late))) }
+
+// Merge adds what q has counted.
+func (p *Punctuality) Merge(q *Punctuality) { p.late.merge(&q.late) }
+
+// Since returns what p has counted since it was as earlier is; ok is false where it never was.
+func (p *Punctuality) Since(earlier *Punctuality) (since *Punctuality, ok bool) {
+	h, ok := p.late.minus(&earlier.late)
+	return &Punctuality{h}, ok
+}
+
+// Lateness describes what was counted. Percentiles are of nearest rank.
+func (p *Punctuality) Lateness() Lateness {
+	if p.late.empty() {
 		return Lateness{}
 	}
-	slices.Sort(late)
-	rank := func(percent int) time.Duration { return late[(len(late)*percent+99)/100-1] }
-	return Lateness{uint64(len(late)), rank(50), rank(99), late[len(late)-1]}
+	return Lateness{Count: uint64(p.late.live().TotalCount()), P50: time.Duration(p.late.percentile(50)),
+		P99: time.Duration(p.late.percentile(99)), Max: time.Duration(p.late.max)}
+}
+
+// MarshalJSON implements json.Marshaler.
+func (p *Punctuality) MarshalJSON() ([]byte, error) { return p.late.MarshalJSON() }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *Punctuality) UnmarshalJSON(data []byte) error {
+	err := p.late.UnmarshalJSON(data)
+	if err == nil && p.late.digits != punctualityDigits {
+		err = fmt.Errorf("punctuality: counted to %d digits, not %d", p.late.digits, punctualityDigits)
+	}
+	return err
 }
 
 // tolerated is how late the latest 1 % may be before it matters: the more, the longer what is measured takes.
@@ -57,21 +98,43 @@ func (r *Run) punctuality(of func(*Reality) Lateness) string {
 	if !ok {
 		return ""
 	}
-	round := func(d time.Duration) string {
-		sc := scaleOf("s", d.Seconds())
-		return significant(d.Seconds()*sc.factor, 2) + " " + sc.unit
-	}
-	return fmt.Sprintf("half %s late, 99 %% at most %s, the latest %s (worst replication)", round(l.P50), round(l.P99), round(l.Max))
+	return fmt.Sprintf("half %s late, 99 %% at most %s, the latest %s (worst replication)", brief(l.P50), brief(l.P99), brief(l.Max))
 }
 
-func sent(r *Reality) Lateness  { return r.Sent }
-func links(r *Reality) Lateness { return r.Links }
+// brief writes a duration with two digits and a fitting unit.
+func brief(d time.Duration) string {
+	sc := scaleOf("s", d.Seconds())
+	return significant(d.Seconds()*sc.factor, 2) + " " + sc.unit
+}
+
+func sent(r *Reality) Lateness { return r.Sent }
+
+func links(r *Reality) Lateness {
+	if r.Links == nil {
+		return Lateness{}
+	}
+	return r.Links.Lateness
+}
+
+func ownDelay(r *Reality) Lateness {
+	if r.Links == nil {
+		return Lateness{}
+	}
+	return r.Links.Own
+}
 
 // Sent is how punctual the load generator was, in words; empty in a simulation.
 func (r *Run) Sent() string { return r.punctuality(sent) }
 
-// Links is how punctual emulated links were, in words; empty where there were none.
-func (r *Run) Links() string { return r.punctuality(links) }
+// Links is how punctual emulated links were, in words, and what the real network adds to them, which they do not take
+// back; empty where there were none.
+func (r *Run) Links() string {
+	said := r.punctuality(links)
+	if own, ok := r.worst(ownDelay); ok && said != "" {
+		said += fmt.Sprintf("; the real network adds %s", brief(own.P50))
+	}
+	return said
+}
 
 // late reports whether in some replication of a point more than 1 % were later than is tolerated.
 func late(of func(*Reality) Lateness) func(*Point) bool {
@@ -80,4 +143,18 @@ func late(of func(*Reality) Lateness) func(*Point) bool {
 			return r.Reality != nil && of(r.Reality).P99 > r.tolerated()
 		})
 	}
+}
+
+// unemulated reports whether in some replication of a point nodes did not emulate the links of the scenario.
+func unemulated(p *Point) bool {
+	return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
+		return r.Reality != nil && r.Reality.Links != nil && r.Reality.Links.Others > 0
+	})
+}
+
+// unknownLinks reports whether in some replication of a point messages passed whose link or length is not known.
+func unknownLinks(p *Point) bool {
+	return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
+		return r.Reality != nil && r.Reality.Links != nil && r.Reality.Links.Unknown > 0
+	})
 }

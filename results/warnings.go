@@ -33,6 +33,10 @@ func (r *Run) Warnings() []string {
 			"among machines.", late(sent)},
 		{"The emulated links were late: more than 1 % of the messages took longer than they were to by more than 1 ms and " +
 			"2 % of the mean latency. This machine cannot emulate these links under this load.", late(links)},
+		{"Some nodes do not emulate the scenario's links, or do not say so: their messages took what the real network takes. " +
+			"Start them with p2pfaas node --scenario and the same settings, or leave cluster.links out.", unemulated},
+		{"Some messages were sent to or from machines of whose links the scenario says nothing, or had a length that nobody " +
+			"had announced: what they took is not what the scenario says.", unknownLinks},
 		{"Some durations could not be (negative, or longer than 146 years) and were counted as the nearest that can.",
 			clamped},
 	} {

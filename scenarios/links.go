@@ -50,6 +50,16 @@ func (n *Network) Has(from, to core.NodeID) bool {
 	return from >= 0 && from < nodes && to >= 0 && to < nodes
 }
 
+// Weighs reports whether it matters how long messages between two nodes are.
+func (n *Network) Weighs(from, to core.NodeID) bool { return n.link(from, to).Bandwidth > 0 }
+
+func (n *Network) link(from, to core.NodeID) *Link {
+	if n.isFar(from, to) {
+		return n.far
+	}
+	return &n.links.Default
+}
+
 func (n *Network) isFar(from, to core.NodeID) bool {
 	return n.cloud != core.NoNode && (from == n.cloud || to == n.cloud)
 }
@@ -57,16 +67,12 @@ func (n *Network) isFar(from, to core.NodeID) bool {
 // Transit draws how long a message of so many bytes is on its way; lost where it does not arrive. The network must have
 // the link, and r be at the sender's stream (random.Network).
 func (n *Network) Transit(from, to core.NodeID, bytes int, r *rand.Rand) (d time.Duration, lost bool) {
-	l := &n.links.Default
-	far := n.isFar(from, to)
-	if far {
-		l = n.far
-	}
+	l := n.link(from, to)
 	if l.Loss > 0 && r.Float64() < l.Loss {
 		return 0, true
 	}
 	switch {
-	case far:
+	case l == n.far:
 		d = random.Duration(l.Latency, r)
 	case n.links.Latency != nil:
 		d = n.links.Latency[from][to]

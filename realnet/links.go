@@ -1,0 +1,140 @@
+package realnet
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/realnet/precise"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// links emulates the links of a scenario: each message that this node sends to a peer is held for as long as it would
+// be on its way, or is lost. What the real network takes comes on top. A nil links holds nothing.
+type links struct {
+	network *scenarios.Network
+	from    core.NodeID
+	clock   *precise.Clock
+
+	mu      sync.Mutex
+	rand    *rand.Rand
+	late    *results.Punctuality
+	own     *results.Punctuality
+	lost    uint64 // messages, as was drawn
+	unknown uint64 // messages of whose link or length nothing is known
+}
+
+// LinkStatus is what a node's emulated links have achieved since it began.
+type LinkStatus struct {
+	Network string               `json:"network"` // what is emulated, as scenarios.Network describes it
+	Late    *results.Punctuality `json:"late"`    // of the messages that were held, when they were let go
+	Own     *results.Punctuality `json:"own"`     // what the real network takes, one way: half of what a connection took
+	Lost    uint64               `json:"lost"`    // messages, as was drawn
+	Unknown uint64               `json:"unknown"` // messages of whose link or length nothing is known
+}
+
+// newLinks is nil where there is nothing to emulate.
+func newLinks(o *NodeOptions) *links {
+	if o.Network == nil {
+		return nil
+	}
+	if latency, ok := o.Network.Constant(); ok && latency == 0 {
+		return nil
+	}
+	return &links{network: o.Network, from: o.Number, clock: precise.New(),
+		rand: rand.New(random.Stream(o.Seed, o.Replication, random.Network, int(o.Number))),
+		late: results.NewPunctuality(), own: results.NewPunctuality()}
+}
+
+// pass calls then when a message of so many bytes (-1: not known) has passed the link to a peer: at once where that takes
+// no time, otherwise on the clock's goroutine, which it must not block. It is told for how long the message was held.
+// Where the message is lost pass returns false, and then is never called; nor is it when the links are closed before.
+func (l *links) pass(to core.NodeID, bytes int64, then func(held time.Duration)) bool {
+	if l == nil {
+		then(0)
+		return true
+	}
+	sent := time.Now()
+	d, lost := l.draw(to, bytes)
+	switch {
+	case lost:
+		return false
+	case d == 0:
+		then(0)
+		return true
+	}
+	due := sent.Add(d)
+	l.clock.After(due, func() {
+		now := time.Now()
+		l.mu.Lock()
+		l.late.Add(now.Sub(due))
+		l.mu.Unlock()
+		then(now.Sub(sent))
+	})
+	return true
+}
+
+// draw says what becomes of a message that is sent now.
+func (l *links) draw(to core.NodeID, bytes int64) (d time.Duration, lost bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	has := l.network.Has(l.from, to)
+	if !has || bytes < 0 && l.network.Weighs(l.from, to) {
+		if l.unknown++; l.unknown == 1 {
+			slog.Warn("a message cannot be held as the scenario says: its link or its length is not known", "to", to, "bytes", bytes)
+		}
+	}
+	if has {
+		d, lost = l.network.Transit(l.from, to, int(bytes), l.rand)
+	}
+	if lost {
+		l.lost++
+	}
+	return d, lost
+}
+
+// timed measures on the way what the real network takes: a connection is there after one round trip.
+func (l *links) timed(dial dialer) dialer {
+	if l == nil {
+		return dial
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		began := time.Now()
+		c, err := dial(ctx, network, address)
+		if err == nil {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.own.Add(time.Since(began) / 2)
+		}
+		return c, err
+	}
+}
+
+// dialer opens connections, for an http.Transport.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// status is nil where nothing is emulated.
+func (l *links) status() *LinkStatus {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &LinkStatus{Network: l.network.String(), Late: results.NewPunctuality(), Own: results.NewPunctuality(), Lost: l.lost, Unknown: l.unknown}
+	s.Late.Merge(l.late)
+	s.Own.Merge(l.own)
+	return s
+}
+
+// close loses what is on the links. When it has returned, nothing is let go any more.
+func (l *links) close() {
+	if l != nil {
+		l.clock.Close()
+	}
+}
