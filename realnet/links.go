@@ -1,10 +1,8 @@
 package realnet
 
 import (
-	"context"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"time"
 
@@ -34,7 +32,7 @@ type links struct {
 type LinkStatus struct {
 	Network string               `json:"network"` // what is emulated, as scenarios.Network describes it
 	Late    *results.Punctuality `json:"late"`    // of the messages that were held, when they were let go
-	Own     *results.Punctuality `json:"own"`     // what the real network takes, one way: half of what a connection took
+	Own     *results.Punctuality `json:"own"`     // what the real network takes, one way: half of what pings between nodes took
 	Lost    uint64               `json:"lost"`    // messages, as was drawn
 	Unknown uint64               `json:"unknown"` // messages of whose link or length nothing is known
 }
@@ -99,25 +97,15 @@ func (l *links) draw(to core.NodeID, bytes int64) (d time.Duration, lost bool) {
 	return d, lost
 }
 
-// timed measures on the way what the real network takes: a connection is there after one round trip.
-func (l *links) timed(dial dialer) dialer {
+// measured takes what the real network takes, one way, as a link between two nodes was timed.
+func (l *links) measured(half time.Duration) {
 	if l == nil {
-		return dial
+		return
 	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		began := time.Now()
-		c, err := dial(ctx, network, address)
-		if err == nil {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.own.Add(time.Since(began) / 2)
-		}
-		return c, err
-	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.own.Add(half)
 }
-
-// dialer opens connections, for an http.Transport.
-type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // status is nil where nothing is emulated.
 func (l *links) status() *LinkStatus {

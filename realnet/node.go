@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/core/sched"
@@ -336,20 +338,29 @@ func (n *Node) register(r *request) error {
 }
 
 // release lets go of a request that has ended, before its answer is written: what is left of its body is not waited for.
-func (n *Node) release(w http.ResponseWriter, r *request) {
-	whole := r.call.body.abandon(func() {
-		if err := http.NewResponseController(w).SetReadDeadline(time.Now()); err != nil {
-			slog.Error("a client's connection cannot be interrupted", "error", err)
-		}
-	})
-	if !whole && r.call.length != 0 {
-		w.Header().Set("Connection", "close")
-	}
+// Where the answer is lost on an emulated link it aborts the handler, when the peer has given up.
+func (n *Node) release(c *gin.Context, r *request) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	delete(n.requests, r.key)
 	if n.closing && len(n.requests) == 0 {
 		close(n.empty)
+	}
+	n.mu.Unlock()
+	defer func() {
+		whole := r.call.body.abandon(func() {
+			if err := http.NewResponseController(c.Writer).SetReadDeadline(time.Now()); err != nil {
+				slog.Error("a client's connection cannot be interrupted", "error", err)
+			}
+		})
+		if !whole && r.call.length != 0 {
+			c.Header("Connection", "close")
+		}
+	}()
+	r.mu.Lock()
+	lost := r.lost
+	r.mu.Unlock()
+	if lost { // before the body is interrupted: by that the peer would hear something
+		n.peers.lose(c.Request.Context())
 	}
 }
 

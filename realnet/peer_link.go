@@ -242,7 +242,9 @@ func (x *peer) measure(ctx context.Context, c *websocket.Conn) {
 			}
 			return
 		}
-		x.half.Store(int64(time.Since(began) / 2))
+		half := time.Since(began) / 2
+		x.half.Store(int64(half))
+		x.peers.links.measured(half)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

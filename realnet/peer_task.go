@@ -235,13 +235,10 @@ func (n *Node) peerTask(c *gin.Context) {
 	case <-r.done:
 	case <-c.Request.Context().Done():
 		p.deliver(core.Parcel{Kind: core.MsgCancel, From: from, To: p.self, Token: task.Trip.Token, Item: task.Copied(), Load: unknown})
-		n.release(c.Writer, r)
+		n.release(c, r)
 		return
 	}
-	n.release(c.Writer, r)
-	if r.lost {
-		p.await(c.Request.Context(), nil)
-	}
+	n.release(c, r)
 	a := peerAnswer{Outcome: r.outcome, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,
 		Answered: r.outcome == core.Completed && r.answer != nil}
 	if t := r.task; t != nil {
@@ -335,7 +332,7 @@ const (
 // handOver sends the tasks of a MsgHandover.
 func (p *peers) handOver(m *core.Parcel) {
 	if len(m.Tasks) == 0 {
-		p.peer(m.To).post(*m)
+		p.say(*m)
 	}
 	for i := range m.Tasks {
 		p.forward(m, &m.Tasks[i], &handoverMark{m.Token, i, len(m.Tasks)})

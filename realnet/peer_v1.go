@@ -193,13 +193,10 @@ func (n *Node) peerFunction(c *gin.Context) {
 	case <-r.done:
 	case <-c.Request.Context().Done():
 		n.peers.deliver(core.Parcel{Kind: core.MsgCancel, From: from, Token: token, Item: -1, Load: unknown})
-		n.release(c.Writer, r)
+		n.release(c, r)
 		return
 	}
-	n.release(c.Writer, r)
-	if r.lost {
-		n.peers.await(c.Request.Context(), nil)
-	}
+	n.release(c, r)
 	if r.outcome != core.Completed || r.answer == nil {
 		f := n.failureOf(r)
 		n.answerPeer(c, f.status(), f.body(), r.path, n.own(r))

@@ -49,13 +49,13 @@ const mostPeers = 1 << 16
 
 // newPeers numbers the machines of a cluster by their places, and leaves one for this node itself.
 func newPeers(n *Node, port int, self core.NodeID, cluster []string) *peers {
-	l := newLinks(&n.options)
-	p := &peers{node: n, port: port, links: l, numbers: map[string]core.NodeID{},
+	p := &peers{node: n, port: port, links: newLinks(&n.options), numbers: map[string]core.NodeID{},
 		addresses: append(make([]string, 0, len(cluster)+1), cluster...), known: map[core.NodeID]*peer{},
 		outgoing: map[taskKey]context.CancelFunc{}, handovers: map[taskKey]*handover{},
 		next: 1 << 63, // beyond the tokens of engines
-		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: &http.Transport{DialContext: l.timed(dialFrom(n, 2*time.Second)), DisableCompression: true,
-			MaxIdleConns: 4096, MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}}}
+		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{DialContext: dialFrom(n, 2*time.Second), DisableCompression: true,
+				MaxIdleConns: 4096, MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}}}
 	for int(self) >= len(p.addresses) {
 		p.addresses = append(p.addresses, "")
 	}
@@ -269,19 +269,25 @@ func (p *peers) forward(m *core.Parcel, t *core.TaskValue, mark *handoverMark) {
 	}
 }
 
-// hold returns when the answer to a peer that asks by HTTP has passed the link to it.
+// hold returns when the answer to a peer that asks by HTTP has passed the link to it. Where it is lost, the peer hears
+// nothing until it gives up.
 func (p *peers) hold(ctx context.Context, to core.NodeID) {
 	passed := make(chan struct{})
-	p.links.pass(to, 0, func(time.Duration) { close(passed) })
-	p.await(ctx, passed)
-}
-
-// await returns when an answer has passed the link; nil: it is lost. Where the peer gives up before, or this node ends,
-// it aborts the handler, so that the peer gets no answer.
-func (p *peers) await(ctx context.Context, passed <-chan struct{}) {
+	if !p.links.pass(to, 0, func(time.Duration) { close(passed) }) {
+		p.lose(ctx)
+	}
 	select {
 	case <-passed:
-		return
+	case <-ctx.Done():
+	case <-p.life.Done():
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// lose aborts the handler of a peer's request whose answer is lost, when the peer gives up, or this node ends.
+func (p *peers) lose(ctx context.Context) {
+	p.lost.Add(1)
+	select {
 	case <-ctx.Done():
 	case <-p.life.Done():
 	}

@@ -106,10 +106,10 @@ func (n *Node) function(c *gin.Context) {
 	case <-c.Request.Context().Done():
 		n.mailbox.Post(core.Input{Kind: core.InputCancel, ID: task.ID})
 		<-r.done
-		n.release(c.Writer, r)
+		n.release(c, r)
 		return // nobody listens
 	}
-	n.release(c.Writer, r)
+	n.release(c, r)
 	setLesson(h, r.lesson)
 	if r.report != nil {
 		if r.outcome == core.Completed && r.answer == nil {

@@ -24,10 +24,7 @@ func TestTaskHeaders(t *testing.T) {
 	if r.status != 200 || r.body != `0.125000000 ""` {
 		t.Errorf("%d: %s", r.status, r.body)
 	}
-	var report taskReport
-	if err := json.Unmarshal([]byte(r.header.Get(headerTask)), &report); err != nil {
-		t.Fatal(err)
-	}
+	report := reportOf(t, r)
 	if report.Outcome != "completed" || report.Executor != "127.0.0.1" || report.Timing.Executing <= 0 || report.Lesson != nil {
 		t.Errorf("report: %+v", report)
 	}
@@ -42,6 +39,15 @@ func TestTaskHeaders(t *testing.T) {
 	}
 }
 
+// reportOf is what the node says of a request.
+func reportOf(t *testing.T, r reply) (report taskReport) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(r.header.Get(headerTask)), &report); err != nil {
+		t.Fatalf("%d %s: %s is %q: %v", r.status, r.body, headerTask, r.header.Get(headerTask), err)
+	}
+	return report
+}
+
 // A waiting task whose deadline passes is answered, as the scenario says.
 func TestAbandonReal(t *testing.T) {
 	c := openNodes(t, 1, NodeOptions{Slots: 1, Room: 4, Queue: true, Abandon: true})
@@ -51,10 +57,7 @@ func TestAbandonReal(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	r := c.ask(0, "POST", "/function/f", "", headerDeadline, "0.02")
-	var report taskReport
-	if err := json.Unmarshal([]byte(r.header.Get(headerTask)), &report); err != nil {
-		t.Fatal(err)
-	}
+	report := reportOf(t, r)
 	if r.status != http.StatusGatewayTimeout || report.Outcome != "expired" {
 		t.Errorf("%d %s: %+v", r.status, r.body, report)
 	}

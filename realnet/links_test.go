@@ -1,0 +1,218 @@
+package realnet
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// networkOf is that of a cluster of three nodes, as a scenario's cluster.links says it.
+func networkOf(t *testing.T, links string) *scenarios.Network {
+	t.Helper()
+	text := "{duration: 1s, cluster: {nodes: 3, slots: 1, links: " + links + "}, functions: [{name: f, service: 1ms}], " +
+		"workload: {rate: 1/s}, scheduler: {name: NoScheduler, probe_timeout: 1s, answer_timeout: 1s}}"
+	f, err := scenarios.Parse("test.yaml", []byte(text), fstest.MapFS{"m.csv": {Data: []byte("0,2,2\n2,0,2\n2,2,0\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := f.Points()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return points[0].Scenario.Cluster.Network()
+}
+
+// A message passes when it is time, never before, or is lost; what was achieved is counted.
+func TestLinksPass(t *testing.T) {
+	const each = 200
+	l := newLinks(&NodeOptions{Network: networkOf(t, "{latency: 5ms, bandwidth: 8Mbit/s, loss: 50%}"), Seed: 1})
+	defer l.close()
+	var passed sync.WaitGroup
+	lost := 0
+	for range each {
+		sent := time.Now()
+		passed.Add(1)
+		if !l.pass(1, 1000, func(held time.Duration) {
+			if took := time.Since(sent); held < 6*time.Millisecond || took < held {
+				t.Errorf("held for %v and there after %v, want 5 ms and another for 1000 bytes", held, took)
+			}
+			passed.Done()
+		}) {
+			lost++
+			passed.Done()
+		}
+	}
+	passed.Wait()
+	s := l.status()
+	if late := s.Late.Lateness(); late.Count != uint64(each-lost) || s.Lost != uint64(lost) || s.Unknown != 0 {
+		t.Errorf("%d held and %d lost, want %d and %d; %d unknown", late.Count, s.Lost, each-lost, lost, s.Unknown)
+	}
+	if lost < each/4 || lost > each*3/4 {
+		t.Errorf("%d of %d messages lost, want about half", lost, each)
+	}
+}
+
+// What the emulation cannot know it counts, and says.
+func TestLinksUnknown(t *testing.T) {
+	for _, x := range []struct {
+		links string
+		to    core.NodeID
+		bytes int64
+		want  uint64
+	}{
+		{"{latency_matrix: {file: m.csv}}", 1, -1, 0},
+		{"{latency_matrix: {file: m.csv}}", 3, 0, 1},
+		{"{latency: 1ms}", 3, -1, 0},
+		{"{latency: 1ms, bandwidth: 1Gbit/s}", 1, -1, 1},
+	} {
+		l := newLinks(&NodeOptions{Network: networkOf(t, x.links)})
+		passed := make(chan struct{})
+		l.pass(x.to, x.bytes, func(time.Duration) { close(passed) })
+		<-passed
+		if got := l.status().Unknown; got != x.want {
+			t.Errorf("%s, %d bytes to node %d: %d unknown, want %d", x.links, x.bytes, x.to, got, x.want)
+		}
+		l.close()
+	}
+}
+
+// Where there is nothing to emulate, nothing is held, nor told.
+func TestLinksNone(t *testing.T) {
+	for _, network := range []*scenarios.Network{nil, networkOf(t, "{latency: 0s}")} {
+		l := newLinks(&NodeOptions{Network: network})
+		passed := false
+		l.pass(1, -1, func(held time.Duration) { passed = held == 0 })
+		l.measured(time.Second)
+		l.close()
+		if !passed || l.status() != nil {
+			t.Errorf("passed at once: %v, status %v", passed, l.status())
+		}
+	}
+}
+
+// The links of a scenario between two nodes: a probe takes two ways, a task and its answer one each, and the times that
+// the task tells are those.
+func TestLinksBetweenNodes(t *testing.T) {
+	network := networkOf(t, "{latency: 30ms}")
+	m := openMesh(t, 2, function, func(_ int, o *NodeOptions) {
+		o.Network = network
+		o.Scheduler = Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 0}}
+	})
+	occupied, cancel := context.WithCancel(t.Context()) // node 0 is fuller than its peer
+	defer cancel()
+	go func() {
+		r, _ := http.NewRequestWithContext(occupied, "POST", m.servers[0].URL+"/function/f", strings.NewReader("sleep 1m"))
+		r.Header.Set(headerBypass, "1")
+		if a, err := http.DefaultClient.Do(r); err == nil {
+			a.Body.Close()
+		}
+	}()
+	eventually(t, "an execution at node 0", func() bool { return m.nodes.nodes[0].Status().Running == 1 })
+	from := &load{LoadOptions: LoadOptions{Targets: []Target{{Scheduler: m.addresses[0]}, {Scheduler: m.addresses[1]}},
+		Scenario: &scenarios.Scenario{}}, http: http.DefaultClient}
+	before := from.askLinks(t.Context())
+	const asked = 5
+	for range asked {
+		began := time.Now()
+		r := m.ask(0, "POST", "/function/f", "x")
+		took := time.Since(began)
+		report := reportOf(t, r)
+		if r.status != 200 || report.Hops != 1 {
+			t.Fatalf("%d %s, %d hops, want an answer of the peer", r.status, r.body, report.Hops)
+		}
+		const way = 30 * time.Millisecond
+		got := report.Timing
+		if got.Probing < 2*way || got.Forwarding < way || got.Returning < way || took < 4*way {
+			t.Errorf("%+v in %v, want 30 ms for each way", got, took)
+		}
+	}
+	links := linksOf(network, before, from.askLinks(t.Context()))
+	if links.Count != asked*4 || links.Lost != 0 || links.Others != 0 || links.Own.Count == 0 {
+		t.Errorf("%+v, want %d messages held", links, asked*4)
+	}
+	if others := linksOf(networkOf(t, "{latency: 31ms}"), before, before); others.Others != 2 {
+		t.Errorf("%+v, want two nodes that emulate other links", others)
+	}
+	if silent := linksOf(network, []*LinkStatus{nil}, []*LinkStatus{nil}); silent.Others != 1 {
+		t.Errorf("%+v, want one node that does not emulate them", silent)
+	}
+	if none := linksOf(networkOf(t, "{latency: 0s}"), []*LinkStatus{nil}, []*LinkStatus{nil}); none != nil {
+		t.Errorf("%+v where there are to be no links", none)
+	}
+}
+
+// A message that is lost is silence, not a refusal: who waits for it waits for its timeout, and then falls back.
+func TestLinksLose(t *testing.T) {
+	const patience = 150 * time.Millisecond
+	for _, x := range []struct {
+		name      string
+		loser     int // node whose messages are lost
+		scheduler Descriptor
+		status    int
+		outcome   string
+	}{
+		{"a probe", 0, Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 0}}, 200, "completed"},
+		{"its reply", 1, Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 0}}, 200, "completed"},
+		{"a task", 0, forwardAll, 500, core.LostNoAnswer.String()},
+		{"its answer", 1, forwardAll, 500, core.LostNoAnswer.String()},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			m := openMesh(t, 2, function, func(i int, o *NodeOptions) {
+				o.Scheduler = x.scheduler
+				o.Forwarding = core.Forwarding{ProbeTimeout: patience, AnswerTimeout: patience, OnFailure: core.FallbackFail}
+				if i == x.loser {
+					o.Network = networkOf(t, "{latency: 1ms, loss: 100%}")
+				}
+			})
+			began := time.Now()
+			r := m.ask(0, "POST", "/function/f", strings.Repeat("x", 2<<20)) // longer than what is read ahead
+			if took := time.Since(began); r.status != x.status || reportOf(t, r).Outcome != x.outcome || took < patience {
+				t.Errorf("%d %s after %v: %s, want %d %s and no answer before %v", r.status, reportOf(t, r).Outcome, took, r.body,
+					x.status, x.outcome, patience)
+			}
+			lost := slices.MaxFunc(m.nodes.nodes, func(a, b *Node) int {
+				return int(a.Status().Messages.Lost - b.Status().Messages.Lost)
+			})
+			if lost != m.nodes.nodes[x.loser] || lost.Status().Links.Lost == 0 {
+				t.Errorf("%+v, want a lost message at node %d", lost.Status(), x.loser)
+			}
+			eventually(t, "no request in hand", func() bool {
+				return m.nodes.nodes[0].Status().Requests+m.nodes.nodes[1].Status().Requests == 0
+			})
+		})
+	}
+}
+
+// What was late in a run is told by the difference of two states of a node; a node that began anew within it has its own.
+func TestLinksOfRestartedNode(t *testing.T) {
+	network := networkOf(t, "{latency: 1ms}")
+	state := func(held int, lost uint64) *LinkStatus {
+		s := &LinkStatus{Network: network.String(), Late: results.NewPunctuality(), Own: results.NewPunctuality(), Lost: lost}
+		for range held {
+			s.Late.Add(time.Microsecond)
+		}
+		return s
+	}
+	for _, x := range []struct {
+		before, after *LinkStatus
+		count, lost   uint64
+	}{
+		{state(10, 3), state(25, 4), 15, 1},
+		{state(10, 3), state(4, 1), 4, 1},
+		{nil, state(4, 1), 4, 1},
+	} {
+		got := linksOf(network, []*LinkStatus{x.before}, []*LinkStatus{x.after})
+		if got.Count != x.count || got.Lost != x.lost {
+			t.Errorf("%d held, %d lost, want %d and %d", got.Count, got.Lost, x.count, x.lost)
+		}
+	}
+}
