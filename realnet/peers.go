@@ -37,7 +37,7 @@ type peers struct {
 	self      core.NodeID
 	stranger  core.NodeID // all callers that are no known machine: they are told apart by their tasks
 	known     map[core.NodeID]*peer
-	outgoing  map[taskKey]context.CancelFunc
+	outgoing  map[taskKey]*forward
 	handovers map[taskKey]*handover
 	next      core.Token // what the tasks of v1 peers are known by, which have no token
 
@@ -51,7 +51,7 @@ const mostPeers = 1 << 16
 func newPeers(n *Node, port int, self core.NodeID, cluster []string) *peers {
 	p := &peers{node: n, port: port, links: newLinks(&n.options), numbers: map[string]core.NodeID{},
 		addresses: append(make([]string, 0, len(cluster)+1), cluster...), known: map[core.NodeID]*peer{},
-		outgoing: map[taskKey]context.CancelFunc{}, handovers: map[taskKey]*handover{},
+		outgoing: map[taskKey]*forward{}, handovers: map[taskKey]*handover{},
 		next: 1 << 63, // beyond the tokens of engines
 		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{DialContext: dialFrom(n, 2*time.Second), DisableCompression: true,
@@ -201,7 +201,9 @@ func (p *peers) Send(m core.Parcel) {
 		p.answer(&m)
 	case core.MsgCancel:
 		k := taskKey{from: m.To, token: m.Token, copy: uint8(max(0, m.Item))}
-		p.links.pass(m.To, 0, func(time.Duration) { p.cancel(k) })
+		if !p.links.pass(m.To, 0, func(time.Duration) { p.cancel(k) }) {
+			p.lost.Add(1)
+		}
 	default:
 		p.say(m)
 	}
@@ -259,13 +261,20 @@ func (p *peers) forward(m *core.Parcel, t *core.TaskValue, mark *handoverMark) {
 		p.deliver(back)
 		return
 	}
-	f := &forward{peers: p, to: m.To, request: r, task: t, load: m.Load, mark: mark}
+	f := &forward{peers: p, to: m.To, request: r, task: t, load: m.Load, mark: mark,
+		key: taskKey{from: m.To, token: t.Trip.Token, copy: t.Copy}}
+	ctx, cancel := context.WithCancel(p.life)
+	f.cancel = cancel
+	p.mu.Lock()
+	p.outgoing[f.key] = f // before there can be a MsgCancel
+	p.mu.Unlock()
 	passed := p.links.pass(m.To, r.call.length, func(held time.Duration) {
 		f.held = held
-		p.work.Go(func() { f.carry(back) })
+		p.work.Go(func() { f.carry(ctx, back) })
 	})
 	if !passed {
 		p.lost.Add(1)
+		f.end()
 	}
 }
 
@@ -297,10 +306,10 @@ func (p *peers) lose(ctx context.Context) {
 // cancel gives up an outgoing task: its connection is closed, by which the peer knows.
 func (p *peers) cancel(k taskKey) {
 	p.mu.Lock()
-	cancel := p.outgoing[k]
+	f := p.outgoing[k]
 	p.mu.Unlock()
-	if cancel != nil {
-		cancel()
+	if f != nil {
+		f.end()
 	}
 }
 
@@ -314,21 +323,24 @@ type forward struct {
 	heard   core.Load       // of the peer, when it answered
 	mark    *handoverMark
 	held    time.Duration // by the emulated link
+	key     taskKey
+	cancel  context.CancelFunc
+}
+
+// end gives the task up, or ends its being under way.
+func (f *forward) end() {
+	f.cancel()
+	f.peers.mu.Lock()
+	defer f.peers.mu.Unlock()
+	if f.peers.outgoing[f.key] == f { // it has not been sent again
+		delete(f.peers.outgoing, f.key)
+	}
 }
 
 // carry takes the task to the peer, and delivers what comes back.
-func (f *forward) carry(back core.Parcel) {
-	p, k := f.peers, taskKey{from: f.to, token: f.task.Trip.Token, copy: f.task.Copy}
-	ctx, cancel := context.WithCancel(p.life)
-	p.mu.Lock()
-	p.outgoing[k] = cancel
-	p.mu.Unlock()
-	defer func() {
-		cancel()
-		p.mu.Lock()
-		delete(p.outgoing, k)
-		p.mu.Unlock()
-	}()
+func (f *forward) carry(ctx context.Context, back core.Parcel) {
+	defer f.end()
+	p := f.peers
 	outcome, err := f.run(ctx)
 	if ctx.Err() != nil {
 		return // nobody waits for it
