@@ -463,7 +463,7 @@ func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
 		Room: f.queue, Queue: f.queue > 0, Types: f.types, Data: f.data, Port: f.ports.scheduler, Learner: l,
 		Bind:       f.callFrom(),
 		Scheduler:  realnet.Descriptor{Name: words[0], Parameters: words[1:]},
-		Forwarding: core.Forwarding{ProbeTimeout: f.probe, AnswerTimeout: f.answer},
+		Forwarding: core.Forwarding{OnRefusal: core.FallbackFail, ProbeTimeout: f.probe, AnswerTimeout: f.answer},
 		Backend:    realnet.Backend{URL: f.functions, Timeout: f.timeout},
 		Limits:     realnet.Limits{Body: f.maxBody},
 		Record:     f.record,

@@ -170,17 +170,30 @@ func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, err
 	}
 	t.Probes, t.Retries = a.Probes, a.Retries
 	f.heard = a.Load.load()
+	if !a.Answered {
+		f.refused(outcome, refused, a.Path)
+		return outcome, nil
+	}
 	r.note(func() {
-		r.path, r.answer, r.err = a.Path, nil, nil
-		switch {
-		case a.Answered:
-			r.answer = &answer{status: response.StatusCode, header: http.Header{}, body: text}
-			copyHeader(r.answer.header, response.Header)
-		case outcome == core.Completed:
-			r.err = refused
-		}
+		r.answer = &answer{status: response.StatusCode, header: http.Header{}, body: text}
+		r.err, r.path = nil, a.Path
+		copyHeader(r.answer.header, response.Header)
 	})
 	return outcome, nil
+}
+
+// refused notes why the peer has not executed the task, where that is what becomes of it.
+func (f *forward) refused(o core.Outcome, why *Failure, path []hop) {
+	fallback, now := core.FallbackFail, f.peers.node.currentForwarding()
+	switch o {
+	case core.NoRoom, core.Rejected:
+		fallback = now.OnRefusal
+	case core.LostNodeDown:
+		fallback = now.OnFailure
+	}
+	if fallback == core.FallbackFail {
+		f.request.note(func() { f.request.answer, f.request.err, f.request.path = nil, why, path })
+	}
 }
 
 // laterThan reports whether a task that had these times may have those now.

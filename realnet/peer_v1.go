@@ -32,7 +32,7 @@ func (p *peers) sendV1(m core.Parcel) {
 // probe asks a peer for its load. A peer that answers nonsense has not answered.
 func (p *peers) probe(m core.Parcel) {
 	ctx := p.life
-	if d := p.node.options.Forwarding.ProbeTimeout; d > 0 {
+	if d := p.node.currentForwarding().ProbeTimeout; d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
@@ -125,13 +125,18 @@ func (f *forward) understand(a *peerResponse) (core.Outcome, error) {
 	}
 	var refused Failure
 	if a.Status >= 500 && json.Unmarshal(a.Body, &refused) == nil {
+		outcome := core.Completed
 		switch refused.Code {
 		case codeRejected:
-			return core.Rejected, nil
+			outcome = core.Rejected
 		case codeNoRoom, codeUnavailable, codeHopLimit:
-			return core.NoRoom, nil
+			outcome = core.NoRoom
 		case codeExpired:
-			return core.Expired, nil
+			outcome = core.Expired
+		}
+		if outcome != core.Completed {
+			f.refused(outcome, &refused, a.Peers)
+			return outcome, nil
 		}
 	}
 	last := a.Peers[0].Timings

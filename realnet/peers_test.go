@@ -209,12 +209,13 @@ func TestEveryAlgorithmOnRealNodes(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			hops, record := 2, t.TempDir()
+			record := t.TempDir()
 			m := openMesh(t, 4, function, func(i int, o *NodeOptions) {
 				o.Record = record
 				o.Slots, o.Room = 2, 3
 				o.MeanService = []time.Duration{5 * time.Millisecond}
-				o.Scheduler = descriptorOf(spec, hops, o.Cluster)
+				o.Forwarding.MaxHops = 2
+				o.Scheduler = descriptorOf(spec, o.Forwarding, o.Cluster)
 			})
 			status := map[int]int{}
 			var mu sync.Mutex

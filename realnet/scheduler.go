@@ -119,7 +119,11 @@ func (n *Node) function(c *gin.Context) {
 	}
 	path := append(r.path[:len(r.path):len(r.path)], n.own(r))
 	if r.outcome != core.Completed || r.answer == nil {
-		answerFailure(c, n.failureOf(r))
+		f := n.failureOf(r)
+		if f == r.err && len(r.path) > 0 { // a peer's
+			setPath(h, path)
+		}
+		answerFailure(c, f)
 		return
 	}
 	for name, values := range r.answer.header {

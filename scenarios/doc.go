@@ -153,8 +153,8 @@
 //	scheduler: {name: PowerOfNScheduler, parameters: ["1", "2", "true", "1"]}   # the first P2PFaaS's form
 //
 // Package sched has the algorithms and their parameters. All have max_hops (default: what the rule needs),
-// on_failure: execute (next, fail) for a forward that is refused or not answered, at_hop_limit: execute (lose), and
-// probe_timeout and answer_timeout (default: wait for ever).
+// on_failure: execute (next, fail) for a forward that is not answered, on_refusal (default: as on_failure) for one that is
+// refused, at_hop_limit: execute (lose), and probe_timeout and answer_timeout (default: wait for ever).
 //
 // # Sweep
 //
