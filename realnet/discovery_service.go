@@ -477,9 +477,7 @@ func (s *DiscoveryService) save(known []string) error {
 
 // Handler is the service on the port of HTTP (v1: 19000).
 func (s *DiscoveryService) Handler() http.Handler {
-	e := gin.New()
-	e.HandleMethodNotAllowed = true
-	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
+	e := newRoutes()
 	e.GET("/", func(c *gin.Context) {
 		c.String(http.StatusOK, "Welcome to the p2p-fog discovery service v"+discoveryVersion+"!")
 	})

@@ -29,14 +29,9 @@ var steering = []struct {
 	{headerReject, "RejectScheduler", []string{}},
 }
 
-func init() { gin.SetMode(gin.ReleaseMode) } // it would write to the output of whoever imports this package
-
 // SchedulerHandler is the scheduler service of the node.
 func (n *Node) SchedulerHandler() http.Handler {
-	e := gin.New()
-	e.HandleMethodNotAllowed = true
-	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
-	e.NoRoute(func(c *gin.Context) { c.String(http.StatusNotFound, "404 page not found\n") })
+	e := newRoutes()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		e.Handle(method, "/", n.hello)
 		e.Handle(method, "/function/:function", n.function)

@@ -212,10 +212,14 @@ func setPath(h http.Header, executingFirst []hop) {
 		ips[k], ids[k] = p.IP, p.ID
 		probed = probed || p.Timings.Probing != nil
 	}
-	h.Set(headerTotals, list(totals))
-	h.Set(headerSchedulings, list(schedulings))
+	digits := -1 // all there are
+	if n == 1 {
+		digits = 6 // v1 spells its own times "%f", and those of a way as JSON does
+	}
+	h.Set(headerTotals, list(totals, digits))
+	h.Set(headerSchedulings, list(schedulings, digits))
 	if probed || n > 1 {
-		h.Set(headerProbings, list(probings))
+		h.Set(headerProbings, list(probings, digits))
 	}
 	if t := executingFirst[0].Timings.Execution; t != nil {
 		h.Set(headerExecution, strconv.FormatFloat(*t, 'f', 6, 64))
@@ -228,8 +232,8 @@ func setPath(h http.Header, executingFirst []hop) {
 	}
 }
 
-// list is a JSON array without exponents, 0 where nothing is known.
-func list(xs []*float64) string {
+// list is a JSON array without exponents, with so many digits after the point; 0 where nothing is known.
+func list(xs []*float64, digits int) string {
 	b := []byte{'['}
 	for i, x := range xs {
 		if i > 0 {
@@ -239,7 +243,7 @@ func list(xs []*float64) string {
 		if x != nil {
 			s = *x
 		}
-		b = strconv.AppendFloat(b, s, 'f', -1, 64)
+		b = strconv.AppendFloat(b, s, 'f', digits, 64)
 	}
 	return string(append(b, ']'))
 }
