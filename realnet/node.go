@@ -329,7 +329,7 @@ func (n *Node) register(r *request) error {
 	case len(n.requests) >= n.options.Limits.Requests:
 		return failure(codeUnavailable, "The node has %d requests in hand, and takes no more", len(n.requests))
 	case n.requests[r.key] != nil:
-		return failure(codeInput, "The node has this task already")
+		return explained(codeInput, "the node has this task already")
 	}
 	r.done = make(chan struct{})
 	r.arrived = time.Now()
@@ -457,6 +457,11 @@ func (n *Node) failureOf(r *request) *Failure {
 		return failure(codeHopLimit, "Job cannot be scheduled: it has made as many hops as it may")
 	case r.outcome == core.LostNoAnswer || r.outcome == core.LostNodeDown && len(r.path) > 0:
 		return failure(codeForward, "Job cannot be forwarded to neighbor %s: %v", n.lastPeer(r), errOf(r))
+	}
+	if r.outcome == core.Completed { // its function did not answer
+		f := failure(codeGeneric, "[R#%d,T%s] jobResult.Response is nil", r.number, r.tracing)
+		f.Reason = errOf(r).Error()
+		return f
 	}
 	return failure(codeGeneric, "[R#%d,T%s] Cannot schedule the service request: %v", r.number, r.tracing, errOf(r))
 }

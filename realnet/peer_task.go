@@ -204,12 +204,12 @@ func (n *Node) peerTask(c *gin.Context) {
 	refuse := func(status int, f *Failure) { c.Data(status, contentTypeJSON, f.body()) }
 	from := p.announced(c.Request)
 	if from == core.NoNode {
-		refuse(http.StatusForbidden, failure(codeGeneric, "%s does not say a peer's address that is its own", headerPeer))
+		refuse(http.StatusForbidden, explained(codeGeneric, "%s does not say a peer's address that is its own", headerPeer))
 		return
 	}
 	head, task, err := p.parseTask(c.GetHeader(headerPeerTask), from)
 	if err != nil {
-		refuse(http.StatusBadRequest, failure(codeInput, "%s: %v", headerPeerTask, err))
+		refuse(http.StatusBadRequest, explained(codeInput, "%s: %v", headerPeerTask, err))
 		return
 	}
 	r := &request{key: taskKey{from: from, token: task.Trip.Token, copy: task.Copy}, number: uint64(task.ID),

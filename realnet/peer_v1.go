@@ -153,7 +153,7 @@ func (f *forward) understand(a *peerResponse) (core.Outcome, error) {
 func (n *Node) peerFunction(c *gin.Context) {
 	refuse := func(f *Failure) { c.Data(f.status(), contentTypeJSON, f.body()) }
 	if c.GetHeader("User-Agent") != agentMachine {
-		refuse(failure(codeGeneric, "Generic Error: only nodes may call this"))
+		refuse(explained(codeGeneric, "only nodes may call this"))
 		return
 	}
 	var q peerRequest
@@ -167,8 +167,11 @@ func (n *Node) peerFunction(c *gin.Context) {
 	if err == nil {
 		err = json.Unmarshal(text, &q)
 	}
-	if err != nil || q.Hops < 0 || q.Hops > 255 {
-		refuse(failure(codeInput, "Passed input is not correct or malformed"))
+	if err == nil && (q.Hops < 0 || q.Hops > 255) {
+		err = fmt.Errorf("hops is %d: write a number from 0 to 255", q.Hops)
+	}
+	if err != nil {
+		refuse(explained(codeInput, "%v", err))
 		return
 	}
 	from := n.peers.caller(remoteIP(c.Request))

@@ -141,7 +141,7 @@ func (n *Node) label() string {
 func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64) *Failure {
 	name := c.Param("function")
 	if !validFunction(name) {
-		return failure(codeService, "Passed service is not valid")
+		return explained(codeService, "%.80q can be no name of a function", name)
 	}
 	if length > n.options.Limits.Body {
 		return failure(codeTooLarge, "The body of the request is longer than %d bytes", n.options.Limits.Body)
@@ -166,7 +166,7 @@ func (n *Node) newTask(id core.TaskID, h http.Header) (core.TaskValue, *Failure)
 		}
 	}
 	if err := errors.Join(err, err2, err3); err != nil {
-		return t, failure(codeInput, "%v", err)
+		return t, explained(codeInput, "%v", err)
 	}
 	t.Demand, t.Priority = demand, int16(priority)
 	if hurries {
@@ -197,7 +197,7 @@ func (n *Node) postConfiguration(c *gin.Context) {
 		err = n.configure(text)
 	}
 	if err != nil {
-		answerFailure(c, failure(codeGeneric, "%v", err))
+		answerFailure(c, explained(codeGeneric, "%v", err))
 		return
 	}
 	c.Status(http.StatusOK)
@@ -220,12 +220,11 @@ func (n *Node) postScheduler(c *gin.Context) {
 		err = json.Unmarshal(text, &d)
 	}
 	if err != nil {
-		answerFailure(c, failure(codeInput, "Passed input is not correct or malformed: %v", err))
+		answerFailure(c, explained(codeInput, "%v", err))
 		return
 	}
 	if err := n.reschedule(d); err != nil {
-		// v1's sentence first: scripts compare it with nothing, but people search for it.
-		answerFailure(c, failure(codeGeneric, "Bad passed parameters for scheduler: %v", err))
+		answerFailure(c, &Failure{codeGeneric, "Bad passed parameters for scheduler", err.Error()})
 		return
 	}
 	c.Status(http.StatusOK)

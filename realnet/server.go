@@ -29,13 +29,12 @@ func NewServer(h http.Handler) *http.Server {
 func init() { gin.SetMode(gin.ReleaseMode) } // it would write to the output of whoever imports this package
 
 // newRoutes are those of a service that has none yet: an unknown path is answered with 404 and a text, also where it is a
-// known one with a slash more; a method that a path does not have with 405 and nothing.
+// known one with a slash more, a method that a path does not have with 405 and nothing.
 func newRoutes() *gin.Engine {
 	e := gin.New()
 	e.RedirectTrailingSlash = false
 	e.HandleMethodNotAllowed = true
 	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
-	e.NoRoute(func(c *gin.Context) { c.String(http.StatusNotFound, "404 page not found\n") })
 	return e
 }
 

@@ -95,14 +95,21 @@ func copyHeader(to, from http.Header) {
 	}
 }
 
-// Failure is an error of the scheduler service: the body of an answer.
+// Failure is an error of the scheduler service: the body of an answer. Where v1 has a sentence for it, that is the message,
+// word by word, and what v1 does not say is the reason.
 type Failure struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // Error implements error.
-func (f *Failure) Error() string { return f.Message }
+func (f *Failure) Error() string {
+	if f.Reason == "" {
+		return f.Message
+	}
+	return f.Message + ": " + f.Reason
+}
 
 // The codes of v1 and, from 406 on, of what v1 does not know.
 const (
@@ -123,6 +130,17 @@ const (
 	codeUnavailable = 409 // the node is shutting down, or holds as many requests as it may
 )
 
+// sentences are v1's messages where it does not say more than that something happened.
+var sentences = map[int]string{
+	codeGeneric:     "Generic Error",
+	codeNotFound:    "Not Found",
+	codeInput:       "Passed input is not correct or malformed",
+	codeUnreachable: "Could not contact OpenFaaS backend",
+	codeService:     "Passed service is not valid",
+	codeDeploy:      "Error while deploying the service",
+	codeOpenFaaS:    "OpenFaas generic error, see logs",
+}
+
 // status is the HTTP status that goes with the code.
 func (f *Failure) status() int {
 	switch f.Code {
@@ -141,7 +159,12 @@ func (f *Failure) status() int {
 }
 
 func failure(code int, format string, args ...any) *Failure {
-	return &Failure{code, fmt.Sprintf(format, args...)}
+	return &Failure{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// explained is a failure with v1's sentence for its code, and the reason.
+func explained(code int, reason string, args ...any) *Failure {
+	return &Failure{code, sentences[code], fmt.Sprintf(reason, args...)}
 }
 
 func (f *Failure) body() []byte {
