@@ -151,10 +151,9 @@ func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, err
 	if outcome == core.InFlight {
 		return 0, fmt.Errorf("%s says no outcome", headerPeerAnswer)
 	}
-	var refused *Failure
 	if !a.Answered {
-		refused = &Failure{}
-		if err := json.Unmarshal(text, refused); err != nil || refused.Code == 0 {
+		var refused Failure
+		if err := json.Unmarshal(text, &refused); err != nil || refused.Code == 0 {
 			return 0, fmt.Errorf("its answer %s of %d bytes does not say why the task failed: %w", response.Status, len(text), err)
 		}
 	}
@@ -170,15 +169,13 @@ func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, err
 	}
 	t.Probes, t.Retries = a.Probes, a.Retries
 	f.heard = a.Load.load()
+	if !a.Answered {
+		return f.refused(outcome, a.Path, response.StatusCode, text), nil
+	}
 	r.note(func() {
-		r.path, r.answer, r.err = a.Path, nil, nil
-		switch {
-		case a.Answered:
-			r.answer = &answer{status: response.StatusCode, header: http.Header{}, body: text}
-			copyHeader(r.answer.header, response.Header)
-		case outcome == core.Completed:
-			r.err = refused
-		}
+		r.answer = &answer{status: response.StatusCode, header: http.Header{}, body: text}
+		copyHeader(r.answer.header, response.Header)
+		r.path, r.err = a.Path, nil
 	})
 	return outcome, nil
 }
@@ -249,12 +246,11 @@ func (n *Node) peerTask(c *gin.Context) {
 		}
 	}
 	a.Path = append(r.path[:len(r.path):len(r.path)], n.own(r))
-	if !a.Answered {
-		f := n.failureOf(r)
-		n.answerTask(c, a, f.status(), f.body(), http.Header{"Content-Type": {contentTypeJSON}})
-		return
+	said := r.said()
+	if said == nil {
+		said = n.failureOf(r).answer()
 	}
-	n.answerTask(c, a, r.answer.status, r.answer.body, r.answer.header)
+	n.answerTask(c, a, said.status, said.body, said.header)
 }
 
 func (n *Node) answerTask(c *gin.Context, a peerAnswer, status int, content []byte, header http.Header) {

@@ -127,11 +127,11 @@ func (f *forward) understand(a *peerResponse) (core.Outcome, error) {
 	if a.Status >= 500 && json.Unmarshal(a.Body, &refused) == nil {
 		switch refused.Code {
 		case codeRejected:
-			return core.Rejected, nil
+			return f.refused(core.Rejected, a.Peers, a.Status, a.Body), nil
 		case codeNoRoom, codeUnavailable, codeHopLimit:
-			return core.NoRoom, nil
+			return f.refused(core.NoRoom, a.Peers, a.Status, a.Body), nil
 		case codeExpired:
-			return core.Expired, nil
+			return f.refused(core.Expired, a.Peers, a.Status, a.Body), nil
 		}
 	}
 	last := a.Peers[0].Timings
@@ -200,12 +200,11 @@ func (n *Node) peerFunction(c *gin.Context) {
 		return
 	}
 	n.release(c, r)
-	if r.outcome != core.Completed || r.answer == nil {
-		f := n.failureOf(r)
-		n.answerPeer(c, f.status(), f.body(), r.path, n.own(r))
-		return
+	said := r.said()
+	if said == nil {
+		said = n.failureOf(r).answer()
 	}
-	n.answerPeer(c, r.answer.status, r.answer.body, r.path, n.own(r))
+	n.answerPeer(c, said.status, said.body, r.path, n.own(r))
 }
 
 func (n *Node) answerPeer(c *gin.Context, status int, content []byte, path []hop, own hop) {

@@ -112,19 +112,19 @@ func (n *Node) function(c *gin.Context) {
 		}
 		r.report.set(h, r.lesson)
 	}
-	path := append(r.path[:len(r.path):len(r.path)], n.own(r))
-	if r.outcome != core.Completed || r.answer == nil {
+	a := r.said()
+	if a == nil {
 		answerFailure(c, n.failureOf(r))
 		return
 	}
-	for name, values := range r.answer.header {
+	for name, values := range a.header {
 		h[name] = values
 	}
-	setPath(h, path)
-	h.Set("Content-Length", strconv.Itoa(len(r.answer.body)))
-	c.Status(r.answer.status)
+	setPath(h, append(r.path[:len(r.path):len(r.path)], n.own(r)))
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	c.Status(a.status)
 	c.Writer.WriteHeaderNow()
-	_, _ = c.Writer.Write(r.answer.body) // where it fails, the client has gone
+	_, _ = c.Writer.Write(a.body) // where it fails, the client has gone
 }
 
 // steeredLabels are what answers announce for the steering algorithms.

@@ -175,6 +175,11 @@ func (f *Failure) body() []byte {
 	return b
 }
 
+// answer is the failure as an answer.
+func (f *Failure) answer() *answer {
+	return &answer{status: f.status(), header: http.Header{"Content-Type": {contentTypeJSON}}, body: f.body()}
+}
+
 // peerRequest is the body of a v1 node's POST /peer/function/{fn}.
 type peerRequest struct {
 	Request     uint64            `json:"service_id_request"`
