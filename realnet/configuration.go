@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
@@ -130,9 +131,18 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 	if common.HasMaxHops {
 		a.maxHops = common.MaxHops
 	}
-	a.label = spec.FullName(a.maxHops)
-	a.descriptor.Parameters = d.Parameters[:len(entry.Positional)]
+	// As v1, the node repeats what it has understood: 0.2s is 200ms. Addresses, and a limit of no hops, are as they came.
+	a.descriptor.Parameters = spec.Positional(a.maxHops)
+	for i, name := range entry.Positional {
+		if nodes[name] || name == "max_hops" {
+			a.descriptor.Parameters[i] = d.Parameters[i]
+		}
+	}
 	a.inside.Parameters = a.inside.Parameters[:len(entry.Positional)]
+	a.label = d.Name
+	if !entry.Bare && len(entry.Positional) > 0 {
+		a.label += "(" + strings.Join(a.descriptor.Parameters, ", ") + ")"
+	}
 	return a, nil
 }
 

@@ -31,7 +31,7 @@ func (n *Node) tryAct(c *gin.Context) {
 	if text := c.GetHeader(headerLearnState); text != "" {
 		var err error
 		if state, err = parseState(text); err != nil {
-			answerFailure(c, failure(codeInput, "Passed input is not correct or malformed: %s: %v", headerLearnState, err))
+			answerFailure(c, explained(codeInput, "%s: %v", headerLearnState, err))
 			return
 		}
 	}
@@ -53,14 +53,14 @@ func (n *Node) tryTrain(c *gin.Context) {
 		c.GetHeader(headerLearnReward))
 	switch {
 	case err != nil:
-		answerFailure(c, failure(codeInput, "Passed input is not correct or malformed: %v", err))
+		answerFailure(c, explained(codeInput, "%v", err))
 		return
 	case n.options.Learner == nil:
-		answerFailure(c, failure(codeGeneric, "the node has no learner"))
+		answerFailure(c, explained(codeGeneric, "the node has no learner"))
 		return
 	}
 	if err := n.options.Learner.Train(c.Request.Context(), e); err != nil {
-		answerFailure(c, failure(codeGeneric, "%v", err))
+		answerFailure(c, explained(codeGeneric, "%v", err))
 		return
 	}
 	c.String(http.StatusOK, "ok")
@@ -69,7 +69,7 @@ func (n *Node) tryTrain(c *gin.Context) {
 func (n *Node) echo(c *gin.Context) {
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, n.options.Limits.Body))
 	if err != nil {
-		f := failure(codeInput, "Passed input is not correct or malformed: %v", err)
+		f := explained(codeInput, "%v", err)
 		if errors.As(err, new(*http.MaxBytesError)) {
 			f = failure(codeTooLarge, "The body of the request is longer than %d bytes", n.options.Limits.Body)
 		}
@@ -84,7 +84,7 @@ func pause(c *gin.Context) {
 	text := c.DefaultQuery("seconds", "5")
 	x, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(x >= 0 && x <= longestPause.Seconds()) {
-		answerFailure(c, failure(codeInput, "Passed input is not correct or malformed: seconds is %.40q: write a number from 0 to %g",
+		answerFailure(c, explained(codeInput, "seconds is %.40q: write a number from 0 to %g",
 			text, longestPause.Seconds()))
 		return
 	}

@@ -477,9 +477,7 @@ func (s *DiscoveryService) save(known []string) error {
 
 // Handler is the service on the port of HTTP (v1: 19000).
 func (s *DiscoveryService) Handler() http.Handler {
-	e := gin.New()
-	e.HandleMethodNotAllowed = true
-	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
+	e := newRoutes()
 	e.GET("/", func(c *gin.Context) {
 		c.String(http.StatusOK, "Welcome to the p2p-fog discovery service v"+discoveryVersion+"!")
 	})
@@ -566,7 +564,7 @@ func refuse(c *gin.Context, status int, f *Failure) {
 func (s *DiscoveryService) postConfiguration(c *gin.Context) {
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration))
 	if err != nil {
-		refuse(c, http.StatusInternalServerError, failure(codeGeneric, "The configuration cannot be read: %v", err))
+		refuse(c, http.StatusInternalServerError, explained(codeGeneric, "the configuration cannot be read: %v", err))
 		return
 	}
 	s.mu.Lock()
@@ -574,16 +572,16 @@ func (s *DiscoveryService) postConfiguration(c *gin.Context) {
 	next := s.settings
 	next.InitServers = slices.Clone(next.InitServers)
 	if err := json.Unmarshal(text, &next); err != nil {
-		refuse(c, http.StatusInternalServerError, failure(codeGeneric, "The configuration is no valid JSON: %v", err))
+		refuse(c, http.StatusInternalServerError, explained(codeGeneric, "the configuration is no valid JSON: %v", err))
 		return
 	}
 	if err := next.check(); err != nil {
-		refuse(c, http.StatusBadRequest, failure(codeInput, "%v", err))
+		refuse(c, http.StatusBadRequest, explained(codeInput, "%v", err))
 		return
 	}
 	if s.options.Data != "" {
 		if err := writeJSON(filepath.Join(s.options.Data, discoveryFile), next); err != nil {
-			refuse(c, http.StatusInternalServerError, failure(codeGeneric, "The configuration cannot be kept: %v", err))
+			refuse(c, http.StatusInternalServerError, explained(codeGeneric, "the configuration cannot be kept: %v", err))
 			return
 		}
 	}

@@ -109,9 +109,7 @@ func (s *LearnerService) Close() {
 
 // Handler is the service on the port of HTTP (v1: 19020).
 func (s *LearnerService) Handler() http.Handler {
-	e := gin.New()
-	e.HandleMethodNotAllowed = true
-	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
+	e := newRoutes()
 	e.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "This is p2pfaas-learner v0.0.1b.") })
 	e.GET("/act", s.act)
 	e.GET("/train", s.train)

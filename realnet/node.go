@@ -147,6 +147,7 @@ type request struct {
 
 	mu        sync.Mutex
 	answer    *answer // of the function, here or at the end of the path
+	refusal   *answer // of the peer, where that is what the task came to: in place of the function's
 	execution time.Duration
 	path      []hop // the nodes beyond this one, the executing one first
 	err       error // why there is no answer
@@ -162,6 +163,24 @@ func (r *request) note(write func()) {
 	default:
 		write()
 	}
+}
+
+// failed notes why a peer has no answer of the function, and what it said in place of one. Where a replica has been answered,
+// that stands.
+func (r *request) failed(path []hop, err error, refusal *answer) {
+	r.note(func() {
+		if r.answer == nil {
+			r.path, r.err, r.refusal = path, err, refusal
+		}
+	})
+}
+
+// said is what the function said or, where the task came to no more than a peer's refusal, the peer; nil: neither did.
+func (r *request) said() *answer {
+	if r.outcome == core.Completed && r.answer != nil {
+		return r.answer
+	}
+	return r.refusal
 }
 
 // OpenNode starts a node. Close ends it.
@@ -329,7 +348,7 @@ func (n *Node) register(r *request) error {
 	case len(n.requests) >= n.options.Limits.Requests:
 		return failure(codeUnavailable, "The node has %d requests in hand, and takes no more", len(n.requests))
 	case n.requests[r.key] != nil:
-		return failure(codeInput, "The node has this task already")
+		return explained(codeInput, "the node has this task already")
 	}
 	r.done = make(chan struct{})
 	r.arrived = time.Now()
@@ -423,7 +442,7 @@ func (n *Node) execute(t *core.Task) func(context.Context) {
 			slog.Warn("a function failed", "function", r.call.function, "request", r.number, "tracing", r.tracing, "error", err)
 		}
 		took := time.Since(began)
-		r.note(func() { r.answer, r.err, r.execution, r.path = a, err, took, nil })
+		r.note(func() { r.answer, r.err, r.execution, r.path, r.refusal = a, err, took, nil, nil })
 	}
 }
 
@@ -457,6 +476,11 @@ func (n *Node) failureOf(r *request) *Failure {
 		return failure(codeHopLimit, "Job cannot be scheduled: it has made as many hops as it may")
 	case r.outcome == core.LostNoAnswer || r.outcome == core.LostNodeDown && len(r.path) > 0:
 		return failure(codeForward, "Job cannot be forwarded to neighbor %s: %v", n.lastPeer(r), errOf(r))
+	}
+	if r.outcome == core.Completed { // its function did not answer
+		f := failure(codeGeneric, "[R#%d,T%s] jobResult.Response is nil", r.number, r.tracing)
+		f.Reason = errOf(r).Error()
+		return f
 	}
 	return failure(codeGeneric, "[R#%d,T%s] Cannot schedule the service request: %v", r.number, r.tracing, errOf(r))
 }

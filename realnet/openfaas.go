@@ -74,13 +74,13 @@ func (n *Node) openFaaSRoutes(e *gin.Engine) {
 func (n *Node) gateway(ctx context.Context, method, path string, content []byte, code int) ([]byte, *Failure) {
 	o := n.options.Backend.OpenFaaS
 	if o == nil {
-		return nil, failure(codeUnreachable, "Could not contact OpenFaaS backend: this node has none")
+		return nil, explained(codeUnreachable, "this node has none")
 	}
 	ctx, cancel := context.WithTimeout(ctx, gatewayPatience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, o.url(path), bytes.NewReader(content))
 	if err != nil {
-		return nil, failure(codeUnreachable, "Could not contact OpenFaaS backend: %v", err)
+		return nil, explained(codeUnreachable, "%v", err)
 	}
 	if len(content) > 0 {
 		r.Header.Set("Content-Type", contentTypeJSON)
@@ -88,19 +88,19 @@ func (n *Node) gateway(ctx context.Context, method, path string, content []byte,
 	o.authenticate(r)
 	answer, err := n.options.Backend.http.Do(r)
 	if err != nil {
-		return nil, failure(codeUnreachable, "Could not contact OpenFaaS backend: %v", err)
+		return nil, explained(codeUnreachable, "%v", err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, gatewayAnswer+1))
 	switch {
 	case err != nil:
-		return nil, failure(codeUnreachable, "Could not contact OpenFaaS backend: its answer breaks off: %v", err)
+		return nil, explained(codeUnreachable, "its answer breaks off: %v", err)
 	case len(text) > gatewayAnswer:
-		return nil, failure(codeOpenFaaS, "OpenFaas generic error: its answer is longer than %d bytes", gatewayAnswer)
+		return nil, explained(codeOpenFaaS, "its answer is longer than %d bytes", gatewayAnswer)
 	case answer.StatusCode == http.StatusNotFound:
-		return nil, failure(codeNotFound, "Not Found: OpenFaaS answers %.300q", text)
+		return nil, explained(codeNotFound, "OpenFaaS answers %.300q", text)
 	case answer.StatusCode >= 300:
-		return nil, failure(code, "OpenFaaS answers %s: %.300q", answer.Status, text)
+		return nil, explained(code, "OpenFaaS answers %s: %.300q", answer.Status, text)
 	}
 	return text, nil
 }
@@ -129,7 +129,7 @@ func jsonBody(c *gin.Context) (text []byte, object map[string]any, f *Failure) {
 		err = errors.New("it is null")
 	}
 	if err != nil {
-		f = failure(codeInput, "Passed input is not correct or malformed: %v", err)
+		f = explained(codeInput, "%v", err)
 	}
 	return text, object, f
 }
@@ -137,7 +137,7 @@ func jsonBody(c *gin.Context) (text []byte, object map[string]any, f *Failure) {
 func (n *Node) deployFunction(c *gin.Context) {
 	text, object, f := jsonBody(c)
 	if name, _ := object["service"].(string); f == nil && !validFunction(name) {
-		f = failure(codeService, "Passed service is not valid: its name is missing, or none of a function")
+		f = explained(codeService, "its name is missing, or none of a function")
 	}
 	if f == nil {
 		text, f = n.gateway(c.Request.Context(), http.MethodPost, "/system/functions", text, codeDeploy)
@@ -164,7 +164,7 @@ func (n *Node) changeFunction(c *gin.Context) {
 func functionName(c *gin.Context) (string, *Failure) {
 	name := c.Param("function")
 	if !validFunction(name) {
-		return "", failure(codeService, "Passed service is not valid")
+		return "", explained(codeService, "%.80q can be no name of a function", name)
 	}
 	return name, nil
 }
@@ -188,7 +188,7 @@ func (n *Node) scaleFunction(c *gin.Context) {
 		Replicas *int `json:"replicas"`
 	}
 	if f == nil && (json.Unmarshal(text, &wanted) != nil || wanted.Replicas == nil || *wanted.Replicas < 0) {
-		f = failure(codeInput, `Passed input is not correct or malformed: write {"service":"%s","replicas":N}`, name)
+		f = explained(codeInput, `write {"service":"%s","replicas":N}`, name)
 	}
 	if f == nil {
 		text, f = n.scale(c.Request.Context(), name, *wanted.Replicas)
@@ -212,7 +212,7 @@ func (n *Node) available(ctx context.Context, name string) (int, *Failure) {
 		Available *int `json:"availableReplicas"`
 	}
 	if err := json.Unmarshal(text, &status); err != nil || status.Available == nil {
-		return 0, failure(codeOpenFaaS, "OpenFaas generic error: of function %s it says %.300q", name, text)
+		return 0, explained(codeOpenFaaS, "of function %s it says %.300q", name, text)
 	}
 	return *status.Available, nil
 }
@@ -237,7 +237,7 @@ func (n *Node) scaleDelay(c *gin.Context) {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			answerFailure(c, failure(codeOpenFaaS, "OpenFaas generic error: function %s has no replica more within %v", name, scalePatience))
+			answerFailure(c, explained(codeOpenFaaS, "function %s has no replica more within %v", name, scalePatience))
 			return
 		}
 		var now int

@@ -151,10 +151,9 @@ func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, err
 	if outcome == core.InFlight {
 		return 0, fmt.Errorf("%s says no outcome", headerPeerAnswer)
 	}
-	var refused *Failure
 	if !a.Answered {
-		refused = &Failure{}
-		if err := json.Unmarshal(text, refused); err != nil || refused.Code == 0 {
+		var refused Failure
+		if err := json.Unmarshal(text, &refused); err != nil || refused.Code == 0 {
 			return 0, fmt.Errorf("its answer %s of %d bytes does not say why the task failed: %w", response.Status, len(text), err)
 		}
 	}
@@ -171,29 +170,14 @@ func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, err
 	t.Probes, t.Retries = a.Probes, a.Retries
 	f.heard = a.Load.load()
 	if !a.Answered {
-		f.refused(outcome, refused, a.Path)
-		return outcome, nil
+		return f.refused(outcome, a.Path, response.StatusCode, text), nil
 	}
 	r.note(func() {
 		r.answer = &answer{status: response.StatusCode, header: http.Header{}, body: text}
-		r.err, r.path = nil, a.Path
 		copyHeader(r.answer.header, response.Header)
+		r.path, r.err = a.Path, nil
 	})
 	return outcome, nil
-}
-
-// refused notes why the peer has not executed the task, where that is what becomes of it.
-func (f *forward) refused(o core.Outcome, why *Failure, path []hop) {
-	fallback, now := core.FallbackFail, f.peers.node.currentForwarding()
-	switch o {
-	case core.NoRoom, core.Rejected:
-		fallback = now.OnRefusal
-	case core.LostNodeDown:
-		fallback = now.OnFailure
-	}
-	if fallback == core.FallbackFail {
-		f.request.note(func() { f.request.answer, f.request.err, f.request.path = nil, why, path })
-	}
 }
 
 // laterThan reports whether a task that had these times may have those now.
@@ -217,12 +201,12 @@ func (n *Node) peerTask(c *gin.Context) {
 	refuse := func(status int, f *Failure) { c.Data(status, contentTypeJSON, f.body()) }
 	from := p.announced(c.Request)
 	if from == core.NoNode {
-		refuse(http.StatusForbidden, failure(codeGeneric, "%s does not say a peer's address that is its own", headerPeer))
+		refuse(http.StatusForbidden, explained(codeGeneric, "%s does not say a peer's address that is its own", headerPeer))
 		return
 	}
 	head, task, err := p.parseTask(c.GetHeader(headerPeerTask), from)
 	if err != nil {
-		refuse(http.StatusBadRequest, failure(codeInput, "%s: %v", headerPeerTask, err))
+		refuse(http.StatusBadRequest, explained(codeInput, "%s: %v", headerPeerTask, err))
 		return
 	}
 	r := &request{key: taskKey{from: from, token: task.Trip.Token, copy: task.Copy}, number: uint64(task.ID),
@@ -262,12 +246,11 @@ func (n *Node) peerTask(c *gin.Context) {
 		}
 	}
 	a.Path = append(r.path[:len(r.path):len(r.path)], n.own(r))
-	if !a.Answered {
-		f := n.failureOf(r)
-		n.answerTask(c, a, f.status(), f.body(), http.Header{"Content-Type": {contentTypeJSON}})
-		return
+	said := r.said()
+	if said == nil {
+		said = n.failureOf(r).answer()
 	}
-	n.answerTask(c, a, r.answer.status, r.answer.body, r.answer.header)
+	n.answerTask(c, a, said.status, said.body, said.header)
 }
 
 func (n *Node) answerTask(c *gin.Context, a peerAnswer, status int, content []byte, header http.Header) {

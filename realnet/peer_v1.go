@@ -125,18 +125,13 @@ func (f *forward) understand(a *peerResponse) (core.Outcome, error) {
 	}
 	var refused Failure
 	if a.Status >= 500 && json.Unmarshal(a.Body, &refused) == nil {
-		outcome := core.Completed
 		switch refused.Code {
 		case codeRejected:
-			outcome = core.Rejected
+			return f.refused(core.Rejected, a.Peers, a.Status, a.Body), nil
 		case codeNoRoom, codeUnavailable, codeHopLimit:
-			outcome = core.NoRoom
+			return f.refused(core.NoRoom, a.Peers, a.Status, a.Body), nil
 		case codeExpired:
-			outcome = core.Expired
-		}
-		if outcome != core.Completed {
-			f.refused(outcome, &refused, a.Peers)
-			return outcome, nil
+			return f.refused(core.Expired, a.Peers, a.Status, a.Body), nil
 		}
 	}
 	last := a.Peers[0].Timings
@@ -158,7 +153,7 @@ func (f *forward) understand(a *peerResponse) (core.Outcome, error) {
 func (n *Node) peerFunction(c *gin.Context) {
 	refuse := func(f *Failure) { c.Data(f.status(), contentTypeJSON, f.body()) }
 	if c.GetHeader("User-Agent") != agentMachine {
-		refuse(failure(codeGeneric, "Generic Error: only nodes may call this"))
+		refuse(explained(codeGeneric, "only nodes may call this"))
 		return
 	}
 	var q peerRequest
@@ -172,8 +167,11 @@ func (n *Node) peerFunction(c *gin.Context) {
 	if err == nil {
 		err = json.Unmarshal(text, &q)
 	}
-	if err != nil || q.Hops < 0 || q.Hops > 255 {
-		refuse(failure(codeInput, "Passed input is not correct or malformed"))
+	if err == nil && (q.Hops < 0 || q.Hops > 255) {
+		err = fmt.Errorf("hops is %d: write a number from 0 to 255", q.Hops)
+	}
+	if err != nil {
+		refuse(explained(codeInput, "%v", err))
 		return
 	}
 	from := n.peers.caller(remoteIP(c.Request))
@@ -202,12 +200,11 @@ func (n *Node) peerFunction(c *gin.Context) {
 		return
 	}
 	n.release(c, r)
-	if r.outcome != core.Completed || r.answer == nil {
-		f := n.failureOf(r)
-		n.answerPeer(c, f.status(), f.body(), r.path, n.own(r))
-		return
+	said := r.said()
+	if said == nil {
+		said = n.failureOf(r).answer()
 	}
-	n.answerPeer(c, r.answer.status, r.answer.body, r.path, n.own(r))
+	n.answerPeer(c, said.status, said.body, r.path, n.own(r))
 }
 
 func (n *Node) answerPeer(c *gin.Context, status int, content []byte, path []hop, own hop) {

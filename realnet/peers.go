@@ -350,10 +350,28 @@ func (f *forward) carry(ctx context.Context, back core.Parcel) {
 		if !errors.Is(err, core.ErrNoPeer) { // the link has said so, once
 			slog.Warn("a peer does not take a task, or answers nonsense", "peer", p.address(f.to), "error", err)
 		}
-		f.request.note(func() { f.request.err, f.request.path = err, []hop{{IP: p.address(f.to)}} })
+		f.request.failed([]hop{{IP: p.address(f.to)}}, err, nil)
 	}
 	back.Outcome, back.Load, back.Tasks = outcome, f.heard, []core.TaskValue{*f.task}
 	p.deliver(back)
+}
+
+// refused notes what the peer answered in place of a function, and returns the outcome. Where that ends the task, and nothing
+// else is tried, the client is to read what the peer said.
+func (f *forward) refused(o core.Outcome, path []hop, status int, text []byte) core.Outcome {
+	ends, now := true, f.peers.node.currentForwarding()
+	switch o { // what core falls back from
+	case core.NoRoom, core.Rejected:
+		ends = now.OnRefusal == core.FallbackFail && f.mark == nil
+	case core.LostNodeDown:
+		ends = now.OnFailure == core.FallbackFail && f.mark == nil
+	}
+	var refusal *answer
+	if ends {
+		refusal = &answer{status: status, body: text}
+	}
+	f.request.failed(path, nil, refusal)
+	return o
 }
 
 // run takes the task to the peer, in the peer's way.

@@ -29,14 +29,9 @@ var steering = []struct {
 	{headerReject, "RejectScheduler", []string{}},
 }
 
-func init() { gin.SetMode(gin.ReleaseMode) } // it would write to the output of whoever imports this package
-
 // SchedulerHandler is the scheduler service of the node.
 func (n *Node) SchedulerHandler() http.Handler {
-	e := gin.New()
-	e.HandleMethodNotAllowed = true
-	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
-	e.NoRoute(func(c *gin.Context) { c.String(http.StatusNotFound, "404 page not found\n") })
+	e := newRoutes()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		e.Handle(method, "/", n.hello)
 		e.Handle(method, "/function/:function", n.function)
@@ -117,23 +112,19 @@ func (n *Node) function(c *gin.Context) {
 		}
 		r.report.set(h, r.lesson)
 	}
-	path := append(r.path[:len(r.path):len(r.path)], n.own(r))
-	if r.outcome != core.Completed || r.answer == nil {
-		f := n.failureOf(r)
-		if f == r.err && len(r.path) > 0 { // a peer's
-			setPath(h, path)
-		}
-		answerFailure(c, f)
+	a := r.said()
+	if a == nil {
+		answerFailure(c, n.failureOf(r))
 		return
 	}
-	for name, values := range r.answer.header {
+	for name, values := range a.header {
 		h[name] = values
 	}
-	setPath(h, path)
-	h.Set("Content-Length", strconv.Itoa(len(r.answer.body)))
-	c.Status(r.answer.status)
+	setPath(h, append(r.path[:len(r.path):len(r.path)], n.own(r)))
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	c.Status(a.status)
 	c.Writer.WriteHeaderNow()
-	_, _ = c.Writer.Write(r.answer.body) // where it fails, the client has gone
+	_, _ = c.Writer.Write(a.body) // where it fails, the client has gone
 }
 
 // steeredLabels are what answers announce for the steering algorithms.
@@ -150,7 +141,7 @@ func (n *Node) label() string {
 func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64) *Failure {
 	name := c.Param("function")
 	if !validFunction(name) {
-		return failure(codeService, "Passed service is not valid")
+		return explained(codeService, "%.80q can be no name of a function", name)
 	}
 	if length > n.options.Limits.Body {
 		return failure(codeTooLarge, "The body of the request is longer than %d bytes", n.options.Limits.Body)
@@ -175,7 +166,7 @@ func (n *Node) newTask(id core.TaskID, h http.Header) (core.TaskValue, *Failure)
 		}
 	}
 	if err := errors.Join(err, err2, err3); err != nil {
-		return t, failure(codeInput, "%v", err)
+		return t, explained(codeInput, "%v", err)
 	}
 	t.Demand, t.Priority = demand, int16(priority)
 	if hurries {
@@ -206,7 +197,7 @@ func (n *Node) postConfiguration(c *gin.Context) {
 		err = n.configure(text)
 	}
 	if err != nil {
-		answerFailure(c, failure(codeGeneric, "%v", err))
+		answerFailure(c, explained(codeGeneric, "%v", err))
 		return
 	}
 	c.Status(http.StatusOK)
@@ -229,12 +220,11 @@ func (n *Node) postScheduler(c *gin.Context) {
 		err = json.Unmarshal(text, &d)
 	}
 	if err != nil {
-		answerFailure(c, failure(codeInput, "Passed input is not correct or malformed: %v", err))
+		answerFailure(c, explained(codeInput, "%v", err))
 		return
 	}
 	if err := n.reschedule(d); err != nil {
-		// v1's sentence first: scripts compare it with nothing, but people search for it.
-		answerFailure(c, failure(codeGeneric, "Bad passed parameters for scheduler: %v", err))
+		answerFailure(c, &Failure{codeGeneric, "Bad passed parameters for scheduler", err.Error()})
 		return
 	}
 	c.Status(http.StatusOK)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"golang.org/x/net/netutil"
 )
 
@@ -23,6 +24,18 @@ const MaxConnections = 16384
 // long it may take to do so.
 func NewServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+}
+
+func init() { gin.SetMode(gin.ReleaseMode) } // it would write to the output of whoever imports this package
+
+// newRoutes are those of a service that has none yet: an unknown path is answered with 404 and a text, also where it is a
+// known one with a slash more, a method that a path does not have with 405 and nothing.
+func newRoutes() *gin.Engine {
+	e := gin.New()
+	e.RedirectTrailingSlash = false
+	e.HandleMethodNotAllowed = true
+	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
+	return e
 }
 
 // Limited is a listener with MaxConnections.

@@ -95,14 +95,21 @@ func copyHeader(to, from http.Header) {
 	}
 }
 
-// Failure is an error of the scheduler service: the body of an answer.
+// Failure is an error of the scheduler service: the body of an answer. Where v1 has a sentence for it, that is the message,
+// word by word, and what v1 does not say is the reason.
 type Failure struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // Error implements error.
-func (f *Failure) Error() string { return f.Message }
+func (f *Failure) Error() string {
+	if f.Reason == "" {
+		return f.Message
+	}
+	return f.Message + ": " + f.Reason
+}
 
 // The codes of v1 and, from 406 on, of what v1 does not know.
 const (
@@ -123,6 +130,17 @@ const (
 	codeUnavailable = 409 // the node is shutting down, or holds as many requests as it may
 )
 
+// sentences are v1's messages where it does not say more than that something happened.
+var sentences = map[int]string{
+	codeGeneric:     "Generic Error",
+	codeNotFound:    "Not Found",
+	codeInput:       "Passed input is not correct or malformed",
+	codeUnreachable: "Could not contact OpenFaaS backend",
+	codeService:     "Passed service is not valid",
+	codeDeploy:      "Error while deploying the service",
+	codeOpenFaaS:    "OpenFaas generic error, see logs",
+}
+
 // status is the HTTP status that goes with the code.
 func (f *Failure) status() int {
 	switch f.Code {
@@ -141,7 +159,12 @@ func (f *Failure) status() int {
 }
 
 func failure(code int, format string, args ...any) *Failure {
-	return &Failure{code, fmt.Sprintf(format, args...)}
+	return &Failure{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// explained is a failure with v1's sentence for its code, and the reason.
+func explained(code int, reason string, args ...any) *Failure {
+	return &Failure{code, sentences[code], fmt.Sprintf(reason, args...)}
 }
 
 func (f *Failure) body() []byte {
@@ -150,6 +173,11 @@ func (f *Failure) body() []byte {
 		panic(fmt.Sprintf("realnet: an error has no JSON: %v", err))
 	}
 	return b
+}
+
+// answer is the failure as an answer.
+func (f *Failure) answer() *answer {
+	return &answer{status: f.status(), header: http.Header{"Content-Type": {contentTypeJSON}}, body: f.body()}
 }
 
 // peerRequest is the body of a v1 node's POST /peer/function/{fn}.
@@ -212,10 +240,14 @@ func setPath(h http.Header, executingFirst []hop) {
 		ips[k], ids[k] = p.IP, p.ID
 		probed = probed || p.Timings.Probing != nil
 	}
-	h.Set(headerTotals, list(totals))
-	h.Set(headerSchedulings, list(schedulings))
+	digits := -1 // all there are
+	if n == 1 {
+		digits = 6 // v1 spells its own times "%f", and those of a way as JSON does
+	}
+	h.Set(headerTotals, list(totals, digits))
+	h.Set(headerSchedulings, list(schedulings, digits))
 	if probed || n > 1 {
-		h.Set(headerProbings, list(probings))
+		h.Set(headerProbings, list(probings, digits))
 	}
 	if t := executingFirst[0].Timings.Execution; t != nil {
 		h.Set(headerExecution, strconv.FormatFloat(*t, 'f', 6, 64))
@@ -228,8 +260,8 @@ func setPath(h http.Header, executingFirst []hop) {
 	}
 }
 
-// list is a JSON array without exponents, 0 where nothing is known.
-func list(xs []*float64) string {
+// list is a JSON array without exponents, with so many digits after the point; 0 where nothing is known.
+func list(xs []*float64, digits int) string {
 	b := []byte{'['}
 	for i, x := range xs {
 		if i > 0 {
@@ -239,7 +271,7 @@ func list(xs []*float64) string {
 		if x != nil {
 			s = *x
 		}
-		b = strconv.AppendFloat(b, s, 'f', -1, 64)
+		b = strconv.AppendFloat(b, s, 'f', digits, 64)
 	}
 	return string(append(b, ']'))
 }
