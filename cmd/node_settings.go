@@ -86,7 +86,7 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.bind, "bind", "127.0.0.1", "IP address to listen on, and to be known by")
 	fl.StringVar(&f.data, "data", "", "directory of the configuration that clients change (default: it is not kept)")
 	fl.StringSliceVar(&f.services, "services", []string{"scheduler", "discovery", "learner"},
-		"services to run: scheduler, discovery, learner (default: those that --discovery and --learner do not name elsewhere)")
+		"services to run: scheduler, discovery, learner; by default not those that --discovery and --learner name elsewhere")
 	fl.IntVar(&f.ports.scheduler, "scheduler-port", realnet.SchedulerPort, "port of the scheduler")
 	fl.IntVar(&f.ports.discovery, "discovery-port", realnet.DiscoveryPort, "port of the discovery, TCP and UDP")
 	fl.IntVar(&f.ports.learner, "learner-port", realnet.LearnerPort, "port of the learner, here or elsewhere")

@@ -184,7 +184,7 @@ func (s *sources) give(flag string) {
 			value, err := v.value(text)
 			if err != nil {
 				s.wrong(fl, v.name, text, err)
-				continue
+				return
 			}
 			if text = value; text == "" {
 				continue
@@ -266,9 +266,13 @@ func (s *sources) place(fl *pflag.Flag, n *yaml.Node) string {
 	return fmt.Sprintf("%s:%d:%d: %s", s.path, n.Line, n.Column, fl.Name)
 }
 
-// set gives a flag its value, of what a source calls so.
+// set gives a flag a value that a source has as a text.
 func (s *sources) set(fl *pflag.Flag, source, text string) {
-	s.took(fl, source, text, fl.Value.Set(text))
+	err := fl.Value.Set(text)
+	if err != nil && written[fl.Value.Type()] != "" {
+		_ = fl.Value.Set(fl.DefValue) // it is 0 now, which would be complained about, too
+	}
+	s.took(fl, source, text, err)
 }
 
 // took takes note that a source has given a flag a value, or could not.

@@ -386,6 +386,7 @@ func (n *Node) finish(k taskKey, o core.Outcome) {
 		}
 		close(r.done)
 	})
+	slog.Debug("a request has ended", "request", r.number, "tracing", r.tracing, "function", r.call.function, "outcome", o)
 }
 
 // On the mailbox's goroutine.
