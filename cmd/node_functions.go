@@ -111,7 +111,7 @@ func (f *nodeFlags) backend(seed uint64) (realnet.Backend, error) {
 				f.openfaas.secrets)
 		}
 		problems = append(problems, err)
-		if !found {
+		if !found && err == nil {
 			slog.Warn("OpenFaaS is asked without a password", "secrets", f.openfaas.secrets)
 		}
 	}

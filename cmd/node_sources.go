@@ -183,7 +183,7 @@ func (s *sources) give(flag string) {
 		if v.value != nil {
 			value, err := v.value(text)
 			if err != nil {
-				s.wrong(fl, v.name, text, err)
+				s.wrong(v.name, text, err)
 				return
 			}
 			if text = value; text == "" {
@@ -220,7 +220,7 @@ func (s *sources) fromFile(fl *pflag.Flag, n *yaml.Node) {
 	switch v := fl.Value.(type) {
 	case functionsFlag:
 		if n.Kind != yaml.MappingNode {
-			s.wrong(fl, s.place(fl, n), n.Value, errors.New("write names with what they are, like {f: sleep:50ms}"))
+			s.wrong(s.place(fl, n), n.Value, errors.New("write names with what they are, like {f: sleep:50ms}"))
 			return
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -241,7 +241,7 @@ func (s *sources) fromFile(fl *pflag.Flag, n *yaml.Node) {
 	default:
 		t := fl.Value.Type()
 		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || t == "int" && n.Tag != "!!int" || t == "bool" && n.Tag != "!!bool" {
-			s.wrong(fl, s.place(fl, n), n.Value, errors.New("write a single value"))
+			s.wrong(s.place(fl, n), n.Value, errors.New(cmp.Or(written[t], "write a single value")))
 			return
 		}
 		s.set(fl, s.place(fl, n), n.Value)
@@ -256,7 +256,7 @@ func (s *sources) list(fl *pflag.Flag, n *yaml.Node) (words []string, ok bool) {
 		words = append(words, c.Value)
 	}
 	if !ok {
-		s.wrong(fl, s.place(fl, n), n.Value, errors.New("write a list of single values, like [a, b]"))
+		s.wrong(s.place(fl, n), n.Value, errors.New("write a list of single values, like [a, b]"))
 	}
 	return words, ok
 }
@@ -269,7 +269,8 @@ func (s *sources) place(fl *pflag.Flag, n *yaml.Node) string {
 // set gives a flag a value that a source has as a text.
 func (s *sources) set(fl *pflag.Flag, source, text string) {
 	err := fl.Value.Set(text)
-	if err != nil && written[fl.Value.Type()] != "" {
+	if w := written[fl.Value.Type()]; err != nil && w != "" {
+		err = errors.New(w)
 		_ = fl.Value.Set(fl.DefValue) // it is 0 now, which would be complained about, too
 	}
 	s.took(fl, source, text, err)
@@ -278,7 +279,7 @@ func (s *sources) set(fl *pflag.Flag, source, text string) {
 // took takes note that a source has given a flag a value, or could not.
 func (s *sources) took(fl *pflag.Flag, source, text string, err error) {
 	if err != nil {
-		s.wrong(fl, source, text, err)
+		s.wrong(source, text, err)
 		return
 	}
 	fl.Changed = true
@@ -292,11 +293,8 @@ var written = map[string]string{
 	"duration": "write a number and a unit of time, like 500ms",
 }
 
-// wrong notes that a source says what cannot be a value of a flag.
-func (s *sources) wrong(fl *pflag.Flag, source, text string, err error) {
-	if w := written[fl.Value.Type()]; w != "" {
-		err = errors.New(w)
-	}
+// wrong notes that a source says what cannot be a value.
+func (s *sources) wrong(source, text string, err error) {
 	if text != "" {
 		source += " " + strconv.Quote(text)
 	}
