@@ -153,11 +153,7 @@ func (n *Node) algorithm(d Descriptor) (algorithm, error) {
 
 // address is where peers reach this node.
 func (n *Node) address() string {
-	o := &n.options
-	switch {
-	case o.Address != "":
-		return o.Address
-	case int(o.Number) < len(o.Cluster):
+	if o := &n.options; int(o.Number) < len(o.Cluster) {
 		return o.Cluster[o.Number]
 	}
 	return n.Identity().IP
@@ -165,7 +161,7 @@ func (n *Node) address() string {
 
 // numberOf is the number of the machine with that address, this one included.
 func (n *Node) numberOf(address string) core.NodeID {
-	if address == n.Identity().IP || address == n.address() {
+	if address = canonical(address); address == n.Identity().IP || address == n.address() {
 		return n.options.Number
 	}
 	return n.peers.number(address)

@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +19,6 @@ import (
 // connection of its own whose answer is that of the task (peer_task.go); v1 nodes are served in their way (peer_v1.go).
 type peers struct {
 	node  *Node
-	port  int
 	links *links // emulated
 	http  *http.Client
 	life  context.Context
@@ -48,8 +45,8 @@ type peers struct {
 const mostPeers = 1 << 16
 
 // newPeers numbers the machines of a cluster by their places, and leaves one for this node itself.
-func newPeers(n *Node, port int, self core.NodeID, cluster []string) *peers {
-	p := &peers{node: n, port: port, links: newLinks(&n.options), numbers: map[string]core.NodeID{},
+func newPeers(n *Node, self core.NodeID, cluster []string) *peers {
+	p := &peers{node: n, links: newLinks(&n.options), numbers: map[string]core.NodeID{},
 		addresses: append(make([]string, 0, len(cluster)+1), cluster...), known: map[core.NodeID]*peer{},
 		outgoing: map[taskKey]*forward{}, handovers: map[taskKey]*handover{},
 		next: 1 << 63, // beyond the tokens of engines
@@ -101,6 +98,7 @@ func (p *peers) enter() bool {
 
 // number is the node's own number of the machine at an address.
 func (p *peers) number(address string) core.NodeID {
+	address = canonical(address)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	id, known := p.numbers[address]
@@ -121,19 +119,19 @@ func (p *peers) number(address string) core.NodeID {
 
 // named is the number of a machine that a peer names.
 func (p *peers) named(address string) core.NodeID {
-	if !validAddress(address) {
+	if _, err := parseAddress(address, SchedulerPort); err != nil {
 		return p.stranger
 	}
 	return p.node.numberOf(address)
 }
 
-// validAddress reports whether a is an IP, or an IP with a port.
-func validAddress(a string) bool {
-	if _, err := netip.ParseAddr(a); err == nil {
-		return true
+// canonical is how machines are known: by their IP where the scheduler service has the standard port.
+func canonical(address string) string {
+	at, err := parseAddress(address, SchedulerPort)
+	if err != nil {
+		return address
 	}
-	_, err := netip.ParseAddrPort(a)
-	return err == nil
+	return addressText(at, SchedulerPort)
 }
 
 // caller is the number of the machine that calls from an IP. The table does not grow by it.
@@ -149,13 +147,10 @@ func (p *peers) caller(ip string) core.NodeID {
 // announced is the number of a node of this project that calls, as its headers say; NoNode where that cannot be: the
 // address is not the one that it calls from, nor a peer's that this node was told of.
 func (p *peers) announced(r *http.Request) core.NodeID {
-	a := r.Header.Get(headerPeer)
-	if r.Header.Get("User-Agent") != agentMachine || !validAddress(a) || a == p.node.address() {
+	at, err := parseAddress(r.Header.Get(headerPeer), SchedulerPort)
+	a := addressText(at, SchedulerPort)
+	if r.Header.Get("User-Agent") != agentMachine || err != nil || a == p.node.address() {
 		return core.NoNode
-	}
-	host, _, err := net.SplitHostPort(a)
-	if err != nil {
-		host = a
 	}
 	p.mu.Lock()
 	id, known := p.numbers[a]
@@ -163,7 +158,7 @@ func (p *peers) announced(r *http.Request) core.NodeID {
 	switch {
 	case known && id != p.self:
 		return id
-	case !known && host == remoteIP(r):
+	case !known && at.Addr().String() == remoteIP(r):
 		return p.number(a)
 	}
 	return core.NoNode
@@ -180,8 +175,8 @@ func (p *peers) address(id core.NodeID) string {
 
 func (p *peers) url(id core.NodeID, path string) string {
 	a := p.address(id)
-	if !strings.Contains(a, ":") {
-		a = net.JoinHostPort(a, strconv.Itoa(p.port))
+	if _, _, err := net.SplitHostPort(a); err != nil {
+		a = net.JoinHostPort(a, strconv.Itoa(SchedulerPort))
 	}
 	return "http://" + a + path
 }

@@ -555,8 +555,8 @@ func FuzzMessage(f *testing.F) {
 
 func FuzzPeerTask(f *testing.F) {
 	f.Add(`{"token":1,"id":2,"hops":1,"visited":["10.0.0.1"],"deadline_ns":5,"handover":{"token":1,"index":0,"count":2}}`)
-	n := &Node{options: NodeOptions{Address: "127.0.0.1"}}
-	n.peers = newPeers(n, 0, 0, []string{"127.0.0.1", "10.0.0.1"})
+	n := &Node{}
+	n.peers = newPeers(n, 0, []string{"127.0.0.1", "10.0.0.1"})
 	p := n.peers
 	f.Fuzz(func(t *testing.T, text string) {
 		h, task, err := p.parseTask(text, 1)
