@@ -259,6 +259,7 @@ func (p *peers) forward(m *core.Parcel, t *core.TaskValue, mark *handoverMark) {
 		p.deliver(back)
 		return
 	}
+	r.note(func() { r.peer = p.address(m.To) })
 	f := &forward{peers: p, to: m.To, request: r, task: t, load: m.Load, mark: mark}
 	passed := p.links.pass(m.To, r.call.length, func(held time.Duration) {
 		f.held = held
