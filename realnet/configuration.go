@@ -123,8 +123,11 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 		return a, err
 	}
 	a.spec, a.maxHops = spec, spec.MaxHops()
-	if common.HasMaxHops {
+	switch {
+	case common.HasMaxHops:
 		a.maxHops = common.MaxHops
+	case a.maxHops == 1:
+		a.maxHops = 255 // v1 asks these about tasks of peers, too, none of which they forward
 	}
 	// As v1, the node repeats what it has understood: 0.2s is 200ms. Addresses, and a limit of no hops, are as they came.
 	a.descriptor.Parameters = spec.Positional(a.maxHops)
