@@ -3,7 +3,6 @@ package realnet
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -121,96 +120,6 @@ func (c *nodes) ask(i int, method, path, content string, header ...string) reply
 	return reply{a.StatusCode, a.Header, string(text)}
 }
 
-// The routes one by one, on one node (wire page, sections 1.2 to 1.9).
-func TestWireScheduler(t *testing.T) {
-	c := openNodes(t, 1, NodeOptions{Limits: Limits{Body: 1000}})
-	for _, x := range []struct {
-		method, path, body string
-		header             []string
-		status             int
-		says               string            // its body contains this
-		headers            map[string]string // "": it has none
-	}{
-		{"GET", "/", "", nil, 200, `{"name":"p2pfaas-scheduler","version":"0.3.0b","version_commit":"xxx"}`, map[string]string{"Content-Type": "text/plain; charset=utf-8"}},
-		{"POST", "/", "", nil, 200, `"p2pfaas-scheduler"`, nil},
-		{"DELETE", "/", "", nil, 405, "", nil},
-		{"GET", "/nowhere", "", nil, 404, "404", nil},
-		{"GET", "/peer/function/f", "", nil, 405, "", nil},
-		{"GET", "/configuration", "", nil, 200, `{"parallel_running_functions_max":4,"queue_length_max":4,"queue_enabled":true}`, nil},
-		{"GET", "/configuration/scheduler", "", nil, 200, `{"name":"PowerOfNScheduler","parameters":["1","2","true","1"]}`, nil},
-		{"GET", "/monitoring/load", "", nil, 200, "", map[string]string{headerLoad: "0", headerMaxLoad: "4", headerQueueLength: "0"}},
-		{"POST", "/function/f", "hello", []string{headerTracing, "n1t2", "X-Client", "me"}, 200, `POST  hello "me" ""`,
-			map[string]string{headerVersion: "0.3.0b", headerScheduler: "PowerOfNScheduler(1, 2, true, 1)", "X-Function": "mirror",
-				"Content-Type": "text/x-mirror", headerHops: "", headerExternally: "", headerProbings: ""}},
-		{"GET", "/function/f.g-h?a=b", "", nil, 200, `GET a=b  "" ""`, nil},
-		{"POST", "/function/f", "status 404", nil, 404, "status 404", map[string]string{headerExternally: ""}},
-		{"POST", "/function/f", "status 201", nil, 201, "status 201", nil},
-		{"POST", "/function/f", "", []string{headerBypass, "yes"}, 200, "", map[string]string{headerScheduler: "NoScheduler"}},
-		{"POST", "/function/f", "", []string{headerForward, "yes"}, 200, "", map[string]string{headerScheduler: "ForwardScheduler(1)"}},
-		{"POST", "/function/f", "", []string{headerReject, "yes"}, 503, `{"code":401,"message":"Job has been deliberately rejected"}`,
-			map[string]string{headerScheduler: "RejectScheduler", headerVersion: "0.3.0b", "Content-Type": "application/json", headerTotals: ""}},
-		{"POST", "/function/f", "", []string{headerReject, "yes", headerBypass, "yes"}, 200, "", nil},
-		{"POST", "/function/..%2Fetc", "", nil, 404, "", nil},
-		{"POST", "/function/a:1", "", nil, 400, `"code":100`, nil},
-		{"POST", "/function/f", strings.Repeat("x", 1001), nil, 413, `"code":408`, nil},
-		{"POST", "/peer/function/f", `{}`, nil, 500, `"code":1`, nil},
-		{"POST", "/peer/function/f", `{`, []string{"User-Agent", "Machine"}, 400, `"code":4`, nil},
-		{"POST", "/peer/function/f", `{"hops":1,"payload":"aGk=","content_type":"text/plain","peers_list":null,"headers":null}`,
-			[]string{"User-Agent", "Machine"}, 200, `"status_code":200`, nil},
-		{"POST", "/configuration", `{"queue_length_max":"x"}`, nil, 500, `"code":1`, nil},
-		{"POST", "/configuration", `{"parallel_running_functions_max":-1}`, nil, 500, `"code":1`, nil},
-		{"POST", "/configuration", `{"parallel_running_functions_max":2,"queue_enabled":false}`, nil, 200, "", nil},
-		{"GET", "/configuration", "", nil, 200, `{"parallel_running_functions_max":2,"queue_length_max":4,"queue_enabled":false}`, nil},
-		{"POST", "/configuration/scheduler", `{"name":"NoSuch","parameters":[]}`, nil, 500, "Bad passed parameters for scheduler", nil},
-		{"POST", "/configuration/scheduler", `{"name":"PowerOfNScheduler","parameters":["1"]}`, nil, 500, `"code":1`, nil},
-		{"POST", "/configuration/scheduler", `{`, nil, 400, `"code":4`, nil},
-		{"POST", "/configuration/scheduler", `{"name":"NoScheduler","parameters":["true","and more"]}`, nil, 200, "", nil},
-		{"GET", "/configuration/scheduler", "", nil, 200, `{"name":"NoScheduler","parameters":["true"]}`, nil},
-		{"POST", "/configuration/scheduler", `{"name":"RoundRobinWithMasterScheduler","parameters":["false","127.0.0.9","true"]}`, nil, 200, "", nil},
-		{"GET", "/configuration/scheduler", "", nil, 200, `["false","127.0.0.9","true"]`, nil},
-	} {
-		r := c.ask(0, x.method, x.path, x.body, x.header...)
-		what := fmt.Sprintf("%s %s %.40s %v", x.method, x.path, x.body, x.header)
-		if r.status != x.status || !strings.Contains(r.body, x.says) {
-			t.Errorf("%s: %d %q, want %d with %q", what, r.status, r.body, x.status, x.says)
-		}
-		if x.status == 405 && r.body != "" {
-			t.Errorf("%s: body %q, want none", what, r.body)
-		}
-		for name, want := range x.headers {
-			if got := r.header.Get(name); got != want {
-				t.Errorf("%s: %s is %q, want %q", what, name, got, want)
-			}
-		}
-	}
-}
-
-// What a client learns about a request that a peer executed (wire page, section 1.4).
-func TestWireForwarded(t *testing.T) {
-	c := openNodes(t, 2, NodeOptions{Scheduler: Descriptor{Name: "ForwardScheduler", Parameters: []string{"1"}}})
-	r := c.ask(0, "POST", "/function/f", "hello", headerTracing, "n0t1")
-	for name, want := range map[string]string{headerScheduler: "ForwardScheduler(1)", headerExternally: "True", headerHops: "1",
-		headerPeersIP: `["127.0.0.1","127.0.0.2"]`, headerPeersID: `["node-0","node-1"]`} {
-		if got := r.header.Get(name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
-	}
-	if r.status != 200 || !strings.HasPrefix(r.body, "POST  hello") {
-		t.Errorf("%d %q", r.status, r.body)
-	}
-	for _, name := range []string{headerTotals, headerSchedulings, headerProbings} {
-		var list []float64
-		if err := json.Unmarshal([]byte(r.header.Get(name)), &list); err != nil || len(list) != 2 {
-			t.Errorf("%s is %q, want a list of two: %v", name, r.header.Get(name), err)
-		} else if name == headerTotals && !(list[0] > list[1] && list[1] > 0) {
-			t.Errorf("totals %v: the entry node's must be the longer", list)
-		}
-	}
-	if r := c.ask(0, "POST", "/function/f", "status 404"); r.status != 404 || r.header.Get(headerHops) != "1" {
-		t.Errorf("a status of a function at a peer: %d with %s hops, want 404 with 1", r.status, r.header.Get(headerHops))
-	}
-}
-
 // Weakness 1 of v1: a dead peer attracts requests, and they are lost. Weakness 4: one bad answer of a peer ends the
 // node. Here both cost a wait, and the task executes at home.
 func TestWeakness1And4(t *testing.T) {
@@ -324,20 +233,6 @@ func TestWeakness5(t *testing.T) {
 	r := c.ask(0, "POST", "/function/f", "hello")
 	if r.status != 200 || r.header.Get(headerHops) != "2" {
 		t.Errorf("%d with %s hops, want 200 with 2", r.status, r.header.Get(headerHops))
-	}
-}
-
-// What the configuration routes change outlives the node.
-func TestConfigurationIsKept(t *testing.T) {
-	o := NodeOptions{Data: t.TempDir()}
-	c := openNodes(t, 1, o)
-	c.ask(0, "POST", "/configuration", `{"queue_length_max":7}`)
-	c.ask(0, "POST", "/configuration/scheduler", `{"name":"ForwardScheduler","parameters":["1"]}`)
-	again := openNodes(t, 1, o)
-	for path, want := range map[string]string{"/configuration": `"queue_length_max":7`, "/configuration/scheduler": "ForwardScheduler"} {
-		if r := again.ask(0, "GET", path, ""); !strings.Contains(r.body, want) {
-			t.Errorf("%s: %s, want %s", path, r.body, want)
-		}
 	}
 }
 
