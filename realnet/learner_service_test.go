@@ -48,59 +48,6 @@ func fetch(t *testing.T, method, url, content string, header ...string) (int, st
 	return a.StatusCode, string(text), a.Header
 }
 
-// The routes one by one (wire page, section 3.1).
-func TestWireLearner(t *testing.T) {
-	dir := t.TempDir()
-	_, url := openLearner(t, dir)
-	state := []string{headerLearnState, "0.000000,1.000000"}
-	entry := func(eid string) []string {
-		return append([]string{headerLearnEID, eid, headerLearnAction, "1.0000", headerLearnReward, "1.0000"}, state...)
-	}
-	for _, x := range []struct {
-		method, path, body string
-		header             []string
-		status             int
-		says               string
-	}{
-		{"GET", "/", "", nil, 200, "This is p2pfaas-learner v0.0.1b."},
-		{"GET", "/act", "", state, 200, ""},
-		{"GET", "/act", "", nil, 500, ""},
-		{"GET", "/act", "", []string{headerLearnState, "0,x"}, 500, ""},
-		{"GET", "/act", "", []string{headerLearnState, "NaN,0"}, 500, ""},
-		{"GET", "/train", "", entry("1"), 200, "ok"},
-		{"GET", "/train", "", entry("-1"), 500, ""},
-		{"GET", "/train", "", state, 500, ""},
-		{"POST", "/train_batch", `[{"eid":"2","state":"0.000000,1.000000","action":"1.000000","reward":1},{"eid":3,"state":"0,1","action":0,"reward":"0.5"}]`, nil, 200, "ok"},
-		{"POST", "/train_batch", `[]`, nil, 500, ""},
-		{"POST", "/train_batch", `x`, nil, 500, ""},
-		{"POST", "/train_batch", `[{"eid":4}]`, nil, 500, ""},
-		{"GET", "/learner/parameters", "", nil, 200, `"name":"SarsaQTable"`},
-		{"POST", "/learner/parameters", `{"alpha":0.5}`, nil, 415, ""},
-		{"POST", "/learner/parameters", `null`, []string{"Content-Type", "application/json"}, 500, ""},
-		{"POST", "/learner/parameters", `{"alpha":"x"}`, []string{"Content-Type", "application/json"}, 500, ""},
-		{"POST", "/learner/parameters", `{"alpha":-1}`, []string{"Content-Type", "application/json"}, 500, ""},
-		{"POST", "/learner/parameters", `{"alpha":0.001,"window_size":10,"epsilon":0.8,"unknown":1,"entry_missing_max_attempts":50}`,
-			[]string{"Content-Type", "application/json; charset=utf-8"}, 200, ""},
-		{"GET", "/learner/parameters", "", nil, 200, `"alpha":0.001`},
-		{"GET", "/learner/parameters", "", nil, 200, `"epsilon_start":0.8`},
-		{"POST", "/learner/parameters", `{"actions_n":14}`, []string{"Content-Type", "application/json"}, 200, ""},
-		{"GET", "/learner/weights", "", nil, 200, `"13":13`},
-		{"GET", "/learner/stats", "", nil, 200, `"pending_entries":0`},
-		{"GET", "/learner/reset", "", nil, 200, ""},
-		{"PUT", "/learner/reset", "", nil, 405, ""},
-	} {
-		status, text, _ := fetch(t, x.method, url+x.path, x.body, x.header...)
-		if status != x.status || !strings.Contains(text, x.says) {
-			t.Errorf("%s %s %s %v: %d %q, want %d with %q", x.method, x.path, x.body, x.header, status, text, x.status, x.says)
-		}
-	}
-	// The parameters outlive the process.
-	_, again := openLearner(t, dir)
-	if _, text, _ := fetch(t, "GET", again+"/learner/parameters", ""); !strings.Contains(text, `"actions_n":14`) {
-		t.Errorf("after a restart: %s", text)
-	}
-}
-
 // Weaknesses 13 and 14: entries that are missing, or come twice, stall the training for ever. Here they do not.
 func TestWeakness13And14(t *testing.T) {
 	_, url := openLearner(t, "")
