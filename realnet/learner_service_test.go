@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -116,5 +118,107 @@ func TestWeakness3(t *testing.T) {
 	socket.Config.Handler = again.Websocket()
 	if r := c.ask(0, "POST", "/function/f", "hello"); r.header.Get(headerEID) != "20" {
 		t.Errorf("with the learner back: %d, EID %q, want 20", r.status, r.header.Get(headerEID))
+	}
+}
+
+// Weakness 15: alpha and beta wait for a reset, the number of actions too, the script's key epsilon is ignored, and states
+// collide. (What is learned is in the learner's own test of this name.)
+func TestWeakness15(t *testing.T) {
+	_, url := openLearner(t, "")
+	change := func(parameters string) {
+		if status, text, _ := fetch(t, "POST", url+"/learner/parameters", parameters, "Content-Type", "application/json"); status != 200 {
+			t.Fatal(text)
+		}
+	}
+	train := func(eid int, state string) {
+		if status, text, _ := fetch(t, "GET", url+"/train", "", headerLearnEID, fmt.Sprint(eid), headerLearnState, state, headerLearnAction, "1",
+			headerLearnReward, "1"); status != 200 {
+			t.Fatal(text)
+		}
+	}
+	weights := func(want string) {
+		t.Helper()
+		if _, text, _ := fetch(t, "GET", url+"/learner/weights", ""); text != want {
+			t.Errorf("the weights are %s, want %s", text, want)
+		}
+	}
+	change(`{"alpha":0.5,"beta":0,"window_size":2}`)
+	train(0, "1,11")
+	train(1, "1,11")
+	weights(`{"actions_map":{"0":0,"1":1},"states_map":{"1,11":0},"table":[[0,0.5]]}`)
+	change(`{"alpha":0.25}`)
+	train(2, "11,1")
+	train(3, "11,1")
+	// 0.5 + 0.25·(1 + 0 - 0.5), then 0.25·1.
+	weights(`{"actions_map":{"0":0,"1":1},"states_map":{"1,11":0,"11,1":1},"table":[[0,0.625],[0,0.25]]}`)
+	change(`{"actions_n":3}`)
+	weights(`{"actions_map":{"0":0,"1":1,"2":2},"states_map":{},"table":[]}`)
+	change(`{"epsilon":0.75}`)
+	if _, text, _ := fetch(t, "GET", url+"/learner/parameters", ""); !strings.Contains(text, `"epsilon_start":0.75`) {
+		t.Errorf("epsilon is not taken: %s", text)
+	}
+	if _, _, h := fetch(t, "GET", url+"/act", "", headerLearnState, "0"); h.Get(headerLearnEps) != "0.75" {
+		t.Errorf("epsilon is %s, want 0.75 at once", h.Get(headerLearnEps))
+	}
+}
+
+// Weakness 16: tasks of peers lose their type on the way, and what an action means changes when a machine comes or goes.
+func TestWeakness16(t *testing.T) {
+	l, _ := v1Learner(t, "1.00000,0.10000")
+	learning := Descriptor{Name: "LearningScheduler", Parameters: []string{"2"}}
+	c := openNodes(t, 2, NodeOptions{Scheduler: learning, Learner: l, Types: 2})
+	c.ask(0, "POST", "/configuration/scheduler", `{"name":"ForwardScheduler","parameters":["1"]}`)
+	body, write := io.Pipe()
+	r, err := http.NewRequest("POST", c.servers[0].URL+"/function/f", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set(headerTaskType, "1")
+	var forwarded sync.WaitGroup
+	forwarded.Go(func() {
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer a.Body.Close()
+		if a.Header.Get(headerHops) != "1" {
+			t.Errorf("the task was not forwarded: %s", a.Status)
+		}
+	})
+	eventually(t, "the task runs at the peer", func() bool { running, _, _ := c.nodes[1].mailbox.Load(); return running == 1 })
+	if state := c.ask(1, "POST", "/function/f", "").header.Get(headerState); state != "0.000000,0.000000,1.000000,0.000000,0.000000" {
+		t.Errorf("with a task of type 1 from a peer the state is %s", state)
+	}
+	write.Close()
+	forwarded.Wait()
+
+	// Action 4 is the second peer, and goes on meaning it.
+	l, _ = v1Learner(t, "4.00000,0.10000")
+	n := openNodes(t, 1, NodeOptions{Scheduler: learning, Learner: l, Types: 2})
+	var peers []*v1Node
+	for range 4 {
+		peers = append(peers, startV1Node(t, 200, v1Answer(200, "done")))
+	}
+	slices.SortFunc(peers, func(a, b *v1Node) int { return strings.Compare(a.address(), b.address()) })
+	for _, x := range []struct {
+		there []int
+		to    int // -1: nobody, the task executes here
+	}{{[]int{1, 2}, 2}, {[]int{0, 1, 2, 3}, 2}, {[]int{0, 1, 3}, -1}, {[]int{0, 2, 3}, 2}, {[]int{3}, -1}, {[]int{1, 2}, 2}} {
+		var there []string
+		for _, i := range x.there {
+			there = append(there, peers[i].address())
+		}
+		n.nodes[0].SetPeers(there)
+		r := n.ask(0, "POST", "/function/f", "")
+		if to := r.header.Get(headerPeersIP) != ""; r.status != 200 || to != (x.to >= 0) {
+			t.Errorf("with the peers %v: %d, forwarded: %v", x.there, r.status, to)
+		}
+		for i, p := range peers {
+			if got := len(p.forwards); (got == 1) != (i == x.to) {
+				t.Errorf("with the peers %v, peer %d gets %d tasks; action 4 is peer 2", x.there, i, got)
+			}
+			p.forwards = nil
+		}
 	}
 }
