@@ -76,7 +76,7 @@ init-servers: [10.0.0.11]
 // Each flag can be set by its variable, and by its key in the file.
 func TestNodeEverySetting(t *testing.T) {
 	values := map[string]string{"int": "7", "bool": "true", "duration": "7s", "bytes": "7kB", "string": "seven",
-		"stringSlice": "a,b", "stringArray": "a=1\nb=2", "function": "f=sleep:1ms\ng=exec:a b", "text": "next"}
+		"stringSlice": "a,b", "stringArray": "a=1\nb=2", "function": "f=sleep:1ms\ng=exec:a b", "": "next"} // a core.Fallback has no type here
 	keys := map[string]string{"stringSlice": "[a, b]", "stringArray": "[a=1, b=2]", "function": "{f: 'sleep:1ms', g: [a, b]}"}
 	listed := map[string]string{"stringSlice": "[a,b]", "stringArray": "[a=1,b=2]", "function": "f,g"}
 	f, _ := settingsOf(t)

@@ -291,7 +291,6 @@ var written = map[string]string{
 	"int":      "write a whole number, like 4",
 	"bool":     "write true or false",
 	"duration": "write a number and a unit of time, like 500ms",
-	"text":     "write execute, next or fail",
 }
 
 // wrong notes that a source says what cannot be a value.

@@ -306,6 +306,108 @@ func TestStateKeys(t *testing.T) {
 	}
 }
 
+// Weakness 15: what the first P2PFaaS learns is not what its formulas say. Each of its errors can be had, and is none of the
+// default.
+func TestWeakness15(t *testing.T) {
+	base := Default()
+	base.Actions, base.Alpha, base.Beta, base.Window = 4, 0.5, 0.1, 2
+	base.Policy.Epsilon = Schedule{Kind: "constant"}
+	train := func(l *Learner, states ...[]float64) {
+		for _, s := range states {
+			if err := l.Train(Entry{EID: l.Stats().Entries.Received, State: s, Reward: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	value := func(l *Learner, s ...float64) float64 {
+		q, err := l.Values(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q[0]
+	}
+	for _, c := range []struct {
+		what     string
+		v1       Compat
+		seen     func(l *Learner) any
+		want, as any // here, and in v1
+	}{
+		{"the average reward after one update with an error of 1", Compat{AverageReward: true}, func(l *Learner) any {
+			train(l, []float64{0}, []float64{1})
+			return l.AverageReward()
+		}, 0.1, 1.1},
+		{"entries learned from, of ten in five windows", Compat{LastEntry: true}, func(l *Learner) any {
+			learned := 0
+			for i := range 10 {
+				train(l, []float64{float64(i)})
+			}
+			for i := range 10 {
+				if value(l, float64(i)) != 0 {
+					learned++
+				}
+			}
+			return learned
+		}, 9, 5},
+		{"the value of a state with the same digits as one that was seen", Compat{StateKey: true}, func(l *Learner) any {
+			train(l, []float64{1, 11}, []float64{3, 3})
+			return value(l, 11, 1)
+		}, 0.0, 0.5},
+		{"actions chosen in a state never seen", Compat{LowestAction: true}, func(l *Learner) any {
+			chosen := map[int]bool{}
+			for range 200 {
+				a, err := l.Act([]float64{7})
+				if err != nil {
+					t.Fatal(err)
+				}
+				chosen[a.Index] = true
+			}
+			return len(chosen)
+		}, 4, 1},
+		{"the value after an update with an alpha that was set to 1 before", Compat{LateChange: true}, func(l *Learner) any {
+			next := l.Config()
+			next.Alpha = 1
+			if err := l.Configure(next); err != nil {
+				t.Fatal(err)
+			}
+			train(l, []float64{0}, []float64{1})
+			return value(l, 0)
+		}, 1.0, 0.5},
+	} {
+		for _, v1 := range []bool{false, true} {
+			config, want := base, c.want
+			if v1 {
+				config.V1, want = c.v1, c.as
+			}
+			l, err := New(config, *rand.NewPCG(1, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.seen(l); got != want {
+				t.Errorf("%s: %v, want %v (with v1's error: %v)", c.what, got, want, v1)
+			}
+		}
+	}
+	// What cannot be reached in v1: Q-learning, and tiles.
+	config := base
+	config.Algorithm, config.Average, config.Gamma = "q-learning", false, 0.5
+	l, err := New(config, *rand.NewPCG(1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	train(l, []float64{1}, []float64{0}, []float64{1}) // Q(1) = 0.5, then Q(0) = 0.5·(1 + 0.5·0.5)
+	if q := value(l, 0); q != 0.625 {
+		t.Errorf("Q-learning has the value %v, want 0.625", q)
+	}
+	config.Function.Kind, config.Dims = "tiles", []Dim{{Name: "load", Hi: 8}}
+	if l, err = New(config, *rand.NewPCG(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	train(l, []float64{1}, []float64{8})
+	if near, far := value(l, 1.1), value(l, 6); near <= 0 || far != 0 {
+		t.Errorf("tiles give a state nearby the value %v, and one far away %v", near, far)
+	}
+}
+
 // Schedules fall as they say.
 func TestSchedules(t *testing.T) {
 	for _, c := range []struct {

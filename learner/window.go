@@ -124,12 +124,30 @@ func (w *window) flush(out func(func(int) *Entry, int, bool, bool)) {
 		switch {
 		case w.run >= w.size && w.run > 0 && !(w.kept && w.run == 1):
 			w.give(w.run, w.lossy, out)
-		case w.pending-w.run >= w.patience:
+		case w.pending-w.run >= w.patience, w.begins():
 			w.skip(out)
 		default:
 			return
 		}
 	}
+}
+
+// begins reports whether the first entries are there, as many as make a run, though others before them might yet come.
+func (w *window) begins() bool {
+	size := max(2, w.size)
+	if w.settled || w.run > 0 || w.pending < size {
+		return false
+	}
+	first := w.next
+	for !w.at(first).there {
+		first++
+	}
+	for i := range size {
+		if s := w.at(first + uint64(i)); !s.there || s.EID != first+uint64(i) {
+			return false
+		}
+	}
+	return true
 }
 
 // give gives out the run of n at next. The last of them stays, for the one after it, unless it is the last of all.

@@ -161,6 +161,31 @@ func TestWindowRestart(t *testing.T) {
 	}
 }
 
+// The first entries that make a run are the beginning, whatever their numbers: training does not wait for others before
+// them, unless those come meanwhile.
+func TestWindowBegins(t *testing.T) {
+	for _, c := range []struct {
+		order []uint64
+		pairs int
+	}{
+		{[]uint64{0, 1, 2, 3, 4}, 4},
+		{[]uint64{1, 2, 3, 4}, 0},
+		{[]uint64{1, 2, 3, 4, 5}, 4},
+		{[]uint64{147, 146, 145, 149, 148}, 4},
+		{[]uint64{3, 4, 5, 0, 1, 2}, 5},
+		{[]uint64{3, 4, 6, 7, 8}, 0},
+		{[]uint64{3, 4, 6, 7, 8, 5}, 5},
+	} {
+		f := newFeed(t, 5, 100, 1000)
+		for _, eid := range c.order {
+			f.add(entry(eid))
+		}
+		if len(f.pairs) != c.pairs {
+			t.Errorf("of the entries %v, %d were learned from, want %d", c.order, len(f.pairs), c.pairs)
+		}
+	}
+}
+
 // FuzzWindow feeds a window whatever comes: it gives out consecutive runs of what was put in, none of it twice, and
 // holds no more than its bounds.
 func FuzzWindow(f *testing.F) {

@@ -144,68 +144,6 @@ func startV1(t *testing.T, ip string, gossip ...string) *v1Discovery {
 	return v
 }
 
-func TestDiscoveryConformance(t *testing.T) {
-	d := startDiscovery(t, listenAt(t, "127.41.1.1"), nil)
-	defer d.end()
-	url := d.server.URL
-	configuration := `{"machine_ip":"127.41.1.1","machine_id":"p2pfaas-127.41.1.1","machine_group_name":"%s","init_servers":[]}`
-	for _, x := range []struct {
-		method, path, body string
-		status             int
-		answer             string
-		code               int
-	}{
-		{"GET", "/", "", 200, "Welcome to the p2p-fog discovery service v0.0.4b!", 0},
-		{"GET", "/list", "", 200, "[]", 0},
-		{"GET", "/configuration", "", 200, fmt.Sprintf(configuration, "cluster00"), 0},
-		{"POST", "/configuration", `{"machine_group_name":"alive"}`, 200, "", 0},
-		{"GET", "/configuration", "", 200, fmt.Sprintf(configuration, "alive"), 0},
-		{"POST", "/configuration", `{"machine_ip":5}`, 500, "", 1},
-		{"POST", "/configuration", `{`, 500, "", 1},
-		{"POST", "/configuration", `{"machine_ip":"host"}`, 400, "", 4},
-		{"POST", "/configuration", `{"init_servers":["a b"]}`, 400, "", 4},
-		{"GET", "/reset", "", 200, "", 0},
-		{"POST", "/list", "", 405, "", 0},
-		{"GET", "/nothing", "", 404, "404 page not found", 0},
-	} {
-		status, text, header := say(t, x.method, url+x.path, x.body)
-		if status != x.status || x.code == 0 && text != x.answer {
-			t.Errorf("%s %s %s: %d %q, want %d %q", x.method, x.path, x.body, status, text, x.status, x.answer)
-		}
-		if x.code != 0 {
-			var f Failure
-			if err := json.Unmarshal([]byte(text), &f); err != nil || f.Code != x.code ||
-				!strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
-				t.Errorf("%s %s: the error is %q, %v; want code %d", x.method, x.path, text, header, x.code)
-			}
-		}
-	}
-	if _, _, h := say(t, "GET", url+"/list", ""); h.Get("p2pfaas-machine-ip") != "127.41.1.1" ||
-		h.Get("p2pfaas-machine-name") != "127.41.1.1" || h.Get("p2pfaas-machine-group-name") != "alive" {
-		t.Errorf("the list says of its machine %v", h)
-	}
-	v := startV1(t, "127.41.1.2")
-	defer v.server.Close()
-	say(t, "GET", url+"/list", "", "User-Agent", "Machine", "p2pfaas-machine-ip", "127.41.1.2")
-	within(t, 10*time.Second, "who asks is registered", lists(d, "127.41.1.2"))
-	_, text, _ := say(t, "GET", url+"/list", "")
-	var list []map[string]any
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		t.Fatal(err)
-	}
-	got := []string{}
-	for k := range list[0] {
-		got = append(got, k)
-	}
-	keys := []string{"_id", "alive", "dead_polls", "group_name", "ip", "last_update", "name", "ping"}
-	if slices.Sort(got); !slices.Equal(got, keys) {
-		t.Errorf("a machine has the keys %v, want %v", got, keys)
-	}
-	if list[0]["ip"] != "127.41.1.2" || list[0]["group_name"] != "old" || strings.Count(text, "alive") != 1 {
-		t.Errorf("the list is %s", text)
-	}
-}
-
 // TestWeakness11Service: the identity follows the configuration, and is never an empty one; v1's file keeps it.
 func TestWeakness11Service(t *testing.T) {
 	data := t.TempDir()

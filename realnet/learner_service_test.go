@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,59 +48,6 @@ func fetch(t *testing.T, method, url, content string, header ...string) (int, st
 		t.Fatal(err)
 	}
 	return a.StatusCode, string(text), a.Header
-}
-
-// The routes one by one (wire page, section 3.1).
-func TestWireLearner(t *testing.T) {
-	dir := t.TempDir()
-	_, url := openLearner(t, dir)
-	state := []string{headerLearnState, "0.000000,1.000000"}
-	entry := func(eid string) []string {
-		return append([]string{headerLearnEID, eid, headerLearnAction, "1.0000", headerLearnReward, "1.0000"}, state...)
-	}
-	for _, x := range []struct {
-		method, path, body string
-		header             []string
-		status             int
-		says               string
-	}{
-		{"GET", "/", "", nil, 200, "This is p2pfaas-learner v0.0.1b."},
-		{"GET", "/act", "", state, 200, ""},
-		{"GET", "/act", "", nil, 500, ""},
-		{"GET", "/act", "", []string{headerLearnState, "0,x"}, 500, ""},
-		{"GET", "/act", "", []string{headerLearnState, "NaN,0"}, 500, ""},
-		{"GET", "/train", "", entry("1"), 200, "ok"},
-		{"GET", "/train", "", entry("-1"), 500, ""},
-		{"GET", "/train", "", state, 500, ""},
-		{"POST", "/train_batch", `[{"eid":"2","state":"0.000000,1.000000","action":"1.000000","reward":1},{"eid":3,"state":"0,1","action":0,"reward":"0.5"}]`, nil, 200, "ok"},
-		{"POST", "/train_batch", `[]`, nil, 500, ""},
-		{"POST", "/train_batch", `x`, nil, 500, ""},
-		{"POST", "/train_batch", `[{"eid":4}]`, nil, 500, ""},
-		{"GET", "/learner/parameters", "", nil, 200, `"name":"SarsaQTable"`},
-		{"POST", "/learner/parameters", `{"alpha":0.5}`, nil, 415, ""},
-		{"POST", "/learner/parameters", `null`, []string{"Content-Type", "application/json"}, 500, ""},
-		{"POST", "/learner/parameters", `{"alpha":"x"}`, []string{"Content-Type", "application/json"}, 500, ""},
-		{"POST", "/learner/parameters", `{"alpha":-1}`, []string{"Content-Type", "application/json"}, 500, ""},
-		{"POST", "/learner/parameters", `{"alpha":0.001,"window_size":10,"epsilon":0.8,"unknown":1,"entry_missing_max_attempts":50}`,
-			[]string{"Content-Type", "application/json; charset=utf-8"}, 200, ""},
-		{"GET", "/learner/parameters", "", nil, 200, `"alpha":0.001`},
-		{"GET", "/learner/parameters", "", nil, 200, `"epsilon_start":0.8`},
-		{"POST", "/learner/parameters", `{"actions_n":14}`, []string{"Content-Type", "application/json"}, 200, ""},
-		{"GET", "/learner/weights", "", nil, 200, `"13":13`},
-		{"GET", "/learner/stats", "", nil, 200, `"pending_entries":0`},
-		{"GET", "/learner/reset", "", nil, 200, ""},
-		{"PUT", "/learner/reset", "", nil, 405, ""},
-	} {
-		status, text, _ := fetch(t, x.method, url+x.path, x.body, x.header...)
-		if status != x.status || !strings.Contains(text, x.says) {
-			t.Errorf("%s %s %s %v: %d %q, want %d with %q", x.method, x.path, x.body, x.header, status, text, x.status, x.says)
-		}
-	}
-	// The parameters outlive the process.
-	_, again := openLearner(t, dir)
-	if _, text, _ := fetch(t, "GET", again+"/learner/parameters", ""); !strings.Contains(text, `"actions_n":14`) {
-		t.Errorf("after a restart: %s", text)
-	}
 }
 
 // Weaknesses 13 and 14: entries that are missing, or come twice, stall the training for ever. Here they do not.
@@ -169,5 +118,107 @@ func TestWeakness3(t *testing.T) {
 	socket.Config.Handler = again.Websocket()
 	if r := c.ask(0, "POST", "/function/f", "hello"); r.header.Get(headerEID) != "20" {
 		t.Errorf("with the learner back: %d, EID %q, want 20", r.status, r.header.Get(headerEID))
+	}
+}
+
+// Weakness 15: alpha and beta wait for a reset, the number of actions too, the script's key epsilon is ignored, and states
+// collide. (What is learned is in the learner's own test of this name.)
+func TestWeakness15(t *testing.T) {
+	_, url := openLearner(t, "")
+	change := func(parameters string) {
+		if status, text, _ := fetch(t, "POST", url+"/learner/parameters", parameters, "Content-Type", "application/json"); status != 200 {
+			t.Fatal(text)
+		}
+	}
+	train := func(eid int, state string) {
+		if status, text, _ := fetch(t, "GET", url+"/train", "", headerLearnEID, fmt.Sprint(eid), headerLearnState, state, headerLearnAction, "1",
+			headerLearnReward, "1"); status != 200 {
+			t.Fatal(text)
+		}
+	}
+	weights := func(want string) {
+		t.Helper()
+		if _, text, _ := fetch(t, "GET", url+"/learner/weights", ""); text != want {
+			t.Errorf("the weights are %s, want %s", text, want)
+		}
+	}
+	change(`{"alpha":0.5,"beta":0,"window_size":2}`)
+	train(0, "1,11")
+	train(1, "1,11")
+	weights(`{"actions_map":{"0":0,"1":1},"states_map":{"1,11":0},"table":[[0,0.5]]}`)
+	change(`{"alpha":0.25}`)
+	train(2, "11,1")
+	train(3, "11,1")
+	// 0.5 + 0.25·(1 + 0 - 0.5), then 0.25·1.
+	weights(`{"actions_map":{"0":0,"1":1},"states_map":{"1,11":0,"11,1":1},"table":[[0,0.625],[0,0.25]]}`)
+	change(`{"actions_n":3}`)
+	weights(`{"actions_map":{"0":0,"1":1,"2":2},"states_map":{},"table":[]}`)
+	change(`{"epsilon":0.75}`)
+	if _, text, _ := fetch(t, "GET", url+"/learner/parameters", ""); !strings.Contains(text, `"epsilon_start":0.75`) {
+		t.Errorf("epsilon is not taken: %s", text)
+	}
+	if _, _, h := fetch(t, "GET", url+"/act", "", headerLearnState, "0"); h.Get(headerLearnEps) != "0.75" {
+		t.Errorf("epsilon is %s, want 0.75 at once", h.Get(headerLearnEps))
+	}
+}
+
+// Weakness 16: tasks of peers lose their type on the way, and what an action means changes when a machine comes or goes.
+func TestWeakness16(t *testing.T) {
+	l, _ := v1Learner(t, "1.00000,0.10000")
+	learning := Descriptor{Name: "LearningScheduler", Parameters: []string{"2"}}
+	c := openNodes(t, 2, NodeOptions{Scheduler: learning, Learner: l, Types: 2})
+	c.ask(0, "POST", "/configuration/scheduler", `{"name":"ForwardScheduler","parameters":["1"]}`)
+	body, write := io.Pipe()
+	r, err := http.NewRequest("POST", c.servers[0].URL+"/function/f", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set(headerTaskType, "1")
+	var forwarded sync.WaitGroup
+	forwarded.Go(func() {
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer a.Body.Close()
+		if a.Header.Get(headerHops) != "1" {
+			t.Errorf("the task was not forwarded: %s", a.Status)
+		}
+	})
+	eventually(t, "the task runs at the peer", func() bool { running, _, _ := c.nodes[1].mailbox.Load(); return running == 1 })
+	if state := c.ask(1, "POST", "/function/f", "").header.Get(headerState); state != "0.000000,0.000000,1.000000,0.000000,0.000000" {
+		t.Errorf("with a task of type 1 from a peer the state is %s", state)
+	}
+	write.Close()
+	forwarded.Wait()
+
+	// Action 4 is the second peer, and goes on meaning it.
+	l, _ = v1Learner(t, "4.00000,0.10000")
+	n := openNodes(t, 1, NodeOptions{Scheduler: learning, Learner: l, Types: 2})
+	var peers []*v1Node
+	for range 4 {
+		peers = append(peers, startV1Node(t, 200, v1Answer(200, "done")))
+	}
+	slices.SortFunc(peers, func(a, b *v1Node) int { return strings.Compare(a.address(), b.address()) })
+	for _, x := range []struct {
+		there []int
+		to    int // -1: nobody, the task executes here
+	}{{[]int{1, 2}, 2}, {[]int{0, 1, 2, 3}, 2}, {[]int{0, 1, 3}, -1}, {[]int{0, 2, 3}, 2}, {[]int{3}, -1}, {[]int{1, 2}, 2}} {
+		var there []string
+		for _, i := range x.there {
+			there = append(there, peers[i].address())
+		}
+		n.nodes[0].SetPeers(there)
+		r := n.ask(0, "POST", "/function/f", "")
+		if to := r.header.Get(headerPeersIP) != ""; r.status != 200 || to != (x.to >= 0) {
+			t.Errorf("with the peers %v: %d, forwarded: %v", x.there, r.status, to)
+		}
+		for i, p := range peers {
+			if got := len(p.forwards); (got == 1) != (i == x.to) {
+				t.Errorf("with the peers %v, peer %d gets %d tasks; action 4 is peer 2", x.there, i, got)
+			}
+			p.forwards = nil
+		}
 	}
 }

@@ -149,9 +149,10 @@ type request struct {
 	answer    *answer // of the function, here or at the end of the path
 	refusal   *answer // of the peer, where that is what the task came to: in place of the function's
 	execution time.Duration
-	path      []hop // the nodes beyond this one, the executing one first
-	err       error // why there is no answer
-	lost      bool  // the answer to a peer is, on an emulated link
+	peer      string // address of who got it last
+	path      []hop  // the nodes beyond this one, the executing one first
+	err       error  // why there is no answer
+	lost      bool   // the answer to a peer is, on an emulated link
 }
 
 // note writes what has become known of a request, unless it has ended.
@@ -480,7 +481,7 @@ func (n *Node) failureOf(r *request) *Failure {
 	case r.outcome == core.LostHopLimit:
 		return failure(codeHopLimit, "Job cannot be scheduled: it has made as many hops as it may")
 	case r.outcome == core.LostNoAnswer || r.outcome == core.LostNodeDown && len(r.path) > 0:
-		return failure(codeForward, "Job cannot be forwarded to neighbor %s: %v", n.lastPeer(r), errOf(r))
+		return failure(codeForward, "Job cannot be forwarded to neighbor %s: %v", r.peer, errOf(r))
 	}
 	if r.outcome == core.Completed { // its function did not answer
 		f := failure(codeGeneric, "[R#%d,T%s] jobResult.Response is nil", r.number, r.tracing)
@@ -488,13 +489,6 @@ func (n *Node) failureOf(r *request) *Failure {
 		return f
 	}
 	return failure(codeGeneric, "[R#%d,T%s] Cannot schedule the service request: %v", r.number, r.tracing, errOf(r))
-}
-
-func (n *Node) lastPeer(r *request) string {
-	if len(r.path) > 0 {
-		return r.path[len(r.path)-1].IP
-	}
-	return "unknown"
 }
 
 func errOf(r *request) error {

@@ -256,6 +256,7 @@ func (p *peers) forward(m *core.Parcel, t *core.TaskValue, mark *handoverMark) {
 		p.deliver(back)
 		return
 	}
+	r.note(func() { r.peer = p.address(m.To) })
 	f := &forward{peers: p, to: m.To, request: r, task: t, load: m.Load, mark: mark,
 		key: taskKey{from: m.To, token: t.Trip.Token, copy: t.Copy}}
 	ctx, cancel := context.WithCancel(p.life)
