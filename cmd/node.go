@@ -75,7 +75,7 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	var problems []error
 	for _, name := range []string{"slots", "queue", "scheduler", "task-types", "function", "function-url", "function-port", "openfaas",
 		"learner", "on-refusal", "on-failure", "probe-timeout", "answer-timeout"} {
-		if f.given(name) {
+		if f.isSet(name) {
 			problems = append(problems, fmt.Errorf("%s is the scenario's to say: use --set, or leave --scenario out", f.source(name)))
 		}
 	}
@@ -141,7 +141,7 @@ func (f *nodeFlags) run(c *cobra.Command) error {
 	if f.debug {
 		defer slog.SetLogLoggerLevel(slog.SetLogLoggerLevel(slog.LevelDebug))
 	}
-	r := &runningNode{flags: f, notes: c.ErrOrStderr(), failed: make(chan error, 4)}
+	r := &runningNode{flags: f, notes: c.ErrOrStderr(), failed: make(chan error, 5)}
 	return r.run(c.Context())
 }
 

@@ -106,7 +106,7 @@ func (f *nodeFlags) backend(seed uint64) (realnet.Backend, error) {
 		var err error
 		var found bool
 		b.OpenFaaS.User, b.OpenFaaS.Password, found, err = realnet.OpenFaaSSecrets(f.openfaas.secrets)
-		if err == nil && !found && f.given("openfaas-secrets") {
+		if err == nil && !found && f.isSet("openfaas-secrets") {
 			err = fmt.Errorf("%s %s: there are no files basic-auth-user and basic-auth-password", f.source("openfaas-secrets"),
 				f.openfaas.secrets)
 		}

@@ -151,8 +151,8 @@ func (f *nodeFlags) add(c *cobra.Command) {
 // source is where the value of a flag comes from, as an error names it.
 func (f *nodeFlags) source(flag string) string { return cmp.Or(f.sources[flag], "--"+flag) }
 
-// given reports whether a flag, or what stands for it, says something.
-func (f *nodeFlags) given(flag string) bool { return f.flags.Changed(flag) }
+// isSet reports whether a flag, a variable or the file says what a setting is.
+func (f *nodeFlags) isSet(flag string) bool { return f.flags.Changed(flag) }
 
 func (f *nodeFlags) runs(service string) bool { return slices.Contains(f.services, service) }
 
@@ -162,7 +162,7 @@ func (f *nodeFlags) read() []error {
 	for _, name := range []string{"services", "discovery", "learner"} {
 		s.give(name)
 	}
-	if !f.given("services") {
+	if !f.isSet("services") {
 		f.services = slices.DeleteFunc(f.services, func(name string) bool {
 			return name == "discovery" && f.discovery != "" || name == "learner" && f.learner != ""
 		})
@@ -212,7 +212,7 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	if err := checkFunctionURL(f.functionURL); err != nil {
 		wrong(true, "function-url", err.Error())
 	}
-	wrong(f.given("function-port") && !f.given("openfaas") && !strings.Contains(f.functionURL, "{port}"), "function-port",
+	wrong(f.isSet("function-port") && !f.isSet("openfaas") && !strings.Contains(f.functionURL, "{port}"), "function-port",
 		"there is no {port} in "+f.functionURL)
 	wrong(len(f.init) > 0 && !f.runs("discovery"), "init-servers", "they are for the node's own discovery: have it in --services")
 	wrong(f.record != "" && !f.runs("scheduler"), "record", "it logs the scheduler's inputs: have it in --services")
@@ -221,12 +221,12 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 		{"function-url", "openfaas", "both say where functions are"},
 		{"function-port", "openfaas", "both say where functions are"},
 	} {
-		if f.given(x.a) && f.given(x.b) {
+		if f.isSet(x.a) && f.isSet(x.b) {
 			problems = append(problems, fmt.Errorf("%s and %s %s: leave one out", f.source(x.a), f.source(x.b), x.say))
 		}
 	}
 	for _, service := range []string{"discovery", "learner"} {
-		wrong(f.given("services") && f.given(service) && f.runs("scheduler") && f.runs(service), service,
+		wrong(f.isSet("services") && f.isSet(service) && f.runs("scheduler") && f.runs(service), service,
 			"it runs here too, as "+f.source("services")+" says: leave one out")
 	}
 	if f.data != "" {

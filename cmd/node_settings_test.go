@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,12 +97,12 @@ func TestNodeEverySetting(t *testing.T) {
 				key = value
 			}
 			f, err := settingsOf(t, "--config", settingsFile(t, fl.Name+": "+key))
-			if err != nil || f.said(fl.Name) != want || !f.given(fl.Name) || !strings.Contains(f.source(fl.Name), "node.yaml:1:") {
+			if err != nil || f.said(fl.Name) != want || !f.isSet(fl.Name) || !strings.Contains(f.source(fl.Name), "node.yaml:1:") {
 				t.Errorf("by the file: %s from %s, %v; want %s", f.said(fl.Name), f.source(fl.Name), err, want)
 			}
 			name := variable(fl.Name)
 			t.Setenv(name, value)
-			if f, err = settingsOf(t); err != nil || f.said(fl.Name) != want || !f.given(fl.Name) || f.source(fl.Name) != name {
+			if f, err = settingsOf(t); err != nil || f.said(fl.Name) != want || !f.isSet(fl.Name) || f.source(fl.Name) != name {
 				t.Errorf("by %s: %s, %v; want %s", name, f.said(fl.Name), err, want)
 			}
 		})
@@ -156,6 +158,36 @@ func TestNodeV1Variables(t *testing.T) {
 	if f, err := settingsOf(t); err != nil || f.runs("learner") || !f.runs("discovery") {
 		t.Errorf("with a learner elsewhere %q run here, %v", f.services, err)
 	}
+}
+
+// The guide has each setting of a node with its default, and each variable of v1.
+func TestNodeGuide(t *testing.T) {
+	text, err := os.ReadFile("../docs/guide/real-nodes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide := string(text)
+	for _, v := range v1Variables {
+		name := strings.NewReplacer("DISCOVERY_PORT", "DISCOVERY_HOST`, `_PORT").Replace(v.name)
+		if !strings.Contains(guide, "`"+name+"`") {
+			t.Errorf("the guide has no %s", name)
+		}
+	}
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|[^|]*\\| ([^|]*) ?\\|").FindAllStringSubmatch(guide, -1) {
+		rows[m[1]] = strings.TrimSpace(m[2])
+	}
+	scenarioOnly := []string{"config", "scenario", "replication", "number", "cluster", "seed", "duration", "replications", "set", "select"}
+	f, _ := settingsOf(t)
+	f.flags.VisitAll(func(fl *pflag.Flag) {
+		value, there := rows[fl.Name]
+		if !there && !slices.Contains(scenarioOnly, fl.Name) {
+			t.Errorf("the guide has no row for %s", fl.Name)
+		}
+		if slices.Contains([]string{"int", "duration", "bytes", "bool"}, fl.Value.Type()) && there && value != fl.DefValue {
+			t.Errorf("the guide has %s by default for %s: it is %s", value, fl.Name, fl.DefValue)
+		}
+	})
 }
 
 // What a variable, a flag or the file says wrong is told with its place, all at once; nothing else is taken instead.

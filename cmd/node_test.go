@@ -3,17 +3,24 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/cmd"
+	"github.com/p2pfaas/p2pfaas/core"
 )
 
 // output collects what a command writes while it runs.
@@ -139,4 +146,342 @@ func TestNodeBadInput(t *testing.T) {
 			t.Errorf("%v: exit status %d, %q; want 2 and %q", x.args, status, said, x.says)
 		}
 	}
+}
+
+// nodeAt is a scheduler that runs as p2pfaas node.
+type nodeAt struct {
+	url    string
+	said   *output
+	end    func() int // with its exit status
+	status int        // that it should end with
+}
+
+// startNode starts a scheduler with these arguments, and waits until it answers. It ends with the test, if not before.
+func startNode(t *testing.T, args ...string) *nodeAt {
+	t.Helper()
+	port := fmt.Sprint(freePorts(t, 1)[0])
+	n := &nodeAt{url: "http://127.0.0.1:" + port, said: &output{}}
+	ctx, stop := context.WithCancel(context.Background())
+	status := make(chan int, 1)
+	go func() {
+		args = append([]string{"node", "--services", "scheduler", "--scheduler-port", port}, args...)
+		status <- cmd.Run(ctx, args, io.Discard, n.said)
+	}()
+	n.end = sync.OnceValue(func() int {
+		stop()
+		return <-status
+	})
+	t.Cleanup(func() {
+		if s := n.end(); s != n.status {
+			t.Errorf("%v: exit status %d, want %d: %s", args, s, n.status, n.said)
+		}
+	})
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if r, _ := n.ask("GET", "/", ""); r != nil {
+			return n
+		}
+		select {
+		case s := <-status:
+			status <- s
+			t.Fatalf("%v: exit status %d: %s", args, s, n.said)
+		default:
+		}
+		if time.Since(begun) > 20*time.Second {
+			t.Fatalf("%v: no answer: %s", args, n.said)
+		}
+	}
+}
+
+// ask sends a request on a connection of its own; nil: there was no answer.
+func (n *nodeAt) ask(method, path, content string, header ...string) (*http.Response, string) {
+	r, err := http.NewRequest(method, n.url+path, strings.NewReader(content))
+	if err != nil {
+		return nil, err.Error()
+	}
+	for k := 0; k < len(header); k += 2 {
+		r.Header.Set(header[k], header[k+1])
+	}
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	a, err := c.Do(r)
+	if err != nil {
+		return nil, err.Error()
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return a, string(text)
+}
+
+// answers checks the status and a part of the answer.
+func (n *nodeAt) answers(t *testing.T, status int, part, method, path, content string, header ...string) *http.Response {
+	t.Helper()
+	r, text := n.ask(method, path, content, header...)
+	if r == nil || r.StatusCode != status || !strings.Contains(text, part) {
+		t.Errorf("%s %s: %v %.200q, want %d and %q", method, path, r, text, status, part)
+	}
+	return r
+}
+
+// Functions of the node's own: sample ones, commands, URLs, those of OpenFaaS, and any other.
+func TestNodeFunctions(t *testing.T) {
+	var asked sync.Map
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		asked.Store(r.URL.Path, user+":"+password)
+		fmt.Fprint(w, r.URL.Path)
+	}))
+	defer elsewhere.Close()
+	address := strings.TrimPrefix(elsewhere.URL, "http://")
+	host, port, _ := strings.Cut(address, ":")
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"node.yaml": "function: {wait: 'sleep:3ms', listed: [" + self + ", function, loop, --port, '{port}', --service, 2ms]}",
+		"none.yaml": "function: {'bad name': sleep}", "basic-auth-user": "admin\n", "basic-auth-password": "secret\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := startNode(t, "--function", "s=sleep:{distribution: uniform, min: 1ms, max: 2ms}", "--function", "l=loop:1ms",
+		"--function", "faces=face-detect", "--function", "c=exec:"+self+" function sleep --port {port} --service 1ms",
+		"--function", "u="+elsewhere.URL+"/mine", "--function", "*="+elsewhere.URL+"/any/{function}")
+	n.answers(t, 200, "executed for 1", "GET", "/function/s", "")
+	n.answers(t, 200, "executed for 1", "GET", "/function/l", "")
+	n.answers(t, 200, "executed for 1ms", "GET", "/function/c", "")
+	n.answers(t, 400, "picture", "POST", "/function/faces", "no picture")
+	n.answers(t, 200, "/mine", "GET", "/function/u", "")
+	n.answers(t, 200, "/any/other", "GET", "/function/other", "")
+
+	n = startNode(t, "--config", filepath.Join(dir, "node.yaml"), "--function-url", "http://{function}:{port}/at", "--function-port", port)
+	n.answers(t, 200, "executed for 3ms", "GET", "/function/wait", "")
+	n.answers(t, 200, "executed for 2", "GET", "/function/listed", "")
+	n.answers(t, 200, "/at", "GET", "/function/"+host, "")
+
+	t.Setenv("P2PFAAS_OPENFAAS_ENABLED", "true")
+	t.Setenv("P2PFAAS_OPENFAAS_HOST", host)
+	t.Setenv("P2PFAAS_OPENFAAS_PORT", port)
+	n = startNode(t, "--openfaas-secrets", dir, "--function", "s=sleep")
+	n.answers(t, 200, "/function/f", "GET", "/function/f", "")
+	n.answers(t, 200, "executed", "GET", "/function/s?service=1ms", "")
+	if who, _ := asked.Load("/function/f"); who != "admin:secret" {
+		t.Errorf("OpenFaaS was asked by %v", who)
+	}
+	said := &output{}
+	if status := cmd.Run(t.Context(), []string{"node", "--config", filepath.Join(dir, "none.yaml")}, io.Discard, said); status != 2 ||
+		!strings.Contains(said.String(), `function "bad name"`) {
+		t.Errorf("a bad name of a function: exit status %d, %s", status, said)
+	}
+}
+
+// Each limit acts.
+func TestNodeLimits(t *testing.T) {
+	entered, leave := make(chan struct{}, 10), make(chan struct{})
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch r.URL.RawQuery {
+		case "long":
+			fmt.Fprint(w, strings.Repeat("x", 2000))
+		case "wait":
+			entered <- struct{}{}
+			select {
+			case <-leave:
+			case <-r.Context().Done():
+			}
+		}
+	}))
+	defer function.Close()
+	at := []string{"--function-url", function.URL}
+	with := func(args ...string) []string { return append(at[:len(at):len(at)], args...) }
+
+	n := startNode(t, with("--max-body", "1kB", "--max-answer", "1kB", "--max-header", "1kB", "--function-timeout", "100ms",
+		"--header-timeout", "100ms", "--idle-timeout", "100ms")...)
+	n.answers(t, 200, "", "POST", "/function/f", strings.Repeat("x", 1000))
+	n.answers(t, 413, "408", "POST", "/function/f", strings.Repeat("x", 1001))
+	n.answers(t, 500, "", "GET", "/function/f?long", "")
+	n.answers(t, 500, "", "GET", "/function/f?wait", "")
+	<-entered
+	for limit, x := range map[string]struct{ request, answer string }{
+		"header-timeout": {"GET / HTTP/1.1\r\n", ""},
+		"idle-timeout":   {"GET / HTTP/1.1\r\nHost: n\r\n\r\n", "HTTP/1.1 200"},
+		"max-header":     {"GET / HTTP/1.1\r\nHost: n\r\nX-Long: " + strings.Repeat("x", 6000), "HTTP/1.1 431"},
+	} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprint(c, x.request)
+		if err := c.SetReadDeadline(time.Now().Add(8 * time.Second)); err != nil { // less than any default
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(c)
+		if errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(string(text), x.answer) {
+			t.Errorf("--%s: %q, %v; want %q and the end of the connection", limit, text, err, x.answer)
+		}
+	}
+
+	n = startNode(t, with("--max-requests", "1")...)
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		n.answers(t, 200, "", "GET", "/function/f?wait", "")
+	}()
+	<-entered
+	n.answers(t, 503, "409", "GET", "/function/f", "")
+	leave <- struct{}{}
+	<-first
+	n.answers(t, 200, "", "GET", "/function/f", "")
+
+	n = startNode(t, with("--max-connections", "1")...)
+	c, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: n\r\n\r\n")
+	if _, err := c.Read(make([]byte, 1)); err != nil { // it is accepted
+		t.Fatal(err)
+	}
+	second := make(chan struct{})
+	go func() {
+		defer close(second)
+		n.answers(t, 200, "", "GET", "/", "")
+	}()
+	select {
+	case <-second:
+		t.Error("--max-connections 1: a second one is served")
+	case <-time.After(100 * time.Millisecond):
+	}
+	c.Close()
+	<-second
+
+	n = startNode(t, with("--grace", "50ms")...)
+	go n.ask("GET", "/function/f?wait", "")
+	<-entered
+	if n.status = 1; n.end() != 1 || !strings.Contains(n.said.String(), "still running after 50ms") {
+		t.Errorf("--grace: %s", n.said)
+	}
+	said := &output{}
+	args := []string{"node", "--services", "scheduler", "--function", "f=exec:sleep 60", "--function-start-timeout", "50ms"}
+	if status := cmd.Run(t.Context(), args, io.Discard, said); status != 2 || !strings.Contains(said.String(), "within 50ms") {
+		t.Errorf("--function-start-timeout: exit status %d, %s", status, said)
+	}
+}
+
+// What a node waits for its peers: it executes a task itself when the peer's time is over.
+func TestNodePeerTimeouts(t *testing.T) {
+	var calls atomic.Int64
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "first" && calls.Add(1) == 1 {
+			<-r.Context().Done()
+		}
+	}))
+	defer function.Close()
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	n := startNode(t, "--function-url", function.URL, "--peers", mute.Addr().String(), "--probe-timeout", "700ms",
+		"--scheduler", "PowerOfNScheduler 1 0 true 1")
+	r := n.answers(t, 200, "", "GET", "/function/f", "")
+	var task struct{ Timing core.Timing }
+	text := r.Header.Get("X-P2pfaas-Task")
+	if err := json.Unmarshal([]byte(text), &task); err != nil || task.Timing.Probing < 700*time.Millisecond {
+		t.Errorf("--probe-timeout 700ms: %s, %v", text, err)
+	}
+	p := startNode(t, "--function-url", function.URL)
+	n = startNode(t, "--function-url", function.URL, "--peers", strings.TrimPrefix(p.url, "http://"), "--answer-timeout", "100ms",
+		"--scheduler", "ForwardScheduler 1")
+	r = n.answers(t, 200, "", "GET", "/function/f?first", "") // well before the client gives up
+	if calls.Load() != 2 || r.Header.Get("X-P2pfaas-Hops") != "" {
+		t.Errorf("--answer-timeout 100ms: %d calls, executed after %q hops", calls.Load(), r.Header.Get("X-P2pfaas-Hops"))
+	}
+}
+
+// What a node serves for those who look into it.
+func TestNodeInsight(t *testing.T) {
+	profile := fmt.Sprint(freePorts(t, 1)[0])
+	said := &output{}
+	log.SetOutput(said)
+	defer log.SetOutput(os.Stderr)
+	n := startNode(t, "--function", "f=sleep:1ms", "--development", "--debug", "--pprof-port", profile)
+	n.answers(t, 200, "OK", "GET", "/dev/http/get", "")
+	n.answers(t, 200, "", "GET", "/function/f", "", "X-P2pfaas-Service-Tracing-Id", "trace")
+	if !strings.Contains(said.String(), "a request has ended") {
+		t.Errorf("--debug: the log is %s", said)
+	}
+	(&nodeAt{url: "http://127.0.0.1:" + profile}).answers(t, 200, "goroutine", "GET", "/debug/pprof/", "")
+	n.end()
+	n = startNode(t, "--function", "f=sleep:1ms")
+	n.answers(t, 404, "", "GET", "/dev/http/get", "")
+	before := said.String()
+	n.answers(t, 200, "", "GET", "/function/f", "")
+	if more := strings.TrimPrefix(said.String(), before); strings.Contains(more, "a request has ended") {
+		t.Errorf("without --debug: the log is %s", more)
+	}
+}
+
+// Nodes on one address with ports of their own know each other by address and port, also where discovery is a process of its
+// own, as the first P2PFaaS has it, and where a node listens on all addresses.
+func TestNodeShiftedPorts(t *testing.T) {
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "done") }))
+	defer function.Close()
+	ports := freePorts(t, 4)
+	schedulers, discoveries := ports[:2], ports[2:]
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	start := func(args ...any) {
+		words := []string{"node", "--function-url", function.URL, "--scheduler", "ForwardScheduler 1"}
+		for _, a := range args {
+			words = append(words, fmt.Sprint(a))
+		}
+		running.Go(func() {
+			said := &output{}
+			if status := cmd.Run(ctx, words, io.Discard, said); status != 0 {
+				t.Errorf("%v: exit status %d: %s", words, status, said)
+			}
+		})
+	}
+	start("--services", "discovery", "--scheduler-port", schedulers[0], "--discovery-port", discoveries[0])
+	start("--services", "scheduler", "--scheduler-port", schedulers[0], "--discovery", fmt.Sprintf("http://127.0.0.1:%d", discoveries[0]))
+	start("--services", "scheduler,discovery", "--bind", "0.0.0.0", "--iface", loopback(t), "--scheduler-port", schedulers[1],
+		"--discovery-port", discoveries[1], "--init-servers", fmt.Sprintf("127.0.0.1:%d", discoveries[0]))
+	for i := range schedulers {
+		n := &nodeAt{url: fmt.Sprintf("http://127.0.0.1:%d", schedulers[i])}
+		want := fmt.Sprintf(`["127.0.0.1:%d","127.0.0.1:%d"]`, schedulers[i], schedulers[1-i])
+		for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+			r, text := n.ask("GET", "/function/f", "")
+			if r != nil && text == "done" && r.Header.Get("X-P2pfaas-Peers-List-Ip") == want {
+				break
+			}
+			if time.Since(begun) > 20*time.Second {
+				_, status := n.ask("GET", "/monitoring/node", "")
+				t.Fatalf("node %d: %v %q: %s; want the path %s", i, r, text, status, want)
+			}
+		}
+	}
+}
+
+// loopback is the name of the loopback interface.
+func loopback(t *testing.T) string {
+	t.Helper()
+	all, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range all {
+		if i.Flags&net.FlagLoopback != 0 {
+			return i.Name
+		}
+	}
+	t.Skip("there is no loopback interface")
+	return ""
 }

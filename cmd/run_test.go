@@ -40,8 +40,10 @@ sweep:
 `
 
 // A scenario on three processes: the same requests as in simulation, with the same demands, and a directory of the same
-// format.
+// format. Settings of nodes in the environment are not for those of a scenario.
 func TestRun(t *testing.T) {
+	t.Setenv("P2PFAAS_NODE_SLOTS", "many")
+	t.Setenv("P2PFAAS_POLL_TIME", "never")
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "three.yaml")
 	if err := os.WriteFile(scenario, []byte(threeNodes), 0o666); err != nil {
