@@ -174,14 +174,15 @@ func serveFunction(c *cobra.Command, at place, h http.Handler) error {
 			return input(fmt.Errorf("the variable PORT is %q: write a number", text))
 		}
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(at.bind, strconv.Itoa(at.port)))
+	limits := realnet.DefaultServerLimits()
+	l, err := limits.Listen(net.JoinHostPort(at.bind, strconv.Itoa(at.port)))
 	if err != nil {
 		return input(fmt.Errorf("the function cannot listen: %w", err))
 	}
-	s := realnet.NewServer(h)
+	s := limits.Server(h)
 	fmt.Fprintf(c.ErrOrStderr(), "function on http://%s/\n", l.Addr())
 	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(realnet.Limited(l)) }()
+	go func() { failed <- s.Serve(l) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("the function has ended: %w", err)

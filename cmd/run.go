@@ -312,6 +312,7 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 	cluster, err := realnet.StartLocal(ctx, realnet.LocalOptions{Places: places,
 		Logs:    filepath.Join(r.result.Dir, "log", processes(p, replication)),
 		Command: func(i int) []string { return r.command(p, replication, i, places, addresses) },
+		Env:     slices.DeleteFunc(os.Environ(), isNodeVariable), // the scenario says what the nodes are
 		Ready: func(i int) int {
 			switch {
 			case i >= nodes:

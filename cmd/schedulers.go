@@ -84,8 +84,8 @@ func describe(w io.Writer, e sched.Entry) error {
 		fmt.Fprintf(&b, "\nAs in P2PFaaS v1: parameters: [%s]\n", strings.Join(e.Positional, ", "))
 	}
 	fmt.Fprintf(&b, "\nSource: %s\n", text.WrapSoft(e.Source, 100))
-	fmt.Fprintln(&b, "\nEvery algorithm also takes max_hops, on_failure (execute, next, fail), at_hop_limit (execute, lose),\n"+
-		"probe_timeout and answer_timeout: what the engine does around it.")
+	fmt.Fprintln(&b, "\nEvery algorithm also takes max_hops, on_failure and on_refusal (execute, next, fail), at_hop_limit (execute,\n"+
+		"lose), probe_timeout and answer_timeout: what the engine does around it.")
 	_, err := io.WriteString(w, b.String())
 	return err
 }

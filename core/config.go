@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Discipline orders the waiting room.
 type Discipline uint8
@@ -22,6 +26,17 @@ const (
 	FallbackFail                    // the peer's refusal, or the silence, is the task's outcome
 )
 
+var fallbackNames = [...]string{"execute", "next", "fail"}
+
+// String is the fallback as scenarios spell it.
+func (f Fallback) String() string { return word(fallbackNames[:], f) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (f Fallback) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (f *Fallback) UnmarshalText(text []byte) error { return unmarshalWord("fallback", fallbackNames[:], text, f) }
+
 // AtHopLimit says what becomes of a task that may not be forwarded any more.
 type AtHopLimit uint8
 
@@ -30,13 +45,55 @@ const (
 	LimitLose                      // it is lost, whatever the fallback: nobody refused it
 )
 
+var limitNames = [...]string{"execute", "lose"}
+
+// String is what becomes of the task, as scenarios spell it.
+func (l AtHopLimit) String() string { return word(limitNames[:], l) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (l AtHopLimit) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *AtHopLimit) UnmarshalText(text []byte) error {
+	return unmarshalWord("hop limit", limitNames[:], text, l)
+}
+
 // Forwarding is what the engine does around every algorithm.
 type Forwarding struct {
-	MaxHops       int           // forwards of one task, at most; 0..255
-	AtLimit       AtHopLimit    //
-	OnFailure     Fallback      //
-	ProbeTimeout  time.Duration // a Probe, Ask or Pull that is not answered by then has failed; 0 = wait for ever
-	AnswerTimeout time.Duration // a forward that is not answered by then has failed; 0 = wait for ever
+	MaxHops       int           `json:"max_hops"`          // forwards of one task, at most; 0..255
+	AtLimit       AtHopLimit    `json:"at_hop_limit"`      //
+	OnRefusal     Fallback      `json:"on_refusal"`        // where a peer refuses
+	OnFailure     Fallback      `json:"on_failure"`        // where a peer does not answer, or cannot be reached
+	ProbeTimeout  time.Duration `json:"probe_timeout_ns"`  // a Probe, Ask or Pull that is not answered by then has failed; 0 = wait for ever
+	AnswerTimeout time.Duration `json:"answer_timeout_ns"` // a forward that is not answered by then has failed; 0 = wait for ever
+}
+
+// Check reports what is out of its bounds.
+func (f *Forwarding) Check() error {
+	if f.MaxHops < 0 || f.MaxHops > 255 || f.AtLimit > LimitLose || f.OnRefusal > FallbackFail || f.OnFailure > FallbackFail ||
+		f.ProbeTimeout < 0 || f.AnswerTimeout < 0 {
+		return fmt.Errorf("forwarding %+v is out of its bounds: max_hops is from 0 to 255, and no timeout is negative", *f)
+	}
+	return nil
+}
+
+// word is the name of one of the values 0, 1, 2, ... that have names.
+func word[T ~uint8](names []string, x T) string {
+	if int(x) < len(names) {
+		return names[x]
+	}
+	return "unknown"
+}
+
+// unmarshalWord reads such a name.
+func unmarshalWord[T ~uint8](what string, names []string, text []byte, to *T) error {
+	for i, name := range names {
+		if string(text) == name {
+			*to = T(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown %s %.20q: use one of %s", what, text, strings.Join(names, ", "))
 }
 
 // Config is what the nodes of a group have in common. Nodes share the value; a node whose slots, room or scheduler

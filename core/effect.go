@@ -3,7 +3,6 @@ package core
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -30,25 +29,14 @@ var effectNames = [numEffectKinds]string{"verdict", "send", "arm", "disarm", "st
 	"draw"}
 
 // String returns the kind's name as logs spell it.
-func (k EffectKind) String() string {
-	if int(k) < len(effectNames) {
-		return effectNames[k]
-	}
-	return "unknown"
-}
+func (k EffectKind) String() string { return word(effectNames[:], k) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (k EffectKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (k *EffectKind) UnmarshalText(text []byte) error {
-	for i, name := range effectNames {
-		if string(text) == name {
-			*k = EffectKind(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown kind of effect %q: use %s", text, strings.Join(effectNames[:], ", "))
+	return unmarshalWord("kind of effect", effectNames[:], text, k)
 }
 
 // Effect is one thing that a node did: a decision, or a call of its Host. Which fields count depends on Kind. Effects are

@@ -222,12 +222,16 @@ func (n *Node) unanswered(t *Task) {
 // fallback is what a node does when a peer refused its task or did not answer.
 func (n *Node) fallback(t *Task, o Outcome) {
 	t.Retries++
-	switch f := &n.cfg.Forwarding; {
+	f := n.cfg.Forwarding.OnFailure
+	if o == NoRoom || o == Rejected {
+		f = n.cfg.Forwarding.OnRefusal
+	}
+	switch {
 	case t.trip.pulled:
 		n.admit(t) // it was waiting here; its place may be taken
-	case f.OnFailure == FallbackFail:
+	case f == FallbackFail:
 		n.end(t, o)
-	case f.OnFailure == FallbackNext && len(t.trip.targets) > 0:
+	case f == FallbackNext && len(t.trip.targets) > 0:
 		list := t.trip.targets
 		p := list[0]
 		t.trip.targets = append(list[:0], list[1:]...)

@@ -35,25 +35,14 @@ var inputNames = [numInputKinds]string{"boot", "submit", "deliver", "fire", "fin
 	"crash", "restart"}
 
 // String returns the kind's name as logs spell it.
-func (k InputKind) String() string {
-	if int(k) < len(inputNames) {
-		return inputNames[k]
-	}
-	return "unknown"
-}
+func (k InputKind) String() string { return word(inputNames[:], k) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (k InputKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (k *InputKind) UnmarshalText(text []byte) error {
-	for i, name := range inputNames {
-		if string(text) == name {
-			*k = InputKind(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown kind of input %q: use %s", text, strings.Join(inputNames[:], ", "))
+	return unmarshalWord("kind of input", inputNames[:], text, k)
 }
 
 // Input is any input of a node, as a value that shares nothing with an engine: it may be queued, sent to another
@@ -284,7 +273,7 @@ func (in *Input) checkChange() error {
 		}
 	}
 	if in.Forwarding != nil {
-		if err := in.Forwarding.check(); err != nil {
+		if err := in.Forwarding.Check(); err != nil {
 			return err
 		}
 	}
@@ -335,14 +324,6 @@ func (p *Parcel) check() error {
 		if err := t.check(0); err != nil {
 			return fmt.Errorf("message %q: task %d: %w", p.Kind, t.ID, err)
 		}
-	}
-	return nil
-}
-
-func (f *Forwarding) check() error {
-	if f.MaxHops < 0 || f.MaxHops > 255 || f.AtLimit > LimitLose || f.OnFailure > FallbackFail ||
-		f.ProbeTimeout < 0 || f.AnswerTimeout < 0 {
-		return fmt.Errorf("Forwarding %+v is out of its bounds", *f)
 	}
 	return nil
 }
@@ -505,7 +486,7 @@ func (o *Origin) check() error {
 			return errors.New("Topology: the Offsets do not fit the Nodes and the Edges")
 		}
 	}
-	return c.Forwarding.check()
+	return c.Forwarding.Check()
 }
 
 // Difference is the first thing that a replayed node did otherwise than the recorded one.

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"fmt"
-	"strings"
 	"time"
 )
 
@@ -189,25 +187,14 @@ var outcomeNames = [NumOutcomes]string{"in-flight", "completed", "rejected", "no
 	"lost-node-down", "lost-no-answer", "lost-hop-limit", "lost-client-gone"}
 
 // String returns the outcome's name as records and summaries spell it.
-func (o Outcome) String() string {
-	if int(o) < len(outcomeNames) {
-		return outcomeNames[o]
-	}
-	return "unknown"
-}
+func (o Outcome) String() string { return word(outcomeNames[:], o) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (o *Outcome) UnmarshalText(text []byte) error {
-	for i, name := range outcomeNames {
-		if string(text) == name {
-			*o = Outcome(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown outcome %.20q: use one of %s", text, strings.Join(outcomeNames[:], ", "))
+	return unmarshalWord("outcome", outcomeNames[:], text, o)
 }
 
 // Lost reports whether the task was lost, for whichever reason.

@@ -75,6 +75,10 @@ func (b *Backend) open() error {
 	problems := make([]error, len(names))
 	for k, name := range names {
 		f := b.Functions[name]
+		if name != "*" && !validFunction(name) {
+			problems[k] = fmt.Errorf("function %q: this name cannot stand in a URL: write letters, digits, - and _, or * for any", name)
+			continue
+		}
 		if len(f.Command) == 0 {
 			continue
 		}

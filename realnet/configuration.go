@@ -49,7 +49,8 @@ type Descriptor struct {
 	Name       string         `json:"name"`
 	Parameters []string       `json:"parameters"`
 	Named      map[string]any `json:"named,omitzero"`
-	MaxHops    *int           `json:"max_hops,omitempty"` // with Named: forwards of a task at most; nil: as the rule needs
+	// Forwarding stands with Named alone. Nil: as the node's settings say, with as many hops as the rule needs.
+	Forwarding *core.Forwarding `json:"forwarding,omitempty"`
 }
 
 // String is the descriptor as JSON: what a log calls the scheduler.
@@ -100,10 +101,11 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 		if a.spec, err = sched.Parse(d.Name, a.inside.Named); err != nil {
 			return a, err
 		}
-		if a.maxHops = a.spec.MaxHops(); d.MaxHops != nil {
-			if a.maxHops = *d.MaxHops; a.maxHops < 0 || a.maxHops > 255 {
-				return a, fmt.Errorf("max_hops is %d: write a number from 0 to 255", a.maxHops)
+		if a.maxHops = a.spec.MaxHops(); d.Forwarding != nil {
+			if err := d.Forwarding.Check(); err != nil {
+				return a, err
 			}
+			a.maxHops = d.Forwarding.MaxHops
 		}
 		a.label = a.spec.FullName(a.maxHops)
 		return a, nil
@@ -118,16 +120,16 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 			a.inside.Parameters[i] = fmt.Sprint(id)
 		}
 	}
+	if d.Forwarding != nil {
+		return a, fmt.Errorf("forwarding stands with named parameters alone: %s has a list", d.Name)
+	}
 	spec, common, err := sched.ParsePositional(d.Name, a.inside.Parameters)
 	if err != nil {
 		return a, err
 	}
 	a.spec, a.maxHops = spec, spec.MaxHops()
-	switch {
-	case common.HasMaxHops:
+	if common.HasMaxHops {
 		a.maxHops = common.MaxHops
-	case a.maxHops == 1:
-		a.maxHops = 255 // v1 asks these about tasks of peers, too, none of which they forward
 	}
 	// As v1, the node repeats what it has understood: 0.2s is 200ms. Addresses, and a limit of no hops, are as they came.
 	a.descriptor.Parameters = spec.Positional(a.maxHops)
@@ -151,11 +153,7 @@ func (n *Node) algorithm(d Descriptor) (algorithm, error) {
 
 // address is where peers reach this node.
 func (n *Node) address() string {
-	o := &n.options
-	switch {
-	case o.Address != "":
-		return o.Address
-	case int(o.Number) < len(o.Cluster):
+	if o := &n.options; int(o.Number) < len(o.Cluster) {
 		return o.Cluster[o.Number]
 	}
 	return n.Identity().IP
@@ -163,7 +161,7 @@ func (n *Node) address() string {
 
 // numberOf is the number of the machine with that address, this one included.
 func (n *Node) numberOf(address string) core.NodeID {
-	if address == n.Identity().IP || address == n.address() {
+	if address = canonical(address); address == n.Identity().IP || address == n.address() {
 		return n.options.Number
 	}
 	return n.peers.number(address)
@@ -180,8 +178,18 @@ func (n *Node) addressOf(id core.NodeID) string {
 // forwarding is what the engine does around an algorithm.
 func (n *Node) forwarding(a algorithm) core.Forwarding {
 	f := n.options.Forwarding
+	if own := a.descriptor.Forwarding; own != nil {
+		f = *own
+	}
 	f.MaxHops = a.maxHops
 	return f
+}
+
+// currentForwarding is that of the algorithm which the node has now.
+func (n *Node) currentForwarding() core.Forwarding {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.forwarding(n.scheduler)
 }
 
 // The files of the configuration.

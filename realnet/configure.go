@@ -29,7 +29,7 @@ func Configure(ctx context.Context, s *scenarios.Scenario, targets []Target, kno
 		asking.Go(func() {
 			err := errors.Join(
 				postJSON(ctx, client, base+"/configuration", settings{Slots: g.Slots, Room: g.Queue, Queue: g.Queue > 0}),
-				postJSON(ctx, client, base+"/configuration/scheduler", descriptorOf(s.Scheduler.Spec, s.Scheduler.Forwarding.MaxHops, known)))
+				postJSON(ctx, client, base+"/configuration/scheduler", descriptorOf(s.Scheduler.Spec, s.Scheduler.Forwarding, known)))
 			if err == nil && t.Learner != "" {
 				err = get(ctx, client, t.Learner+"/learner/reset")
 			}

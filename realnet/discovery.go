@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -53,7 +55,8 @@ func (n *Node) FollowDiscovery(ctx context.Context, url string) {
 	}
 }
 
-// askDiscovery asks who this node is, and for the addresses of its peers, sorted.
+// askDiscovery asks who this node is, and for the addresses of its peers, sorted. Discovery knows the IP of the node; the port
+// of its scheduler service is the node's to say.
 func (n *Node) askDiscovery(ctx context.Context, client *http.Client, url string) ([]string, error) {
 	var me struct {
 		IP string `json:"machine_ip"`
@@ -65,15 +68,16 @@ func (n *Node) askDiscovery(ctx context.Context, client *http.Client, url string
 	if me.IP == "" {
 		return nil, fmt.Errorf("%s/configuration does not say machine_ip", url)
 	}
-	n.Rename(Identity{ID: me.ID, IP: me.IP})
+	self := canonical(net.JoinHostPort(me.IP, strconv.Itoa(n.options.Port)))
+	n.Rename(Identity{ID: me.ID, IP: self})
 	var list []machine
 	if err := getJSON(ctx, client, url+"/list", &list); err != nil {
 		return nil, err
 	}
 	peers := make([]string, 0, len(list))
 	for _, m := range list {
-		if m.IP != "" && m.IP != me.IP {
-			peers = append(peers, m.IP)
+		if a := canonical(m.IP); a != "" && a != self {
+			peers = append(peers, a)
 		}
 	}
 	slices.Sort(peers)

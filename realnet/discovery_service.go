@@ -200,7 +200,7 @@ func OpenDiscovery(o DiscoveryOptions) (*DiscoveryService, error) {
 	s.mu.Lock()
 	s.begin()
 	for _, a := range known {
-		if at, err := parseAddress(a); err == nil {
+		if at, err := parseAddress(a, DiscoveryPort); err == nil {
 			s.meet(at)
 		}
 	}
@@ -231,17 +231,17 @@ func (c *discoverySettings) check() error {
 		problems = append(problems, fmt.Errorf("machine_id and machine_group_name have %d bytes at most", maxName))
 	}
 	for _, a := range c.InitServers {
-		if _, err := parseAddress(a); err != nil {
+		if _, err := parseAddress(a, DiscoveryPort); err != nil {
 			problems = append(problems, fmt.Errorf("init_servers: %w", err))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// parseAddress reads the address of a discovery service: IP, or IP:port.
-func parseAddress(text string) (netip.AddrPort, error) {
+// parseAddress reads the address of a service: IP, or IP:port where that is not the standard one.
+func parseAddress(text string, standard uint16) (netip.AddrPort, error) {
 	if ip, err := netip.ParseAddr(text); err == nil {
-		return netip.AddrPortFrom(ip.Unmap().WithZone(""), DiscoveryPort), nil
+		return netip.AddrPortFrom(ip.Unmap().WithZone(""), standard), nil
 	}
 	at, err := netip.ParseAddrPort(text)
 	if err != nil || at.Port() == 0 {
@@ -280,7 +280,7 @@ func (s *DiscoveryService) begin() {
 
 func (s *DiscoveryService) meetInitServers() {
 	for _, a := range s.settings.InitServers {
-		if at, err := parseAddress(a); err == nil {
+		if at, err := parseAddress(a, DiscoveryPort); err == nil {
 			if id := s.meet(at); id > 0 {
 				s.members[id].seed = true
 			}
@@ -372,18 +372,13 @@ func (s *DiscoveryService) alive() []core.NodeID {
 	return ids
 }
 
-// schedulerAddress is the address of a machine's scheduler service. Where the scheduler here has a port of its own, every
-// address says its port: a scheduler takes one without for a port like its own.
-func (s *DiscoveryService) schedulerAddress(x *member) string {
+// schedulerAddress is the address of a machine's scheduler service.
+func (x *member) schedulerAddress() string {
 	port := x.scheduler
 	if x.v1 || port == 0 {
 		port = SchedulerPort
 	}
-	at := netip.AddrPortFrom(x.address.Addr(), port)
-	if s.options.SchedulerPort != SchedulerPort {
-		return at.String()
-	}
-	return addressText(at, SchedulerPort)
+	return addressText(netip.AddrPortFrom(x.address.Addr(), port), SchedulerPort)
 }
 
 func (s *DiscoveryService) known() []string {
@@ -405,7 +400,7 @@ func (s *DiscoveryService) List() []string {
 func (s *DiscoveryService) peers() []string {
 	peers := []string{}
 	for _, id := range s.alive() {
-		peers = append(peers, s.schedulerAddress(&s.members[id]))
+		peers = append(peers, s.members[id].schedulerAddress())
 	}
 	slices.Sort(peers)
 	return slices.Compact(peers)
@@ -416,7 +411,7 @@ func (s *DiscoveryService) identity() Identity {
 	if s.machine == nil {
 		return Identity{}
 	}
-	return Identity{ID: s.settings.ID, IP: s.schedulerAddress(&s.members[0])}
+	return Identity{ID: s.settings.ID, IP: s.members[0].schedulerAddress()}
 }
 
 // Subscribe calls changed with this machine's identity and the addresses of its peers, now and whenever one of them
@@ -506,14 +501,14 @@ func (s *DiscoveryService) getList(c *gin.Context) {
 		return
 	}
 	if c.GetHeader("User-Agent") == agentMachine {
-		if at, err := parseAddress(c.GetHeader(headerMachineIP)); err == nil {
+		if at, err := parseAddress(c.GetHeader(headerMachineIP), DiscoveryPort); err == nil {
 			s.called(at)
 		}
 	}
 	list := []listed{}
 	for _, id := range s.alive() {
 		x := &s.members[id]
-		m := listed{ID: int(id), IP: quietText(s.schedulerAddress(x)), Name: quietText(x.name), Group: quietText(x.group),
+		m := listed{ID: int(id), IP: quietText(x.schedulerAddress()), Name: quietText(x.name), Group: quietText(x.group),
 			Ping: x.ping.Seconds(), LastUpdate: x.heard.Unix(), Alive: true, DeadPolls: x.deadPolls}
 		setDefault(&m.Name, m.IP)
 		if !x.v1 {
@@ -594,7 +589,7 @@ func (s *DiscoveryService) postConfiguration(c *gin.Context) {
 		}
 		s.begin()
 		for _, a := range known {
-			if at, err := parseAddress(a); err == nil {
+			if at, err := parseAddress(a, DiscoveryPort); err == nil {
 				s.meet(at)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -55,4 +56,29 @@ func TestWeakness11(t *testing.T) {
 	}
 	cancel()
 	<-followed
+}
+
+// A node on a port of its own, whose machine has another node on the standard one, knows who of the list is itself, and
+// announces its port.
+func TestFollowDiscoveryShiftedPort(t *testing.T) {
+	n, err := OpenNode(NodeOptions{Identity: Identity{IP: "10.0.0.7:18081"}, Port: 18081, Slots: 1, Scheduler: DefaultScheduler()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Shutdown(t.Context())
+	d := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/configuration" {
+			fmt.Fprint(w, `{"machine_ip":"10.0.0.7","machine_id":"seven"}`)
+			return
+		}
+		fmt.Fprint(w, `[{"ip":"10.0.0.7"},{"ip":"10.0.0.7:18081"},{"ip":"10.0.0.8:18080"},{"ip":""}]`)
+	}))
+	defer d.Close()
+	peers, err := n.askDiscovery(t.Context(), http.DefaultClient, d.URL)
+	if err != nil || !slices.Equal(peers, []string{"10.0.0.7", "10.0.0.8"}) {
+		t.Errorf("the peers are %q, %v; want 10.0.0.7 and 10.0.0.8", peers, err)
+	}
+	if me := n.Identity(); me != (Identity{"seven", "10.0.0.7:18081"}) || n.address() != me.IP {
+		t.Errorf("the node is %v, reached at %s", me, n.address())
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -127,9 +126,8 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 // address prepares what the requests have in common.
 func (l *load) address() {
 	l.numbers = map[string]core.NodeID{}
-	standard := func(address string) string { return strings.TrimSuffix(address, fmt.Sprintf(":%d", SchedulerPort)) }
 	for i, t := range l.Targets {
-		l.numbers[standard(t.Scheduler)] = core.NodeID(i)
+		l.numbers[canonical(t.Scheduler)] = core.NodeID(i)
 		var urls []string
 		for _, f := range l.Scenario.Functions {
 			urls = append(urls, "http://"+t.Scheduler+"/function/"+f.Name)
@@ -137,7 +135,7 @@ func (l *load) address() {
 		l.urls = append(l.urls, urls)
 	}
 	if l.Cloud != "" {
-		l.numbers[standard(l.Cloud)] = core.NodeID(len(l.Targets))
+		l.numbers[canonical(l.Cloud)] = core.NodeID(len(l.Targets))
 	}
 	for _, f := range l.Scenario.Functions {
 		l.filler = append(l.filler, make([]byte, f.Payload))

@@ -109,6 +109,7 @@ func isFree(ip string, port int) error {
 type LocalOptions struct {
 	Places   []Place
 	Command  func(node int) []string // program and arguments
+	Env      []string                // environment; nil: that of this process
 	Logs     string                  // directory of what the processes say
 	Ready    func(node int) int      // how many peers the node must know to be ready
 	Patience time.Duration           // for all to be ready; 0: 30 s
@@ -180,6 +181,7 @@ func (l *Local) start(i int) (*process, error) {
 	defer file.Close() // the process has its own
 	words := l.options.Command(i)
 	p.cmd = exec.Command(words[0], words[1:]...)
+	p.cmd.Env = l.options.Env
 	p.cmd.Stdout, p.cmd.Stderr = file, file
 	ownGroup(p.cmd)
 	if err := p.cmd.Start(); err != nil {

@@ -22,10 +22,11 @@ import (
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
-// Identity is how a node is called on the wire.
+// Identity is how a node is called on the wire. The address of a scheduler service is its IP, or IP:port where the port is
+// not 18080.
 type Identity struct {
 	ID string // machine_id
-	IP string // machine_ip: where its services are reached
+	IP string // machine_ip: address of its scheduler service
 }
 
 // Limits bound what the network may ask of a node.
@@ -43,7 +44,6 @@ type NodeOptions struct {
 	Cluster []string
 	// Neighbours are those of Cluster that may be peers of this node at all, ascending; nil: whoever is there.
 	Neighbours []core.NodeID
-	Address    string // where peers reach this node's scheduler service; empty: its place in Cluster, or else Identity.IP
 	Cloud      string // address of the far node without limit; empty: none
 	Bind       net.IP // address to call peers from; nil: any of the machine's
 
@@ -62,7 +62,7 @@ type NodeOptions struct {
 	Scheduler  Descriptor
 	Forwarding core.Forwarding // MaxHops follows the scheduler
 	Backend    Backend
-	Port       int // of the scheduler services of peers whose address has none; 0: 18080
+	Port       int // of the node's own scheduler service; 0: 18080
 	Limits     Limits
 	Learner    Learner
 	Inference  random.Dist // seconds that an action waits for beyond what its learner takes; nil: none
@@ -189,6 +189,11 @@ func OpenNode(o NodeOptions) (*Node, error) {
 	if o.Port == 0 {
 		o.Port = SchedulerPort
 	}
+	o.Identity.IP = canonical(o.Identity.IP)
+	o.Cluster = slices.Clone(o.Cluster)
+	for i, a := range o.Cluster {
+		o.Cluster[i] = canonical(a)
+	}
 	if o.Limits.Body == 0 {
 		o.Limits.Body = 64 << 20
 	}
@@ -203,7 +208,7 @@ func OpenNode(o NodeOptions) (*Node, error) {
 	}
 	n := &Node{options: o, began: time.Now(), requests: make(map[taskKey]*request), empty: make(chan struct{})}
 	n.identity = o.Identity
-	n.peers = newPeers(n, o.Port, o.Number, o.Cluster)
+	n.peers = newPeers(n, o.Number, o.Cluster)
 	n.settings = settings{Slots: o.Slots, Room: o.Room, Queue: o.Queue}
 	wanted := o.Scheduler
 	if err := n.load(&wanted); err != nil {
@@ -269,8 +274,7 @@ func (n *Node) Rename(i Identity) {
 	n.identity = i
 }
 
-// SetPeers makes the machines at these addresses the node's neighbours, as far as they may be: IP, or IP:port where the
-// port is not the standard one.
+// SetPeers makes the machines at these addresses the node's neighbours, as far as they may be.
 func (n *Node) SetPeers(addresses []string) {
 	ids := make([]core.NodeID, 0, len(addresses))
 	for _, a := range addresses {
@@ -402,6 +406,7 @@ func (n *Node) finish(k taskKey, o core.Outcome) {
 		}
 		close(r.done)
 	})
+	slog.Debug("a request has ended", "request", r.number, "tracing", r.tracing, "function", r.call.function, "outcome", o)
 }
 
 // On the mailbox's goroutine.

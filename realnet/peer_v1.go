@@ -32,7 +32,7 @@ func (p *peers) sendV1(m core.Parcel) {
 // probe asks a peer for its load. A peer that answers nonsense has not answered.
 func (p *peers) probe(m core.Parcel) {
 	ctx := p.life
-	if d := p.node.options.Forwarding.ProbeTimeout; d > 0 {
+	if d := p.node.currentForwarding().ProbeTimeout; d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()

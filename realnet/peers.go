@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +19,6 @@ import (
 // connection of its own whose answer is that of the task (peer_task.go); v1 nodes are served in their way (peer_v1.go).
 type peers struct {
 	node  *Node
-	port  int
 	links *links // emulated
 	http  *http.Client
 	life  context.Context
@@ -37,7 +34,7 @@ type peers struct {
 	self      core.NodeID
 	stranger  core.NodeID // all callers that are no known machine: they are told apart by their tasks
 	known     map[core.NodeID]*peer
-	outgoing  map[taskKey]context.CancelFunc
+	outgoing  map[taskKey]*forward
 	handovers map[taskKey]*handover
 	next      core.Token // what the tasks of v1 peers are known by, which have no token
 
@@ -48,10 +45,10 @@ type peers struct {
 const mostPeers = 1 << 16
 
 // newPeers numbers the machines of a cluster by their places, and leaves one for this node itself.
-func newPeers(n *Node, port int, self core.NodeID, cluster []string) *peers {
-	p := &peers{node: n, port: port, links: newLinks(&n.options), numbers: map[string]core.NodeID{},
+func newPeers(n *Node, self core.NodeID, cluster []string) *peers {
+	p := &peers{node: n, links: newLinks(&n.options), numbers: map[string]core.NodeID{},
 		addresses: append(make([]string, 0, len(cluster)+1), cluster...), known: map[core.NodeID]*peer{},
-		outgoing: map[taskKey]context.CancelFunc{}, handovers: map[taskKey]*handover{},
+		outgoing: map[taskKey]*forward{}, handovers: map[taskKey]*handover{},
 		next: 1 << 63, // beyond the tokens of engines
 		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{DialContext: dialFrom(n, 2*time.Second), DisableCompression: true,
@@ -101,6 +98,7 @@ func (p *peers) enter() bool {
 
 // number is the node's own number of the machine at an address.
 func (p *peers) number(address string) core.NodeID {
+	address = canonical(address)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	id, known := p.numbers[address]
@@ -121,19 +119,19 @@ func (p *peers) number(address string) core.NodeID {
 
 // named is the number of a machine that a peer names.
 func (p *peers) named(address string) core.NodeID {
-	if !validAddress(address) {
+	if _, err := parseAddress(address, SchedulerPort); err != nil {
 		return p.stranger
 	}
 	return p.node.numberOf(address)
 }
 
-// validAddress reports whether a is an IP, or an IP with a port.
-func validAddress(a string) bool {
-	if _, err := netip.ParseAddr(a); err == nil {
-		return true
+// canonical is how machines are known: by their IP where the scheduler service has the standard port.
+func canonical(address string) string {
+	at, err := parseAddress(address, SchedulerPort)
+	if err != nil {
+		return address
 	}
-	_, err := netip.ParseAddrPort(a)
-	return err == nil
+	return addressText(at, SchedulerPort)
 }
 
 // caller is the number of the machine that calls from an IP. The table does not grow by it.
@@ -149,13 +147,10 @@ func (p *peers) caller(ip string) core.NodeID {
 // announced is the number of a node of this project that calls, as its headers say; NoNode where that cannot be: the
 // address is not the one that it calls from, nor a peer's that this node was told of.
 func (p *peers) announced(r *http.Request) core.NodeID {
-	a := r.Header.Get(headerPeer)
-	if r.Header.Get("User-Agent") != agentMachine || !validAddress(a) || a == p.node.address() {
+	at, err := parseAddress(r.Header.Get(headerPeer), SchedulerPort)
+	a := addressText(at, SchedulerPort)
+	if r.Header.Get("User-Agent") != agentMachine || err != nil || a == p.node.address() {
 		return core.NoNode
-	}
-	host, _, err := net.SplitHostPort(a)
-	if err != nil {
-		host = a
 	}
 	p.mu.Lock()
 	id, known := p.numbers[a]
@@ -163,7 +158,7 @@ func (p *peers) announced(r *http.Request) core.NodeID {
 	switch {
 	case known && id != p.self:
 		return id
-	case !known && host == remoteIP(r):
+	case !known && at.Addr().String() == remoteIP(r):
 		return p.number(a)
 	}
 	return core.NoNode
@@ -180,8 +175,8 @@ func (p *peers) address(id core.NodeID) string {
 
 func (p *peers) url(id core.NodeID, path string) string {
 	a := p.address(id)
-	if !strings.Contains(a, ":") {
-		a = net.JoinHostPort(a, strconv.Itoa(p.port))
+	if _, _, err := net.SplitHostPort(a); err != nil {
+		a = net.JoinHostPort(a, strconv.Itoa(SchedulerPort))
 	}
 	return "http://" + a + path
 }
@@ -201,7 +196,9 @@ func (p *peers) Send(m core.Parcel) {
 		p.answer(&m)
 	case core.MsgCancel:
 		k := taskKey{from: m.To, token: m.Token, copy: uint8(max(0, m.Item))}
-		p.links.pass(m.To, 0, func(time.Duration) { p.cancel(k) })
+		if !p.links.pass(m.To, 0, func(time.Duration) { p.cancel(k) }) {
+			p.lost.Add(1)
+		}
 	default:
 		p.say(m)
 	}
@@ -260,13 +257,20 @@ func (p *peers) forward(m *core.Parcel, t *core.TaskValue, mark *handoverMark) {
 		return
 	}
 	r.note(func() { r.peer = p.address(m.To) })
-	f := &forward{peers: p, to: m.To, request: r, task: t, load: m.Load, mark: mark}
+	f := &forward{peers: p, to: m.To, request: r, task: t, load: m.Load, mark: mark,
+		key: taskKey{from: m.To, token: t.Trip.Token, copy: t.Copy}}
+	ctx, cancel := context.WithCancel(p.life)
+	f.cancel = cancel
+	p.mu.Lock()
+	p.outgoing[f.key] = f // before there can be a MsgCancel
+	p.mu.Unlock()
 	passed := p.links.pass(m.To, r.call.length, func(held time.Duration) {
 		f.held = held
-		p.work.Go(func() { f.carry(back) })
+		p.work.Go(func() { f.carry(ctx, back) })
 	})
 	if !passed {
 		p.lost.Add(1)
+		f.end()
 	}
 }
 
@@ -298,10 +302,10 @@ func (p *peers) lose(ctx context.Context) {
 // cancel gives up an outgoing task: its connection is closed, by which the peer knows.
 func (p *peers) cancel(k taskKey) {
 	p.mu.Lock()
-	cancel := p.outgoing[k]
+	f := p.outgoing[k]
 	p.mu.Unlock()
-	if cancel != nil {
-		cancel()
+	if f != nil {
+		f.end()
 	}
 }
 
@@ -315,21 +319,24 @@ type forward struct {
 	heard   core.Load       // of the peer, when it answered
 	mark    *handoverMark
 	held    time.Duration // by the emulated link
+	key     taskKey
+	cancel  context.CancelFunc
+}
+
+// end gives the task up, or ends its being under way.
+func (f *forward) end() {
+	f.cancel()
+	f.peers.mu.Lock()
+	defer f.peers.mu.Unlock()
+	if f.peers.outgoing[f.key] == f { // it has not been sent again
+		delete(f.peers.outgoing, f.key)
+	}
 }
 
 // carry takes the task to the peer, and delivers what comes back.
-func (f *forward) carry(back core.Parcel) {
-	p, k := f.peers, taskKey{from: f.to, token: f.task.Trip.Token, copy: f.task.Copy}
-	ctx, cancel := context.WithCancel(p.life)
-	p.mu.Lock()
-	p.outgoing[k] = cancel
-	p.mu.Unlock()
-	defer func() {
-		cancel()
-		p.mu.Lock()
-		delete(p.outgoing, k)
-		p.mu.Unlock()
-	}()
+func (f *forward) carry(ctx context.Context, back core.Parcel) {
+	defer f.end()
+	p := f.peers
 	outcome, err := f.run(ctx)
 	if ctx.Err() != nil {
 		return // nobody waits for it
@@ -348,10 +355,12 @@ func (f *forward) carry(back core.Parcel) {
 // refused notes what the peer answered in place of a function, and returns the outcome. Where that ends the task, and nothing
 // else is tried, the client is to read what the peer said.
 func (f *forward) refused(o core.Outcome, path []hop, status int, text []byte) core.Outcome {
-	ends := true
-	switch o {
-	case core.NoRoom, core.Rejected, core.LostNodeDown: // what core falls back from
-		ends = f.peers.node.options.Forwarding.OnFailure == core.FallbackFail && f.mark == nil
+	ends, now := true, f.peers.node.currentForwarding()
+	switch o { // what core falls back from
+	case core.NoRoom, core.Rejected:
+		ends = now.OnRefusal == core.FallbackFail && f.mark == nil
+	case core.LostNodeDown:
+		ends = now.OnFailure == core.FallbackFail && f.mark == nil
 	}
 	var refusal *answer
 	if ends {

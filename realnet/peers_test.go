@@ -209,12 +209,13 @@ func TestEveryAlgorithmOnRealNodes(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			hops, record := 2, t.TempDir()
+			record := t.TempDir()
 			m := openMesh(t, 4, function, func(i int, o *NodeOptions) {
 				o.Record = record
 				o.Slots, o.Room = 2, 3
 				o.MeanService = []time.Duration{5 * time.Millisecond}
-				o.Scheduler = descriptorOf(spec, hops, o.Cluster)
+				o.Forwarding.MaxHops = 2
+				o.Scheduler = descriptorOf(spec, o.Forwarding, o.Cluster)
 			})
 			status := map[int]int{}
 			var mu sync.Mutex
@@ -554,8 +555,8 @@ func FuzzMessage(f *testing.F) {
 
 func FuzzPeerTask(f *testing.F) {
 	f.Add(`{"token":1,"id":2,"hops":1,"visited":["10.0.0.1"],"deadline_ns":5,"handover":{"token":1,"index":0,"count":2}}`)
-	n := &Node{options: NodeOptions{Address: "127.0.0.1"}}
-	n.peers = newPeers(n, 0, 0, []string{"127.0.0.1", "10.0.0.1"})
+	n := &Node{}
+	n.peers = newPeers(n, 0, []string{"127.0.0.1", "10.0.0.1"})
 	p := n.peers
 	f.Fuzz(func(t *testing.T, text string) {
 		h, task, err := p.parseTask(text, 1)

@@ -78,7 +78,7 @@ func ScenarioNode(s *scenarios.Scenario, replication int, number core.NodeID, cl
 	g := s.Cluster.GroupOf(number)
 	o.Slots, o.Room, o.Speed, o.Discipline, o.Abandon = g.Slots, g.Queue, g.Speed, g.Discipline, g.Abandon
 	o.Neighbours = s.Cluster.Topology.Neighbours(number)
-	o.Scheduler = descriptorOf(s.Scheduler.Spec, s.Scheduler.Forwarding.MaxHops, cluster)
+	o.Scheduler = descriptorOf(s.Scheduler.Spec, s.Scheduler.Forwarding, cluster)
 	if s.Learner.Asks() {
 		o.Inference = s.Learner.Inference
 	}
@@ -101,8 +101,8 @@ func ScenarioLearner(s *scenarios.Scenario, replication int, number core.NodeID)
 }
 
 // descriptorOf is how the wire names an algorithm with all its parameters: a parameter that is a node is its address.
-func descriptorOf(spec sched.Spec, maxHops int, cluster []string) Descriptor {
-	d := Descriptor{Name: spec.Name(), Parameters: spec.Positional(maxHops), Named: map[string]any{}, MaxHops: &maxHops}
+func descriptorOf(spec sched.Spec, f core.Forwarding, cluster []string) Descriptor {
+	d := Descriptor{Name: spec.Name(), Parameters: spec.Positional(f.MaxHops), Named: map[string]any{}, Forwarding: &f}
 	entry, err := sched.Lookup(spec.Name())
 	if err != nil {
 		panic(fmt.Sprintf("realnet: a scenario's algorithm is not registered: %v", err))

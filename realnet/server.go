@@ -17,13 +17,12 @@ const (
 	WebsocketPort = 8765 // of the learner
 )
 
-// MaxConnections bounds the connections of clients that a service holds at once; further ones wait to be accepted.
-const MaxConnections = 16384
-
-// NewServer returns the server of one service, with bounds for what a client may send before it is served and for how
-// long it may take to do so.
-func NewServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+// ServerLimits bound what clients may take of a service before they are served.
+type ServerLimits struct {
+	Connections   int           // held at once; further ones wait to be accepted
+	Header        int           // bytes of a request's header; net/http lets 4 kB more pass
+	HeaderTimeout time.Duration // for a client to send it
+	IdleTimeout   time.Duration // between two requests on a connection
 }
 
 func init() { gin.SetMode(gin.ReleaseMode) } // it would write to the output of whoever imports this package
@@ -38,5 +37,21 @@ func newRoutes() *gin.Engine {
 	return e
 }
 
-// Limited is a listener with MaxConnections.
-func Limited(l net.Listener) net.Listener { return netutil.LimitListener(l, MaxConnections) }
+// DefaultServerLimits suit a service that many use.
+func DefaultServerLimits() ServerLimits {
+	return ServerLimits{Connections: 16384, Header: 64 << 10, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+}
+
+// Server is the server of one service.
+func (l ServerLimits) Server(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout, MaxHeaderBytes: l.Header}
+}
+
+// Listen is where the server listens.
+func (l ServerLimits) Listen(address string) (net.Listener, error) {
+	n, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return netutil.LimitListener(n, l.Connections), nil
+}

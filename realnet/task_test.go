@@ -80,8 +80,14 @@ func TestClusterNumbers(t *testing.T) {
 			t.Errorf("%s has the number %d, number %d the address %s", a, n.numberOf(a), i, n.addressOf(core.NodeID(i)))
 		}
 	}
-	if id := n.numberOf("10.0.0.77"); id != 5 {
-		t.Errorf("a machine that is met later has the number %d, want 5, after that of strangers", id)
+	if id := n.numberOf("10.0.0.3"); id == 2 {
+		t.Error("10.0.0.3 on the standard port is taken for 10.0.0.3:18081")
+	}
+	if id := n.numberOf("10.0.0.1:18080"); id != 0 {
+		t.Errorf("10.0.0.1:18080 has the number %d, not that of 10.0.0.1", id)
+	}
+	if id := n.numberOf("10.0.0.77"); id != 6 {
+		t.Errorf("a machine that is met later has the number %d, want 6, after that of strangers and of 10.0.0.3", id)
 	}
 }
 

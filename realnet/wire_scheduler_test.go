@@ -448,7 +448,7 @@ func TestWireForwarded(t *testing.T) {
 	ran := []string{headerExecution, fixed}
 	sniffed := []string{headerExecution, "", "Content-Type", "text/plain.*"}
 
-	ours := openNodes(t, 2, NodeOptions{Scheduler: forwardAll, Slots: 1, Forwarding: core.Forwarding{OnFailure: core.FallbackFail}})
+	ours := openNodes(t, 2, NodeOptions{Scheduler: forwardAll, Slots: 1, Forwarding: core.Forwarding{OnRefusal: core.FallbackFail, OnFailure: core.FallbackFail}})
 	url := ours.servers[0].URL
 	checkAll(t, url, []exchange{
 		{"1.4 POST /function/f: at a peer", "hello", []string{headerTracing, "n0t1"}, 200, "POST  hello .*", join(toOurs, ran)},
@@ -494,12 +494,12 @@ func TestWireForwarded(t *testing.T) {
 			`\{"code":403,"message":"Job cannot be forwarded to neighbor 127\.0\.0\.1:\d+: .+"\}`, refused("ForwardScheduler(1)")}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			c := openNodes(t, 1, NodeOptions{Scheduler: forwardAll, Forwarding: core.Forwarding{OnFailure: x.fallback}})
+			c := openNodes(t, 1, NodeOptions{Scheduler: forwardAll, Forwarding: core.Forwarding{OnRefusal: x.fallback, OnFailure: x.fallback}})
 			c.nodes[0].SetPeers([]string{startV1Node(t, x.status, x.answer).address()})
 			x.check(t, c.servers[0].URL)
 		})
 	}
-	dead := openNodes(t, 1, NodeOptions{Scheduler: forwardAll, Forwarding: core.Forwarding{OnFailure: core.FallbackFail}})
+	dead := openNodes(t, 1, NodeOptions{Scheduler: forwardAll, Forwarding: core.Forwarding{OnRefusal: core.FallbackFail, OnFailure: core.FallbackFail}})
 	dead.nodes[0].SetPeers([]string{"127.0.0.1:1"})
 	checkAll(t, dead.servers[0].URL, []exchange{{"1.5 POST /function/f: the peer is dead", "", nil, 500,
 		`\{"code":403,"message":"Job cannot be forwarded to neighbor 127\.0\.0\.1:1: .+"\}`, refused("ForwardScheduler(1)")}})

@@ -175,7 +175,11 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	fields := fieldsOf(v.Type())
-	given := d.keys(n, fields, path)
+	known := make([]string, len(fields))
+	for i := range fields {
+		known[i] = fields[i].key
+	}
+	given := d.keys(n, known, path)
 	kind := ""
 	for i := range fields { // the kind first: the rest depends on it
 		if f := &fields[i]; f.kind {
@@ -194,12 +198,8 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {
 }
 
 // keys returns the nodes of a mapping by key, and complains about unknown and repeated ones.
-func (d *decoder) keys(n *yaml.Node, fields []field, path string) map[string]*yaml.Node {
+func (d *decoder) keys(n *yaml.Node, known []string, path string) map[string]*yaml.Node {
 	given := make(map[string]*yaml.Node, len(n.Content)/2)
-	known := make([]string, len(fields))
-	for i := range fields {
-		known[i] = fields[i].key
-	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		switch {

@@ -197,7 +197,7 @@ func zero(d random.Dist) bool { return d.Mean() == 0 && d.Var() == 0 }
 // {distribution: exponential, mean: 300ms}. It is in seconds; what names the text in errors. Data files are found from
 // the working directory.
 func ParseDistribution(what, text string) (random.Dist, error) {
-	root, problems := parseYAML(what, []byte("service: "+text))
+	root, problems := parseYAML(what, []byte("service: "+text), "a distribution")
 	if len(problems) > 0 {
 		return nil, problems.err()
 	}

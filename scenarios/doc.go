@@ -37,6 +37,7 @@
 //	precision:              # more runs, until the interval of a metric is narrow; default: none
 //	  {metric: latency.mean, relative: 5%, confidence: 95%, max_replications: 1000}
 //	records: auto           # requests to record: none, sample, all; auto: a sample in a sweep, all otherwise
+//	real: {duration: 20s, replications: 1}   # otherwise in a run on real nodes; default: nothing
 //	cluster: ...            # required, as are functions, workload and scheduler
 //	functions: [...]
 //	workload: ...
@@ -88,6 +89,11 @@
 //	    share: 50%            # of the workload; all functions or none have one; default: all alike
 //	    cold_start: {time: 500ms, keep_alive: 10min}   # default: instances are always warm
 //	    replicas: iid         # demands of the copies of a task: iid or same
+//	    backend: sleep        # what real nodes execute; a simulation has the service time alone
+//
+// Backends: sleep waits for the service time, loop computes for so long, face-detect looks for faces in the picture that
+// is the payload; {kind: exec, command: [./detect, --port, "{port}"]} is a process that each node starts, which serves
+// HTTP on that port; {kind: url, url: "http://10.0.0.3:8080/"} whatever serves HTTP there.
 //
 // A duration by itself is a constant. Distributions, mean being that of the whole:
 //
@@ -147,8 +153,8 @@
 //	scheduler: {name: PowerOfNScheduler, parameters: ["1", "2", "true", "1"]}   # the first P2PFaaS's form
 //
 // Package sched has the algorithms and their parameters. All have max_hops (default: what the rule needs),
-// on_failure: execute (next, fail) for a forward that is refused or not answered, at_hop_limit: execute (lose), and
-// probe_timeout and answer_timeout (default: wait for ever).
+// on_failure: execute (next, fail) for a forward that is not answered, on_refusal (default: as on_failure) for one that is
+// refused, at_hop_limit: execute (lose), and probe_timeout and answer_timeout (default: wait for ever).
 //
 // # Sweep
 //

@@ -90,7 +90,7 @@ func (d diskDir) Open(name string) (fs.File, error) {
 
 // Parse reads a scenario from data. Its problems bear the given name; its data files are opened in dir.
 func Parse(name string, data []byte, dir fs.FS) (*File, error) {
-	root, problems := parseYAML(name, data)
+	root, problems := parseYAML(name, data, aScenario)
 	if len(problems) > 0 {
 		return nil, problems.err()
 	}
@@ -135,7 +135,7 @@ func (f *File) Set(key, value string) error {
 	if strings.TrimSpace(value) == "" {
 		return Problems{{File: origin, Message: "there is no value: write KEY=VALUE"}}
 	}
-	v, problems := parseYAML(origin, []byte(value))
+	v, problems := parseYAML(origin, []byte(value), aScenario)
 	if len(problems) == 1 && v != nil && v.Kind != yaml.MappingNode {
 		problems = nil // any value will do here
 	}

@@ -72,7 +72,7 @@ workload: {arrivals: deterministic, phase: aligned, rate: {total: 14/s}}
 client: {link: {latency: 3ms}}
 precision: {metric: latency.mean, relative: 5%, confidence: 99%, max_replications: 50}
 scheduler: {name: CloudOffload, probe_timeout: 1s, answer_timeout: 1min, at_hop_limit: lose,
-  on_failure: fail, max_hops: 3}
+  on_failure: fail, on_refusal: next, max_hops: 3}
 `)
 	s := pointsOf(t, f)[0].Scenario
 	power := Power{IdleWatts: 2.5, BusyWatts: 1, JoulesPerByte: 10e-9}
@@ -109,7 +109,7 @@ scheduler: {name: CloudOffload, probe_timeout: 1s, answer_timeout: 1min, at_hop_
 		t.Errorf("precision %+v, client %+v", s.Precision, s.Client)
 	}
 	if got, want := s.Scheduler.Forwarding, (core.Forwarding{MaxHops: 3, AtLimit: core.LimitLose,
-		OnFailure:    core.FallbackFail,
+		OnRefusal: core.FallbackNext, OnFailure: core.FallbackFail,
 		ProbeTimeout: time.Second, AnswerTimeout: time.Minute}); got != want {
 		t.Errorf("forwarding is %+v, want %+v", got, want)
 	}

@@ -27,6 +27,7 @@ type schedulerKeys struct {
 	Parameters    []text    `key:"parameters"`
 	MaxHops       *count    `key:"max_hops" max:"255"`
 	OnFailure     choice    `key:"on_failure" default:"execute" oneof:"execute next fail"`
+	OnRefusal     *choice   `key:"on_refusal" oneof:"execute next fail"`
 	AtHopLimit    choice    `key:"at_hop_limit" default:"execute" oneof:"execute lose"`
 	ProbeTimeout  *duration `key:"probe_timeout" over:"0"`
 	AnswerTimeout *duration `key:"answer_timeout" over:"0"`
@@ -236,6 +237,7 @@ func (s *schedulerDoc) encode() *yaml.Node {
 	}
 	put("max_hops", encodeScalar(&hops))
 	put("on_failure", textNode(string(s.keys.OnFailure)))
+	put("on_refusal", encodeValue(reflect.ValueOf(s.keys.OnRefusal)))
 	put("at_hop_limit", textNode(string(s.keys.AtHopLimit)))
 	put("probe_timeout", encodeValue(reflect.ValueOf(s.keys.ProbeTimeout)))
 	put("answer_timeout", encodeValue(reflect.ValueOf(s.keys.AnswerTimeout)))
@@ -277,7 +279,8 @@ func (s *schedulerDoc) resolve(b *builder, cluster *Cluster, types int) Schedule
 	}
 	r := Scheduler{Label: s.spec.Name(), Spec: s.spec}
 	r.Forwarding = core.Forwarding{MaxHops: s.hops, AtLimit: limits[s.keys.AtHopLimit],
-		OnFailure: fallbacks[s.keys.OnFailure], ProbeTimeout: time.Duration(or(s.keys.ProbeTimeout, 0)),
+		OnRefusal: fallbacks[or(s.keys.OnRefusal, s.keys.OnFailure)], OnFailure: fallbacks[s.keys.OnFailure],
+		ProbeTimeout:  time.Duration(or(s.keys.ProbeTimeout, 0)),
 		AnswerTimeout: time.Duration(or(s.keys.AnswerTimeout, 0))}
 	if s.keys.MaxHops != nil {
 		r.Forwarding.MaxHops = int(*s.keys.MaxHops)

@@ -16,8 +16,22 @@ const (
 	lineLimit = 1 << 16
 )
 
+// aScenario is what to write in a file.
+const aScenario = "a scenario (p2pfaas scenario show lambda-sweep prints one)"
+
+// ParseKeys reads a file of keys and values that is no scenario, as strictly as one: what says what belongs in it. It
+// returns the values of the known keys, also beside an error, which is of type Problems.
+func ParseKeys(file string, data []byte, what string, known []string) (map[string]*yaml.Node, error) {
+	root, problems := parseYAML(file, data, what)
+	if len(problems) > 0 {
+		return nil, problems.err()
+	}
+	d := newDecoder(file)
+	return d.keys(root, known, ""), d.problems.err()
+}
+
 // parseYAML reads the one document of a file. It refuses what a scenario has no use for: anchors, aliases, tags.
-func parseYAML(file string, data []byte) (*yaml.Node, Problems) {
+func parseYAML(file string, data []byte, what string) (*yaml.Node, Problems) {
 	d := newDecoder(file)
 	if d.characters(data); len(d.problems) > 0 {
 		return nil, d.problems
@@ -28,20 +42,20 @@ func parseYAML(file string, data []byte) (*yaml.Node, Problems) {
 	switch {
 	case errors.Is(err, io.EOF):
 		d.problems = Problems{{File: file, Line: 1, Column: 1,
-			Message: "the file is empty: write a scenario (p2pfaas scenario show lambda-sweep prints one)"}}
+			Message: "the file is empty: write " + what}}
 		return nil, d.problems
 	case err != nil:
 		return nil, Problems{syntaxProblem(file, err)}
 	}
 	if err := dec.Decode(&second); err == nil {
-		d.bad(&second, "", "a second document begins here: write one scenario per file, and sweep: for several settings")
+		d.bad(&second, "", "a second document begins here: write one per file")
 	} else if !errors.Is(err, io.EOF) {
 		d.problems = append(d.problems, syntaxProblem(file, err))
 	}
 	root := doc.Content[0]
 	d.plain(root)
 	if len(d.problems) == 0 && root.Kind != yaml.MappingNode {
-		d.bad(root, "", "found %s where a scenario belongs: write keys and values, like duration: 200s", nodeKind(root))
+		d.bad(root, "", "found %s where keys and values belong: write %s", nodeKind(root), what)
 	}
 	return root, d.problems
 }
@@ -77,7 +91,7 @@ func (d *decoder) characters(data []byte) {
 			}
 			if c < ' ' && c != '\t' || c == 0x7f || c >= 0x80 && c < 0xa0 ||
 				c == 0xfeff && line+i > 1 || c >= 0xfffe && c <= 0xffff {
-				d.bad(at, "", "the character %U does not belong in a scenario: delete it", c)
+				d.bad(at, "", "the character %U does not belong here: delete it", c)
 				break
 			}
 		}

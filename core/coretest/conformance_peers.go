@@ -148,7 +148,7 @@ func testRefusal(b *bench) {
 		{core.FallbackNext, core.Completed, 2, 120},
 		{core.FallbackFail, core.NoRoom, core.NoNode, 10},
 	} {
-		b.set(Setup{Nodes: 3, Slots: 1, Forwarding: core.Forwarding{MaxHops: 1, OnFailure: c.fallback},
+		b.set(Setup{Nodes: 3, Slots: 1, Forwarding: core.Forwarding{MaxHops: 1, OnRefusal: c.fallback, OnFailure: core.FallbackFail - c.fallback},
 			Scheduler: only(Func(func(core.Env, *core.Task) core.Verdict { return core.Forward(1, 2) }))})
 		b.fill(1)
 		i := b.submit(20, 0, 100)
@@ -166,7 +166,7 @@ func testSilence(b *bench) {
 		{core.FallbackExecute, 0}, {core.FallbackNext, 2}, {core.FallbackFail, core.NoNode},
 	} {
 		b.set(Setup{Nodes: 3, Slots: 1,
-			Forwarding: core.Forwarding{MaxHops: 1, OnFailure: c.fallback, AnswerTimeout: 200 * ms},
+			Forwarding: core.Forwarding{MaxHops: 1, OnRefusal: core.FallbackFail - c.fallback, OnFailure: c.fallback, AnswerTimeout: 200 * ms},
 			Scheduler:  only(Func(func(core.Env, *core.Task) core.Verdict { return core.Forward(1, 2) }))})
 		b.Crash(0, 1)
 		i := b.submit(20, 0, 50)

@@ -31,6 +31,7 @@ func init() {
 			"lack of room. The baseline that every other algorithm must beat; it costs no message.",
 		Source:     "P2PFaaS v1 (Proietti Mattia and Beraldi, SoftwareX 21, 2023)",
 		Positional: []string{"loss"},
+		MaxHops:    2, // never made: of a task that a peer sends, the rule is to decide, not the engine's limit
 		Bare:       true,
 		Stateless:  true,
 		New:        func() core.Scheduler { return &NoScheduler{} },

@@ -20,6 +20,7 @@ func init() {
 			"that is not executed.",
 		Source:     "P2PFaaS v1 (Proietti Mattia and Beraldi, SoftwareX 21, 2023)",
 		Positional: []string{},
+		MaxHops:    2, // never made: of a task that a peer sends, the rule is to decide, not the engine's limit
 		Stateless:  true,
 		New:        func() core.Scheduler { return &RejectScheduler{} },
 	})

@@ -140,7 +140,7 @@ func (b *bench) serve(ip string, h func(address string) (http.Handler, error)) (
 	if err != nil {
 		return "", err
 	}
-	s := realnet.NewServer(handler)
+	s := realnet.DefaultServerLimits().Server(handler)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	b.closers = append(b.closers, func() error {

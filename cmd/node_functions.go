@@ -1,0 +1,119 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// The functions of a node: what it calls, and what it starts itself.
+
+// nodeFunction is a function as a user describes it.
+type nodeFunction struct {
+	scenarios.Backend
+	service string // time of a sleep or a loop whose request does not say it; empty: none
+}
+
+// functionsFlag are functions by name; * is any other.
+type functionsFlag map[string]nodeFunction
+
+// String implements pflag.Value.
+func (f functionsFlag) String() string { return strings.Join(slices.Sorted(maps.Keys(f)), ",") }
+
+// Type implements pflag.Value.
+func (f functionsFlag) Type() string { return "function" }
+
+// Set implements pflag.Value.
+func (f functionsFlag) Set(text string) error {
+	name, what, _ := strings.Cut(text, "=")
+	kind, rest, more := strings.Cut(what, ":")
+	x := nodeFunction{Backend: scenarios.Backend{Kind: kind}}
+	var err error
+	switch {
+	case kind == "http", kind == "https":
+		x.Kind, x.URL, err = "url", what, checkFunctionURL(what)
+	case kind == "exec" && strings.TrimSpace(rest) != "":
+		x.Command = strings.Fields(rest)
+	case kind == "face-detect" && !more:
+	case (kind == "sleep" || kind == "loop") && more:
+		x.service = rest
+		_, err = scenarios.ParseDistribution("the service time of "+name, rest)
+	case kind == "sleep", kind == "loop":
+	default:
+		err = errors.New("write NAME=URL, or NAME=exec:COMMAND, NAME=sleep:50ms, NAME=loop:50ms, NAME=face-detect")
+	}
+	if err != nil {
+		return err
+	}
+	return f.add(name, x)
+}
+
+func (f functionsFlag) add(name string, x nodeFunction) error {
+	if _, twice := f[name]; twice {
+		return fmt.Errorf("the function %s is given twice: leave one out", name)
+	}
+	f[name] = x
+	return nil
+}
+
+// checkFunctionURL checks the URL of functions, with its {function} and {port}.
+func checkFunctionURL(text string) error {
+	u, err := url.Parse(strings.NewReplacer("{function}", "f", "{port}", "1").Replace(text))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return errors.New("write a URL, as http://127.0.0.1:8080/")
+	}
+	return nil
+}
+
+// backendFunction is what a node calls or starts for a function; more are arguments of a sample function.
+func backendFunction(b *scenarios.Backend, more ...string) (realnet.Function, error) {
+	switch b.Kind {
+	case "sleep", "loop", "face-detect":
+		self, err := os.Executable()
+		return realnet.Function{Command: append([]string{self, "function", b.Kind, "--port", "{port}"}, more...)}, err
+	}
+	return realnet.Function{URL: b.URL, Command: b.Command}, nil
+}
+
+// backend is what runs the functions of a node without a scenario.
+func (f *nodeFlags) backend(seed uint64) (realnet.Backend, error) {
+	b := realnet.Backend{URL: strings.ReplaceAll(f.functionURL, "{port}", strconv.Itoa(f.ports.function)),
+		Functions: map[string]realnet.Function{}}
+	var problems []error
+	for name, x := range f.functions {
+		var more []string
+		if x.Kind != "face-detect" {
+			more = append(more, "--seed", strconv.FormatUint(seed, 10))
+		}
+		if x.service != "" {
+			more = append(more, "--service", x.service)
+		}
+		var err error
+		b.Functions[name], err = backendFunction(&x.Backend, more...)
+		problems = append(problems, err)
+	}
+	if f.openfaas.url != "" {
+		b.OpenFaaS = &realnet.OpenFaaS{URL: f.openfaas.url}
+		var err error
+		var found bool
+		b.OpenFaaS.User, b.OpenFaaS.Password, found, err = realnet.OpenFaaSSecrets(f.openfaas.secrets)
+		if err == nil && !found && f.given("openfaas-secrets") {
+			err = fmt.Errorf("%s %s: there are no files basic-auth-user and basic-auth-password", f.source("openfaas-secrets"),
+				f.openfaas.secrets)
+		}
+		problems = append(problems, err)
+		if !found && err == nil {
+			slog.Warn("OpenFaaS is asked without a password", "secrets", f.openfaas.secrets)
+		}
+	}
+	return b, errors.Join(problems...)
+}

@@ -1,0 +1,269 @@
+package cmd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// The settings of a node. docs/guide/real-nodes.md has a table of them.
+
+// nodeFlags are the settings of a node, whatever they come from.
+type nodeFlags struct {
+	config   string
+	bind     string
+	data     string
+	services []string
+	ports    struct{ scheduler, discovery, learner, websocket, function, pprof int }
+	id       string
+	group    string
+	iface    string
+
+	slots     int
+	queue     int
+	scheduler string
+	types     int
+	onRefusal core.Fallback
+	onFailure core.Fallback
+
+	functions   functionsFlag
+	functionURL string
+	openfaas    struct{ url, secrets string }
+
+	peers     []string
+	discovery string
+	init      []string
+	poll      struct{ time, timeout time.Duration }
+	deadPolls int
+	learner   string
+
+	timeouts struct{ function, start, probe, answer, header, idle, grace time.Duration }
+	most     struct {
+		body, answer, header  bytesFlag
+		requests, connections int
+	}
+
+	record      string
+	development bool
+	debug       bool
+
+	// Of a node of a scenario's cluster.
+	scenarioFlags
+	scenario    string
+	replication int
+	number      int
+	cluster     []string
+
+	flags   *pflag.FlagSet
+	sources map[string]string    // where the value of a flag comes from
+	ip      string               // that the node is known by; empty: discovery will say
+	point   *scenarios.Scenario  // what these say; nil: there is no scenario
+	node    *realnet.NodeOptions // what the node is made of
+}
+
+// add makes the flags.
+func (f *nodeFlags) add(c *cobra.Command) {
+	f.functions = functionsFlag{}
+	limits := realnet.DefaultServerLimits()
+	f.most.body, f.most.answer, f.most.header = 64<<20, 64<<20, bytesFlag(limits.Header)
+	f.flags = c.Flags()
+	fl := f.flags
+	fl.StringVar(&f.config, "config", "", "`file` with settings, in YAML: keys are the names of the flags")
+	fl.StringVar(&f.bind, "bind", "127.0.0.1", "IP address to listen on, and to be known by")
+	fl.StringVar(&f.data, "data", "", "directory of the configuration that clients change (default: it is not kept)")
+	fl.StringSliceVar(&f.services, "services", []string{"scheduler", "discovery", "learner"},
+		"services to run: scheduler, discovery, learner; by default not those that --discovery and --learner name elsewhere")
+	fl.IntVar(&f.ports.scheduler, "scheduler-port", realnet.SchedulerPort, "port of the scheduler")
+	fl.IntVar(&f.ports.discovery, "discovery-port", realnet.DiscoveryPort, "port of the discovery, TCP and UDP")
+	fl.IntVar(&f.ports.learner, "learner-port", realnet.LearnerPort, "port of the learner, here or elsewhere")
+	fl.IntVar(&f.ports.websocket, "websocket-port", realnet.WebsocketPort, "port of the learner's websocket, here or elsewhere")
+	fl.StringVar(&f.id, "id", "", "name of the machine (default p2pfaas-ADDRESS)")
+	fl.StringVar(&f.group, "group", "", "name of the group of machines that discovery announces")
+	fl.StringVar(&f.iface, "iface", "eth0", "interface whose address is the node's, where --bind is 0.0.0.0 or ::")
+
+	fl.IntVar(&f.slots, "slots", 4, "K: functions that run at once")
+	fl.IntVar(&f.queue, "queue", 4, "Q: places in the waiting room; 0 = none")
+	fl.StringVar(&f.scheduler, "scheduler", "PowerOfNScheduler 1 2 true 1", "name and parameters of the algorithm, as v1 orders them")
+	fl.IntVar(&f.types, "task-types", 1, "task types that are counted apart")
+
+	fl.TextVar(&f.onRefusal, "on-refusal", core.FallbackFail, "of a task that a peer refuses: fail (the client gets the refusal, as "+
+		"from v1), execute (here) or next (try another peer, where the algorithm names several)")
+	fl.TextVar(&f.onFailure, "on-failure", core.FallbackExecute, "of a task that a peer does not answer: the same")
+
+	fl.Var(f.functions, "function", "a function and where it is, `NAME=WHAT`: a URL, exec:COMMAND, sleep:TIME, loop:TIME or face-detect; "+
+		"the name * is any other; may be repeated")
+	fl.StringVar(&f.functionURL, "function-url", "http://{function}:{port}/", "where other functions are called; {function} is their name")
+	fl.IntVar(&f.ports.function, "function-port", 8080, "{port} in --function-url")
+	fl.StringVar(&f.openfaas.url, "openfaas", "", "URL of an OpenFaaS gateway that has the other functions, instead of --function-url")
+	fl.StringVar(&f.openfaas.secrets, "openfaas-secrets", "/run/secrets", "directory of its basic-auth-user and basic-auth-password")
+	fl.DurationVar(&f.timeouts.function, "function-timeout", 30*time.Second, "time that a function has; 0: as long as its client waits")
+	fl.DurationVar(&f.timeouts.start, "function-start-timeout", 10*time.Second, "time that the process of a function has until it answers")
+
+	fl.StringSliceVar(&f.peers, "peers", nil, "addresses of the peers: IP, or IP:port where the port is not 18080")
+	fl.StringVar(&f.discovery, "discovery", "", "URL of the discovery service that knows the peers")
+	fl.StringSliceVar(&f.init, "init-servers", nil, "addresses of discovery services to find the others by: IP, or IP:port")
+	fl.DurationVar(&f.poll.time, "poll-time", 2*time.Second, "time between two polls of a machine of the first P2PFaaS")
+	fl.DurationVar(&f.poll.timeout, "poll-timeout", time.Second, "time that a polled machine has")
+	fl.IntVar(&f.deadPolls, "dead-polls", 3, "polls in vain after which a machine of the first P2PFaaS is dead")
+	fl.DurationVar(&f.timeouts.probe, "probe-timeout", 500*time.Millisecond, "time that a probed peer has; 0: without end")
+	fl.DurationVar(&f.timeouts.answer, "answer-timeout", time.Minute, "time that a peer has to answer a forwarded task; 0: without end")
+	fl.StringVar(&f.learner, "learner", "", "host of the learner, where it runs elsewhere")
+
+	fl.Var(&f.most.body, "max-body", "longest body of a request; what is longer is refused with 413")
+	fl.Var(&f.most.answer, "max-answer", "longest answer of a function")
+	fl.Var(&f.most.header, "max-header", "longest header of a request, to within 4 kB; what is longer is refused with 431")
+	fl.IntVar(&f.most.requests, "max-requests", 16384, "requests in hand at once, those of peers included; more are refused with 503")
+	fl.IntVar(&f.most.connections, "max-connections", limits.Connections, "connections of a service at once; more wait to be accepted")
+	fl.DurationVar(&f.timeouts.header, "header-timeout", limits.HeaderTimeout, "time that a client has to send the header of a request")
+	fl.DurationVar(&f.timeouts.idle, "idle-timeout", limits.IdleTimeout, "time after which a connection without a request is closed")
+	fl.DurationVar(&f.timeouts.grace, "grace", 30*time.Second, "time that running functions have when the node is told to end")
+
+	fl.StringVar(&f.record, "record", "", "directory to log every input of the scheduler in, for p2pfaas replay (default: there is no log)")
+	fl.BoolVar(&f.debug, "debug", false, "log more: every request, and what becomes of messages and machines")
+	fl.BoolVar(&f.development, "development", false, "serve v1's routes for trying a node out, /dev/...")
+	fl.IntVar(&f.ports.pprof, "pprof-port", 0, "port to profile the process at, /debug/pprof/; 0: none")
+
+	fl.StringVar(&f.scenario, "scenario", "", "be a node of this scenario's cluster; --set, --seed and so on change it, --select names one point")
+	fl.IntVar(&f.replication, "replication", 0, "index of the scenario's replication")
+	fl.IntVar(&f.number, "number", 0, "number of the node in the scenario's cluster")
+	fl.StringSliceVar(&f.cluster, "cluster", nil, "addresses of all its nodes by number, the cloud last: IP, or IP:port")
+	f.scenarioFlags.add(c)
+	completeFlag(c, "services", "scheduler", "discovery", "learner")
+}
+
+// source is where the value of a flag comes from, as an error names it.
+func (f *nodeFlags) source(flag string) string { return cmp.Or(f.sources[flag], "--"+flag) }
+
+// given reports whether a flag, or what stands for it, says something.
+func (f *nodeFlags) given(flag string) bool { return f.flags.Changed(flag) }
+
+func (f *nodeFlags) runs(service string) bool { return slices.Contains(f.services, service) }
+
+// read gives the settings their values.
+func (f *nodeFlags) read() []error {
+	s := newSources(f.flags)
+	for _, name := range []string{"services", "discovery", "learner"} {
+		s.give(name)
+	}
+	if !f.given("services") {
+		f.services = slices.DeleteFunc(f.services, func(name string) bool {
+			return name == "discovery" && f.discovery != "" || name == "learner" && f.learner != ""
+		})
+	}
+	switch {
+	case f.runs("discovery"):
+		s.listening = "discovery-port"
+	case f.runs("learner"):
+		s.listening = "learner-port"
+	}
+	f.flags.VisitAll(func(fl *pflag.Flag) { s.give(fl.Name) })
+	f.sources = s.named
+	return s.problems
+}
+
+// check reads the settings, and reports what is wrong with them, all at once.
+func (f *nodeFlags) check(c *cobra.Command) error {
+	problems := f.read()
+	wrong := func(is bool, flag, say string) {
+		if is {
+			problems = append(problems, fmt.Errorf("%s %s: %s", f.source(flag), f.flags.Lookup(flag).Value, say))
+		}
+	}
+	wrong(net.ParseIP(f.bind) == nil, "bind", "write an IP address, as in --bind 127.0.0.1")
+	wrong(len(f.services) == 0 || slices.ContainsFunc(f.services, func(s string) bool {
+		return s != "scheduler" && s != "discovery" && s != "learner"
+	}), "services", "write some of scheduler, discovery, learner")
+	within := func(least, most int64, say string, flags ...string) {
+		for _, flag := range flags {
+			n := reflect.ValueOf(f.flags.Lookup(flag).Value).Elem().Int() // of a number, a time, bytes
+			wrong(n < least || n > most, flag, say)
+		}
+	}
+	within(1, 1<<16-1, "write a number from 1 to 65535", "scheduler-port", "discovery-port", "learner-port", "websocket-port",
+		"function-port")
+	within(0, 1<<16-1, "write a number from 1 to 65535, or 0 for none", "pprof-port")
+	within(1, 4096, "write a number from 1 to 4096", "task-types")
+	within(0, 1<<30, "write a number from 0 to 2^30", "slots", "queue")
+	within(1, math.MaxInt64, "write more than 0", "dead-polls", "poll-time", "poll-timeout", "function-start-timeout", "max-body",
+		"max-answer", "max-header", "max-requests", "max-connections", "header-timeout", "idle-timeout")
+	within(0, math.MaxInt64, "write 0 or more", "function-timeout", "probe-timeout", "answer-timeout", "grace")
+	wrong(slices.ContainsFunc(f.peers, isNoAddress), "peers", "write an IP address, or one with a port, for each")
+	wrong(slices.ContainsFunc(f.init, isNoAddress), "init-servers", "write an IP address, or one with a port, for each")
+	wrong(slices.ContainsFunc(f.cluster, isNoAddress), "cluster", "write an IP address, or one with a port, for each")
+	wrong(f.discovery != "" && isNoURL(f.discovery), "discovery", "write a URL, as http://192.168.1.7:19000")
+	wrong(f.openfaas.url != "" && isNoURL(f.openfaas.url), "openfaas", "write a URL, as http://192.168.1.7:8080")
+	if err := checkFunctionURL(f.functionURL); err != nil {
+		wrong(true, "function-url", err.Error())
+	}
+	wrong(f.given("function-port") && !f.given("openfaas") && !strings.Contains(f.functionURL, "{port}"), "function-port",
+		"there is no {port} in "+f.functionURL)
+	wrong(len(f.init) > 0 && !f.runs("discovery"), "init-servers", "they are for the node's own discovery: have it in --services")
+	wrong(f.record != "" && !f.runs("scheduler"), "record", "it logs the scheduler's inputs: have it in --services")
+	for _, x := range []struct{ a, b, say string }{
+		{"peers", "discovery", "both say who the peers are"},
+		{"function-url", "openfaas", "both say where functions are"},
+		{"function-port", "openfaas", "both say where functions are"},
+	} {
+		if f.given(x.a) && f.given(x.b) {
+			problems = append(problems, fmt.Errorf("%s and %s %s: leave one out", f.source(x.a), f.source(x.b), x.say))
+		}
+	}
+	for _, service := range []string{"discovery", "learner"} {
+		wrong(f.given("services") && f.given(service) && f.runs("scheduler") && f.runs(service), service,
+			"it runs here too, as "+f.source("services")+" says: leave one out")
+	}
+	if f.data != "" {
+		problems = append(problems, os.MkdirAll(f.data, 0o777))
+	}
+	if f.ip = f.bind; net.ParseIP(f.bind).IsUnspecified() {
+		f.ip = addressOf(f.iface)
+	}
+	wrong(f.ip == "" && len(f.peers) > 0, "iface", "it has no address that peers could know the node by: name another one, or --bind one")
+	var err error
+	if f.scenario != "" {
+		err = f.ofScenario(c)
+	} else {
+		err = f.ofFlags()
+	}
+	return errors.Join(append(problems, err)...)
+}
+
+func isNoAddress(text string) bool {
+	_, err1 := netip.ParseAddr(text)
+	_, err2 := netip.ParseAddrPort(text)
+	return err1 != nil && err2 != nil
+}
+
+func isNoURL(text string) bool {
+	u, err := url.Parse(text)
+	return err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == ""
+}
+
+// seedNumber is the seed of a node without a scenario.
+func (f *nodeFlags) seedNumber() (uint64, error) {
+	if f.scenarioFlags.seed == "" {
+		return 1, nil
+	}
+	n, err := strconv.ParseUint(f.scenarioFlags.seed, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s %s: write a whole number from 0", f.source("seed"), f.scenarioFlags.seed)
+	}
+	return n, nil
+}

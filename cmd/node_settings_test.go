@@ -1,0 +1,245 @@
+package cmd
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// settingsOf are the settings of a node that is started with these arguments.
+func settingsOf(t *testing.T, args ...string) (*nodeFlags, error) {
+	t.Helper()
+	var f nodeFlags
+	c := &cobra.Command{}
+	f.add(c)
+	if err := c.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	return &f, errors.Join(f.read()...)
+}
+
+func (f *nodeFlags) said(flag string) string { return f.flags.Lookup(flag).Value.String() }
+
+func settingsFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "node.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A flag comes before a variable, one of ours before one of v1's, these before the file, and the file before the default.
+// Lists are replaced, not mixed.
+func TestNodePrecedence(t *testing.T) {
+	path := settingsFile(t, `
+slots: 11
+queue: 11
+dead-polls: 11
+poll-time: 11s
+task-types: 11
+max-body: 11kB
+development: true
+peers: [10.0.0.11, "10.0.0.12:18081"]
+init-servers: [10.0.0.11]
+`)
+	t.Setenv("P2PFAAS_NODE_SLOTS", "12")
+	t.Setenv("P2PFAAS_NODE_QUEUE", "12")
+	t.Setenv("P2PFAAS_NODE_DEAD_POLLS", "12")
+	t.Setenv("P2PFAAS_MACHINE_DEAD_POLLS_THRESHOLD", "13")
+	t.Setenv("P2PFAAS_POLL_TIME", "13")
+	t.Setenv("P2PFAAS_DEV_ENV", "production")
+	t.Setenv("P2PFAAS_NODE_INIT_SERVERS", "10.0.0.12,10.0.0.13")
+	t.Setenv("P2PFAAS_NODE_BIND", "") // says nothing
+	f, err := settingsOf(t, "--config", path, "--slots", "14")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for flag, want := range map[string]string{"slots": "14", "queue": "12", "dead-polls": "12", "poll-time": "13s", "task-types": "11",
+		"max-body": "11kB", "development": "false", "peers": "[10.0.0.11,10.0.0.12:18081]", "init-servers": "[10.0.0.12,10.0.0.13]",
+		"bind": "127.0.0.1"} {
+		if f.said(flag) != want {
+			t.Errorf("%s is %s, want %s", flag, f.said(flag), want)
+		}
+	}
+	t.Setenv("P2PFAAS_NODE_CONFIG", path)
+	if f, err = settingsOf(t); err != nil || f.types != 11 {
+		t.Errorf("with the file in the environment, task-types is %d: %v", f.types, err)
+	}
+}
+
+// Each flag can be set by its variable, and by its key in the file.
+func TestNodeEverySetting(t *testing.T) {
+	values := map[string]string{"int": "7", "bool": "true", "duration": "7s", "bytes": "7kB", "string": "seven",
+		"stringSlice": "a,b", "stringArray": "a=1\nb=2", "function": "f=sleep:1ms\ng=exec:a b", "": "next"} // a core.Fallback has no type here
+	keys := map[string]string{"stringSlice": "[a, b]", "stringArray": "[a=1, b=2]", "function": "{f: 'sleep:1ms', g: [a, b]}"}
+	listed := map[string]string{"stringSlice": "[a,b]", "stringArray": "[a=1,b=2]", "function": "f,g"}
+	f, _ := settingsOf(t)
+	f.flags.VisitAll(func(fl *pflag.Flag) {
+		if fl.Name == "config" {
+			return
+		}
+		kind := fl.Value.Type()
+		value, want := values[kind], listed[kind]
+		if want == "" {
+			want = value
+		}
+		t.Run(fl.Name, func(t *testing.T) {
+			key := keys[kind]
+			if key == "" {
+				key = value
+			}
+			f, err := settingsOf(t, "--config", settingsFile(t, fl.Name+": "+key))
+			if err != nil || f.said(fl.Name) != want || !f.given(fl.Name) || !strings.Contains(f.source(fl.Name), "node.yaml:1:") {
+				t.Errorf("by the file: %s from %s, %v; want %s", f.said(fl.Name), f.source(fl.Name), err, want)
+			}
+			name := variable(fl.Name)
+			t.Setenv(name, value)
+			if f, err = settingsOf(t); err != nil || f.said(fl.Name) != want || !f.given(fl.Name) || f.source(fl.Name) != name {
+				t.Errorf("by %s: %s, %v; want %s", name, f.said(fl.Name), err, want)
+			}
+		})
+	})
+}
+
+// The variables of the first P2PFaaS.
+func TestNodeV1Variables(t *testing.T) {
+	for _, x := range []struct{ variables, flag, want string }{
+		{"DATA_PATH=/a", "data", "/a"},
+		{"DIR_DATA=/a", "data", "/a"},
+		{"DATA_PATH=/a DIR_DATA=/a", "data", "/a"},
+		{"LISTENING_HOST=0.0.0.0", "bind", "0.0.0.0"},
+		{"LISTENING_PORT=7", "discovery-port", "7"},
+		{"LISTENING_PORT=7 NODE_SERVICES=learner", "learner-port", "7"},
+		{"LISTENING_PORT=7 NODE_SERVICES=learner", "discovery-port", "19000"},
+		{"LISTENING_PORT=7 NODE_SERVICES=scheduler", "scheduler-port", "18080"},
+		{"LISTENING_PORT=7 SERVICE_DISCOVERY_HOST=d", "learner-port", "7"},
+		{"INIT_SERVERS=10.0.0.1,10.0.0.2", "init-servers", "[10.0.0.1,10.0.0.2]"},
+		{"DEFAULT_IFACE=wlan0", "iface", "wlan0"},
+		{"POLL_TIME=120", "poll-time", "2m0s"},
+		{"POLL_TIMEOUT=0.5", "poll-timeout", "500ms"},
+		{"POLL_TIMEOUT=500ms", "poll-timeout", "500ms"},
+		{"POLL_TIMEOUT=5", "poll-time", "2s"},
+		{"MACHINE_DEAD_POLLS_THRESHOLD=20", "dead-polls", "20"},
+		{"SERVICE_DISCOVERY_HOST=d", "discovery", "http://d:19000"},
+		{"SERVICE_DISCOVERY_PORT=7", "discovery", "http://discovery:7"},
+		{"SERVICE_DISCOVERY_HOST=d SERVICE_DISCOVERY_PORT=7", "discovery", "http://d:7"},
+		{"SERVICE_LEARNING_HOST=l", "learner", "l"},
+		{"SERVICE_LEARNING_PORT=7", "learner-port", "7"},
+		{"OPENFAAS_ENABLED=true", "openfaas", "http://faas_containers-openfaas-swarm:8080"},
+		{"OPENFAAS_ENABLED=true OPENFAAS_HOST=o OPENFAAS_PORT=7", "openfaas", "http://o:7"},
+		{"OPENFAAS_ENABLED=false OPENFAAS_HOST=o", "openfaas", ""},
+		{"DEV_ENV=development", "development", "true"},
+		{"RUNNING_ENVIRONMENT=development", "development", "true"},
+		{"DEV_ENV=production", "development", "false"},
+		{"LOG_ENV=development", "debug", "true"},
+		{"PROF=true", "pprof-port", "16060"},
+		{"PROF=false", "pprof-port", "0"},
+		{"FNS_LIST=f,g", "function", ""},
+	} {
+		t.Run(x.variables, func(t *testing.T) {
+			for _, v := range strings.Fields(x.variables) {
+				name, value, _ := strings.Cut(v, "=")
+				t.Setenv("P2PFAAS_"+name, value)
+			}
+			if f, err := settingsOf(t); err != nil || f.said(x.flag) != x.want {
+				t.Errorf("%s is %q, want %q: %v", x.flag, f.said(x.flag), x.want, err)
+			}
+		})
+	}
+	t.Setenv("P2PFAAS_SERVICE_LEARNING_HOST", "l")
+	if f, err := settingsOf(t); err != nil || f.runs("learner") || !f.runs("discovery") {
+		t.Errorf("with a learner elsewhere %q run here, %v", f.services, err)
+	}
+}
+
+// What a variable, a flag or the file says wrong is told with its place, all at once; nothing else is taken instead.
+func TestNodeBadSettings(t *testing.T) {
+	for name, x := range map[string]struct {
+		variables, file string
+		args            []string
+		says            []string
+	}{
+		"keys": {file: "slots: 1\nquue: 2\nslots: 3\n", says: []string{`node.yaml:2:1: the key "quue" is not known here: did you mean queue?`,
+			`node.yaml:3:1: the key "slots" is given twice`}},
+		"values": {file: "slots: many\nqueue: '4'\ntask-types: [1]\npoll-time: 2\ndebug: yes\nmax-body: 3\ndata:\npeers: 10.0.0.1\n" +
+			"init-servers: []\nservices: [[discovery]]\nfunction: {f: nothing, g: {kind: sleep}, h: 'sleep:x'}\n", says: []string{
+			`node.yaml:1:8: slots "many": write a whole number`, `node.yaml:2:8: queue "4": write a whole number`,
+			`node.yaml:3:13: task-types: write a whole number`, `node.yaml:4:12: poll-time "2": write a number and a unit of time`,
+			`node.yaml:5:8: debug "yes": write true or false`, `node.yaml:6:11: max-body "3": 3 has no unit`,
+			`node.yaml:7:6: data: write a single value`, `node.yaml:8:8: peers "10.0.0.1": write a list`,
+			`node.yaml:9:15: init-servers: write a list`, `node.yaml:10:11: services: write a list`,
+			`node.yaml:11:15: function "f=nothing": write NAME=URL`, `node.yaml:11:27: function "g=": write NAME=URL`,
+			`node.yaml:11:45: function "h=sleep:x": the service time of h`}},
+		"twice":   {file: "function: {f: face-detect, f: face-detect}", says: []string{"the function f is given twice"}},
+		"anchor":  {file: "slots: &a 4\n", says: []string{"node.yaml:1:8: &a is an anchor"}},
+		"empty":   {file: "# nothing\n", says: []string{"node.yaml:1:1: the file is empty: write settings of a node"}},
+		"list":    {file: "- slots\n", says: []string{"node.yaml:1:1: found a list where keys and values belong: write settings of a node"}},
+		"no file": {args: []string{"--config", "/nowhere.yaml"}, says: []string{"--config: open /nowhere.yaml"}},
+		"checked": {file: "bind: localhost\nslots: -1\n", says: []string{"node.yaml:1:7: bind localhost: write an IP", "node.yaml:2:8: slots -1: write"}},
+		"variables": {variables: "NODE_SLOTS=x NODE_SLOT=3 POLL_TIMEOUT=soon MACHINE_DEAD_POLLS_THRESHOLD=0 LISTENING_HOST=localhost " +
+			"LISTENING_PORT=70000 DEV_ENV=test LOG_ENV=loud PROF=perhaps OPENFAAS_ENABLED=maybe SERVICE_DISCOVERY_PORT=http " +
+			"SERVICE_LEARNING_PORT=x DATA_PATH=a DIR_DATA=b INIT_SERVERS=nobody", says: []string{
+			`P2PFAAS_NODE_SLOTS "x": write a whole number`, "P2PFAAS_NODE_SLOT is no setting of a node", "did you mean P2PFAAS_NODE_SLOTS?",
+			`P2PFAAS_POLL_TIMEOUT "soon": write`, "P2PFAAS_MACHINE_DEAD_POLLS_THRESHOLD 0: write more than 0",
+			"P2PFAAS_LISTENING_HOST localhost: write an IP", "P2PFAAS_LISTENING_PORT 70000: write a number from 1 to 65535",
+			`P2PFAAS_DEV_ENV "test": write development or production`, `P2PFAAS_LOG_ENV "loud"`, `P2PFAAS_PROF "perhaps": write`,
+			`P2PFAAS_OPENFAAS_ENABLED "maybe": write true or false`, `P2PFAAS_SERVICE_DISCOVERY_PORT is "http": write a number`,
+			`P2PFAAS_SERVICE_LEARNING_PORT "x": write a whole number`, "P2PFAAS_DATA_PATH and P2PFAAS_DIR_DATA both say --data",
+			"P2PFAAS_INIT_SERVERS [nobody]: write an IP"}},
+		"flags": {args: []string{"--peers", "nobody", "--cluster", "10.0.0.1:x", "--discovery", "10.0.0.1:19000", "--services", "nothing",
+			"--max-body", "0B", "--max-requests", "0", "--max-connections", "0", "--max-header", "0B", "--max-answer", "0B", "--probe-timeout",
+			"-1s", "--idle-timeout", "0s", "--header-timeout", "0s", "--function-start-timeout", "0s", "--grace", "-1s", "--function-url",
+			"f:8080", "--function-port", "81", "--openfaas", "o", "--openfaas-secrets", "/nowhere", "--pprof-port", "-1", "--record", "r",
+			"--init-servers", "10.0.0.1", "--seed", "x", "--scheduler", " "}, says: []string{
+			"--peers [nobody]: write", "--cluster [10.0.0.1:x]: write", "--discovery 10.0.0.1:19000: write a URL", "--services [nothing]: write",
+			"--max-body 0B: write more", "--max-requests 0: write more", "--max-connections 0: write more", "--max-header 0B: write more",
+			"--max-answer 0B: write more", "--probe-timeout -1s: write 0 or more", "--idle-timeout 0s: write more", "--header-timeout 0s",
+			"--function-start-timeout 0s", "--grace -1s", "--function-url f:8080: write a URL", "--function-url and --openfaas both say",
+			"--function-port and --openfaas both say", "--openfaas o: write a URL", "--openfaas-secrets /nowhere: there are no files",
+			"--pprof-port -1: write", "--record r: it logs", "--init-servers [10.0.0.1]: they are for the node's own", "--seed x: write",
+			"--scheduler: write the name", "--peers and --discovery both say"}},
+		"elsewhere": {args: []string{"--services", "scheduler,learner", "--learner", "l"}, says: []string{
+			"--learner l: it runs here too, as --services says: leave one out"}},
+		"no port":  {args: []string{"--function-url", "http://g/", "--function-port", "81"}, says: []string{"--function-port 81: there is no {port}"}},
+		"no iface": {args: []string{"--bind", "0.0.0.0", "--iface", "none", "--peers", "10.0.0.1"}, says: []string{"--iface none: it has no address"}},
+		"scenario": {args: []string{"--scenario", "quickstart", "--slots", "3", "--function", "f=sleep"}, variables: "NODE_QUEUE=3", says: []string{
+			"--slots is the scenario's to say", "--function is the scenario's", "P2PFAAS_NODE_QUEUE is the scenario's"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir()) // data and log may be made
+			for _, v := range strings.Fields(x.variables) {
+				name, value, _ := strings.Cut(v, "=")
+				t.Setenv("P2PFAAS_"+name, value)
+			}
+			args := x.args
+			if x.file != "" {
+				args = append(args, "--config", settingsFile(t, x.file))
+			}
+			var f nodeFlags
+			c := &cobra.Command{}
+			f.add(c)
+			if err := c.ParseFlags(args); err != nil {
+				t.Fatal(err)
+			}
+			err := f.check(c)
+			if err == nil {
+				t.Fatal("there is no error")
+			}
+			said := strings.Split(err.Error(), "\n")
+			for _, want := range x.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("it does not say %q:\n%v", want, err)
+				}
+			}
+			if len(said) > len(x.says) {
+				t.Errorf("%d problems are told of %d:\n%v", len(said), len(x.says), err)
+			}
+		})
+	}
+}
