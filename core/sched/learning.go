@@ -173,8 +173,11 @@ func (s *LearningScheduler) Schedule(env core.Env, t *core.Task) core.Verdict {
 
 // act carries out an action by its index.
 func (s *LearningScheduler) act(env core.Env, i int) core.Verdict {
-	for _, a := range s.Actions {
+	for k, a := range s.Actions {
 		if a == "neighbours" {
+			if s.Neighbours == 0 && k == len(s.Actions)-1 && !slices.Contains(s.State, "heard") {
+				s.take(env, i+1) // who has come since the first decision: it shifts nothing
+			}
 			if n := s.seatsOf(env); i >= n {
 				i -= n
 				continue
@@ -215,16 +218,20 @@ func (s *LearningScheduler) seat(env core.Env) {
 	if !slices.Contains(s.Actions, "neighbours") && !slices.Contains(s.State, "heard") {
 		return
 	}
-	nb := env.Neighbours()
-	most := nb.Len()
-	if s.Neighbours > 0 {
-		most = s.Neighbours
-	} else if len(s.seats) > 0 {
-		most = len(s.seats) // there is no action for one more
+	switch {
+	case s.Neighbours > 0:
+		s.take(env, s.Neighbours)
+	case len(s.seats) == 0:
+		s.take(env, env.Neighbours().Len())
 	}
+}
+
+// take gives neighbours without a seat one, until there are so many.
+func (s *LearningScheduler) take(env core.Env, most int) {
 	if len(s.seats) >= most {
 		return
 	}
+	nb := env.Neighbours()
 	for i := 0; i < nb.Len() && len(s.seats) < most; i++ {
 		if p := nb.At(i); !slices.Contains(s.seats, p) {
 			s.seats = append(s.seats, p)

@@ -96,6 +96,37 @@ func TestLearningSeats(t *testing.T) {
 	}
 }
 
+// Where all neighbours have an action, one that comes later gets the next, as far as the learner has actions for it.
+func TestLearningSeatsGrow(t *testing.T) {
+	for _, c := range []struct {
+		params map[string]any
+		late   string // what action 1 means when a second neighbour has come
+	}{
+		{map[string]any{"actions": []string{"neighbours"}}, "forward to 3"},
+		{map[string]any{"actions": []string{"neighbours", "reject"}}, "reject: rejected"},
+		{map[string]any{"actions": []string{"neighbours"}, "state": []string{"heard"}}, "execute"},
+	} {
+		l := learning(t, c.params)
+		at := func(i int, peers ...core.NodeID) string {
+			s, _ := answering(i, nil)
+			s.Peers = nil
+			for _, p := range peers {
+				s.Peers = append(s.Peers, coretest.Peer{ID: p})
+			}
+			return l.Schedule(s, &core.Task{}).String()
+		}
+		if got := at(0, 5); got != "forward to 5" {
+			t.Errorf("%v: the first neighbour: %s", c.params, got)
+		}
+		if got := at(1, 3, 5); got != c.late {
+			t.Errorf("%v: action 1 with a second neighbour: %s, want %s", c.params, got, c.late)
+		}
+		if got := at(0, 3, 5); got != "forward to 5" {
+			t.Errorf("%v: the first neighbour, later: %s", c.params, got)
+		}
+	}
+}
+
 // The state has as many numbers as Learns says, in that order.
 func TestLearningState(t *testing.T) {
 	all := []string{"type", "running", "queued", "load", "heard", "hour", "latency", "slack"}
