@@ -35,7 +35,9 @@ func (f Fallback) String() string { return word(fallbackNames[:], f) }
 func (f Fallback) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (f *Fallback) UnmarshalText(text []byte) error { return unmarshalWord("fallback", fallbackNames[:], text, f) }
+func (f *Fallback) UnmarshalText(text []byte) error {
+	return unmarshalWord("fallback", fallbackNames[:], text, f)
+}
 
 // AtHopLimit says what becomes of a task that may not be forwarded any more.
 type AtHopLimit uint8

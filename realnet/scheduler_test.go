@@ -3,8 +3,6 @@ package realnet
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -122,63 +120,6 @@ func (c *nodes) ask(i int, method, path, content string, header ...string) reply
 		c.t.Error(err)
 	}
 	return reply{a.StatusCode, a.Header, string(text)}
-}
-
-// A peer that refuses, of this project and of v1: as v1 does, the entry node passes the refusal on, with the way that the
-// task went; or it falls back.
-func TestWireRefused(t *testing.T) {
-	v1 := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, "/peer/function/") {
-			http.NotFound(w, r)
-			return
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, `{"peers_list":[{"machine_id":"old","machine_ip":"10.0.0.9","timings":{"total_time":0.001}}],`+
-			`"body":%q,"status_code":503}`, base64.StdEncoding.EncodeToString([]byte(`{"code":401,"message":"not today"}`)))
-	}))
-	defer v1.Close()
-	full := openNodes(t, 1, NodeOptions{Slots: 1, Queue: false, Scheduler: Descriptor{Name: "NoScheduler", Parameters: []string{"true"}}})
-	occupied, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go func() {
-		r, _ := http.NewRequestWithContext(occupied, "POST", full.servers[0].URL+"/function/f", strings.NewReader("sleep 1m"))
-		if a, err := http.DefaultClient.Do(r); err == nil {
-			a.Body.Close()
-		}
-	}()
-	eventually(t, "an execution at the peer", func() bool { return full.nodes[0].Status().Running == 1 })
-	for _, peer := range []struct {
-		url, body, ip string
-		status        int
-	}{
-		{full.servers[0].URL, `{"code":400,"message":"Job cannot be scheduled: "}`, `["127.0.0.1","127.0.0.1"]`, 500},
-		{v1.URL, `{"code":401,"message":"not today"}`, `["127.0.0.1","10.0.0.9"]`, 503},
-	} {
-		for _, fallback := range []core.Fallback{core.FallbackFail, core.FallbackExecute} {
-			c := openNodes(t, 1, NodeOptions{Scheduler: forwardAll, Forwarding: core.Forwarding{OnRefusal: core.FallbackFail - fallback}})
-			r := c.ask(0, "POST", "/configuration/scheduler", fmt.Sprintf(
-				`{"name":"ForwardScheduler","named":{},"forwarding":{"max_hops":1,"on_refusal":%q}}`, fallback))
-			if r.status != 200 {
-				t.Fatalf("%d %s", r.status, r.body)
-			}
-			c.nodes[0].SetPeers([]string{strings.TrimPrefix(peer.url, "http://")})
-			r = c.ask(0, "POST", "/function/f", "hello")
-			if fallback == core.FallbackExecute {
-				if r.status != 200 || r.header.Get(headerExternally) != "" || r.header.Get(headerHops) != "" {
-					t.Errorf("%s, executed here: %d %q %v", peer.url, r.status, r.body, r.header)
-				}
-				continue
-			}
-			if r.status != peer.status || r.body != peer.body || r.header.Get(headerExternally) != "True" ||
-				r.header.Get(headerHops) != "1" || r.header.Get(headerPeersIP) != peer.ip {
-				t.Errorf("%s, passed on: %d %q %v", peer.url, r.status, r.body, r.header)
-			}
-			var totals []float64
-			if err := json.Unmarshal([]byte(r.header.Get(headerTotals)), &totals); err != nil || len(totals) != 2 {
-				t.Errorf("%s is %q, want a list of two: %v", headerTotals, r.header.Get(headerTotals), err)
-			}
-		}
-	}
 }
 
 // What a node does around its algorithm comes with an algorithm whose parameters have names, and is checked.

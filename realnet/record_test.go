@@ -1,0 +1,294 @@
+package realnet
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+)
+
+// recorded are the lines of a log.
+func recorded(t *testing.T, path string) []string {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Collect(strings.Lines(string(text)))
+}
+
+// Nodes under all that may happen to them: clients that steer and that hang up, another K, Q and scheduler while tasks
+// run, a node that dies with tasks of its own and of others in hand. What each decided replays.
+func TestRecordReplays(t *testing.T) {
+	record := t.TempDir()
+	m := openMesh(t, 3, function, func(_ int, o *NodeOptions) {
+		o.Record = record
+		o.Scheduler = Descriptor{Name: "PowerOfNSchedulerTau", Parameters: []string{"2", "1", "true", "1", "25ms"}}
+		o.Forwarding.AnswerTimeout = time.Second
+	})
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	var clients sync.WaitGroup
+	ask := func(node, i int) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if i%7 == 3 {
+			time.AfterFunc(3*time.Millisecond, cancel) // it hangs up
+		}
+		r, err := http.NewRequestWithContext(ctx, "POST", m.servers[node].URL+"/function/f", strings.NewReader("sleep 8ms"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		r.Header.Set(headerTaskType, fmt.Sprint(i%2))
+		if s := i % 9; s < len(steering) {
+			r.Header.Set(steering[s].header, "1")
+		}
+		a, err := client.Do(r)
+		status := 0
+		if err == nil {
+			status = a.StatusCode
+			_, _ = io.Copy(io.Discard, a.Body)
+			a.Body.Close()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		statuses[status]++
+	}
+	const each = 250
+	for node := range 3 {
+		clients.Go(func() {
+			var open sync.WaitGroup
+			for i := range each {
+				open.Go(func() { ask(node, i) })
+				time.Sleep(2 * time.Millisecond)
+				switch {
+				case node == 0 && i == each/5:
+					m.ask(0, "POST", "/configuration", `{"parallel_running_functions_max":1,"queue_length_max":1}`)
+				case node == 0 && i == 2*each/5:
+					m.ask(0, "POST", "/configuration/scheduler", `{"name":"ForwardScheduler","parameters":["2"]}`)
+				case node == 1 && i == 3*each/5:
+					m.ask(1, "POST", "/configuration/scheduler", `{"name":"Redundancy","named":{"d":2}}`)
+				case node == 2 && i == 4*each/5: // it dies, and the others must know
+					ctx, cancel := context.WithCancel(t.Context())
+					cancel()
+					if err := m.nodes.nodes[2].Shutdown(ctx); !errors.Is(err, context.Canceled) {
+						t.Errorf("killed: %v", err)
+					}
+				}
+			}
+			open.Wait()
+		})
+	}
+	clients.Wait()
+	if n := statuses[0] + statuses[200] + statuses[500] + statuses[503]; n != 3*each || statuses[200] == 0 || statuses[0] == 0 ||
+		statuses[503] == 0 {
+		t.Errorf("answers by status: %v, want %d of all kinds", statuses, 3*each)
+	}
+	for i := range 2 {
+		m.stop(i)
+	}
+	var kinds []core.InputKind
+	verdicts := 0
+	for i := range 3 {
+		path := filepath.Join(record, fmt.Sprintf("node-%d%s", i, RecordSuffix))
+		verdicts += replayWhole(t, path).Verdicts
+		r := &recordReader{}
+		for _, l := range recorded(t, path) {
+			r.lines = bufio.NewReader(strings.NewReader(l))
+			if line, err := r.next(); err == nil && line.Input != nil && !slices.Contains(kinds, line.Input.Kind) {
+				kinds = append(kinds, line.Input.Kind)
+			}
+		}
+	}
+	if verdicts < each {
+		t.Errorf("%d verdicts are replayed", verdicts)
+	}
+	for _, k := range []core.InputKind{core.InputBoot, core.InputSubmit, core.InputDeliver, core.InputFire, core.InputFinish,
+		core.InputCancel, core.InputConfigure, core.InputCrash} {
+		if !slices.Contains(kinds, k) {
+			t.Errorf("there was no input of the kind %v: the test does not show that it replays", k)
+		}
+	}
+}
+
+// What is wrong with a log is said with its place, and a decision that is not the recorded one is found.
+func TestRecordDamaged(t *testing.T) {
+	record := t.TempDir()
+	m := openMesh(t, 2, function, func(_ int, o *NodeOptions) {
+		o.Record, o.Scheduler = record, forwardAll
+	})
+	for range 3 {
+		if r := m.ask(0, "POST", "/function/f", "x"); r.status != 200 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	m.stop(0)
+	path := filepath.Join(record, "node-0"+RecordSuffix)
+	lines := recorded(t, path)
+	first := func(what string) int {
+		i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, what) })
+		if i < 0 {
+			t.Fatalf("the log has no %s", what)
+		}
+		return i
+	}
+	verdict := first(`"verdict"`)
+	with := func(edit func(lines []string) []string) string {
+		return strings.Join(edit(slices.Clone(lines)), "")
+	}
+	for _, x := range []struct {
+		name, text string
+		err        string // of the log
+		line       int    // of the input that makes a difference; 0: there is none
+		incomplete bool
+	}{
+		{name: "whole", text: with(func(l []string) []string { return l })},
+		{name: "another verdict", line: verdict, text: with(func(l []string) []string {
+			l[verdict] = strings.Replace(l[verdict], "forward", "execute", 1)
+			return l
+		})},
+		{name: "one thing less", line: verdict, text: with(func(l []string) []string { return slices.Delete(l, verdict, verdict+1) })},
+		{name: "another scheduler", line: verdict, text: with(func(l []string) []string {
+			l[0] = strings.Replace(l[0], "ForwardScheduler", "RejectScheduler", 1)
+			l[0] = strings.Replace(l[0], `[\"1\"]`, `[]`, 1)
+			return l
+		})},
+		{name: "cut between lines", incomplete: true, text: strings.Join(lines[:len(lines)-2], "")},
+		{name: "cut in a line", incomplete: true, text: strings.Join(lines[:verdict+1], "") + lines[verdict+1][:5]},
+		{name: "a line in the middle", err: fmt.Sprintf("line %d is none of a log", verdict+1), text: with(func(l []string) []string {
+			return slices.Insert(l, verdict, "what is this?\n")
+		})},
+		{name: "an unknown key", err: fmt.Sprintf("line %d is none of a log", verdict+1), text: with(func(l []string) []string {
+			return slices.Insert(l, verdict, `{"input":{},"more":1}`+"\n")
+		})},
+		{name: "lost lines before the end", err: "should have", text: with(func(l []string) []string {
+			last := len(l) - 1
+			for !strings.HasPrefix(l[last], `{"input"`) {
+				last--
+			}
+			return slices.Delete(l, last, len(l)-1)
+		})},
+		{name: "lines after the end", err: "is not the last one", text: with(func(l []string) []string { return append(l, l[1]) })},
+		{name: "a second header", err: "a second header", text: with(func(l []string) []string { return slices.Insert(l, 1, l[0]) })},
+		{name: "a node without a number", err: "the machines have numbers below", text: with(func(l []string) []string {
+			i := first(`"deliver"`)
+			l[i] = strings.Replace(l[i], `"From":1`, `"From":77`, 1)
+			return l
+		})},
+		{name: "another version", err: "version 7 of the format", text: with(func(l []string) []string {
+			l[0] = strings.Replace(l[0], `"version":1`, `"version":7`, 1)
+			return l
+		})},
+		{name: "no header", err: "no log of a node", text: strings.Join(lines[1:], "")},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			r, err := replayLines(strings.NewReader(x.text))
+			switch {
+			case x.err != "":
+				if err == nil || !strings.Contains(err.Error(), x.err) {
+					t.Errorf("error %v, want one with %q", err, x.err)
+				}
+			case err != nil:
+				t.Error(err)
+			case x.line > 0:
+				if r.Difference == nil || r.Line != x.line {
+					t.Errorf("the difference is %v in line %d, want one in line %d", r.Difference, r.Line, x.line)
+				}
+			case r.Difference != nil || (r.Incomplete != "") != x.incomplete:
+				t.Errorf("difference %v, incomplete %q; want none, and incomplete %v", r.Difference, r.Incomplete, x.incomplete)
+			case x.incomplete && r.Inputs == 0:
+				t.Error("nothing was compared")
+			}
+		})
+	}
+	// The same of the compressed file: a killed node's breaks off, and other files are none.
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Replay(bytes.NewReader(file[:len(file)-20])); err != nil || r.Incomplete == "" || r.Difference != nil {
+		t.Errorf("of a file that breaks off: %+v, %v", r, err)
+	}
+	for text, want := range map[string]string{"": "empty", "this is no log of anything": "no log of a node"} {
+		if _, err := Replay(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("of %q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// fullDisk takes so many bytes.
+type fullDisk struct{ room int }
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if d.room -= len(p); d.room < 0 {
+		return 0, errors.New("no space left on device")
+	}
+	return len(p), nil
+}
+
+func (d *fullDisk) Close() error { return nil }
+
+// A disk that is full ends the recording, not the node, and whoever ends the node is told.
+func TestRecordDiskFull(t *testing.T) {
+	r := &Recorder{path: "there", queue: make(chan recordEntry, 8), quit: make(chan struct{}), ended: make(chan struct{})}
+	go r.run(&fullDisk{room: 1000})
+	eventually(t, "the disk is full", func() bool {
+		r.input(core.Input{Kind: core.InputCancel, ID: core.TaskID(time.Now().UnixNano())})
+		return r.Err() != nil
+	})
+	r.input(core.Input{Kind: core.InputCancel}) // nobody waits for it
+	r.close(nil)
+	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "the recording there is incomplete") {
+		t.Error(err)
+	}
+}
+
+// A log is never written over: a node that runs again gets another one.
+func TestRecordAgain(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		n, err := OpenNode(NodeOptions{Identity: Identity{ID: "a", IP: "127.0.0.1"}, Slots: 1, Scheduler: DefaultScheduler(), Record: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"node-0", "node-0.2"} {
+		replayWhole(t, filepath.Join(dir, name+RecordSuffix))
+	}
+}
+
+// FuzzRecord holds that no log makes a replay do more than read it: no panic, no endless loop.
+func FuzzRecord(f *testing.F) {
+	f.Add(`{"header":{"format":"p2pfaas record","version":1,"machines":["127.0.0.1"],"origin":{}}}` + "\n" + `{"input":{"Kind":"boot"}}` + "\n")
+	f.Fuzz(func(_ *testing.T, text string) {
+		_, _ = replayLines(strings.NewReader(text))
+	})
+}
