@@ -404,9 +404,9 @@ func (n *Node) finish(k taskKey, o core.Outcome) {
 		if r.outcome = o; r.ended.IsZero() { // no answer is on an emulated link
 			r.ended = time.Now()
 		}
+		slog.Debug("a request has ended", "request", r.number, "tracing", r.tracing, "function", r.call.function, "outcome", o)
 		close(r.done)
 	})
-	slog.Debug("a request has ended", "request", r.number, "tracing", r.tracing, "function", r.call.function, "outcome", o)
 }
 
 // On the mailbox's goroutine.
