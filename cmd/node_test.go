@@ -58,7 +58,12 @@ func freePorts(t *testing.T, n int) []int {
 
 // Two nodes as processes would run them: one forwards to the other, and both end in good order, with what runs.
 func TestNode(t *testing.T) {
+	held, release := make(chan struct{}), make(chan struct{})
 	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "hold" {
+			close(held)
+			<-release
+		}
 		time.Sleep(50 * time.Millisecond)
 		fmt.Fprint(w, "done")
 	}))
@@ -105,6 +110,36 @@ func TestNode(t *testing.T) {
 	if text, _ := get(fmt.Sprintf("http://127.0.0.1:%d/learner/parameters", ports[2])); !strings.Contains(text, "actions_n") {
 		t.Errorf("the learner answers %q", text)
 	}
+	// A LearningScheduler that a script configures finds the types of tasks counted apart.
+	configure := func(name, parameter string) {
+		text := fmt.Sprintf(`{"name":%q,"parameters":[%q]}`, name, parameter)
+		r, err := http.Post("http://"+b+"/configuration/scheduler", "application/json", strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if r.StatusCode != 200 {
+			t.Errorf("%s: %s", text, r.Status)
+		}
+	}
+	configure("LearningScheduler", "2")
+	typed, err := http.NewRequest("GET", "http://"+b+"/function/f?hold", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed.Header.Set("X-P2pfaas-Scheduler-Learning-Task-Type", "1")
+	typed.Header.Set("X-P2pfaas-Scheduler-Bypass", "x")
+	running.Go(func() {
+		if r, err := http.DefaultClient.Do(typed); err == nil {
+			r.Body.Close()
+		}
+	})
+	<-held
+	if _, header := get("http://" + b + "/function/f"); header.Get("X-P2pfaas-Scheduler-Learning-State") != "0.000000,0.000000,1.000000,0.000000,0.000000" {
+		t.Errorf("with a task of type 1 the state is %q", header.Get("X-P2pfaas-Scheduler-Learning-State"))
+	}
+	close(release)
+	configure("NoScheduler", "false")
 	last := make(chan string)
 	go func() {
 		text, _ := get("http://" + b + "/function/f")
