@@ -1,5 +1,5 @@
 // Command cost measures what a node adds to a function: the same small function called directly, through a node, and
-// through a node that probes, forwards, or asks a learner, in turn, in one process. Run it with make cost.
+// through a node that records, probes, forwards, or asks a learner, in turn, in one process. Run it with make cost.
 //
 // Requests come at a constant rate and do not wait for one another. What a case adds is the difference of its quantile to
 // that of the case that it is compared with, in the same run: machines differ, ratios less.
@@ -155,12 +155,14 @@ func (b *bench) serve(ip string, h func(address string) (http.Handler, error)) (
 	return l.Addr().String(), nil
 }
 
-// node serves a node whose function is at that URL, and returns its address.
-func (b *bench) node(ip, function string, d realnet.Descriptor, l realnet.Learner, slots int, peers ...string) (string, error) {
+// node serves a node whose function is at that URL, and which is otherwise as o says, and returns its address.
+func (b *bench) node(ip, function string, o realnet.NodeOptions, peers ...string) (string, error) {
 	return b.serve(ip, func(address string) (http.Handler, error) {
-		n, err := realnet.OpenNode(realnet.NodeOptions{Identity: realnet.Identity{ID: address, IP: address}, Slots: slots, Room: 1024, Queue: true,
-			Bind: net.ParseIP(ip), Backend: realnet.Backend{URL: function}, Scheduler: d, Learner: l,
-			Forwarding: core.Forwarding{ProbeTimeout: time.Second, AnswerTimeout: time.Minute}})
+		o.Identity, o.Bind = realnet.Identity{ID: address, IP: address}, net.ParseIP(ip)
+		o.Slots, o.Room, o.Queue = 64, 1024, true
+		o.Backend = realnet.Backend{URL: function}
+		o.Forwarding = core.Forwarding{ProbeTimeout: time.Second, AnswerTimeout: time.Minute}
+		n, err := realnet.OpenNode(o)
 		if err != nil {
 			return nil, err
 		}
@@ -189,13 +191,21 @@ func (b *bench) cases() ([]*measured, error) {
 			time.Sleep(time.Millisecond)
 		}), nil
 	}))
-	local := realnet.Descriptor{Name: "NoScheduler", Parameters: []string{"false"}}
+	local := realnet.NodeOptions{Scheduler: realnet.Descriptor{Name: "NoScheduler", Parameters: []string{"false"}}}
 	direct := "http://" + quick + "/"
-	peer := must(b.node("127.0.0.3", direct, local, nil, 64))
-	here := must(b.node("127.0.0.2", direct, local, nil, 64, peer))
-	probing := must(b.node("127.0.0.2", direct, realnet.Descriptor{Name: "PowerOfNScheduler",
-		Named: map[string]any{"fanout": 1, "threshold": 0, "strict": true}}, nil, 64, peer))
-	forwarding := must(b.node("127.0.0.2", direct, realnet.Descriptor{Name: "ForwardScheduler", Parameters: []string{"1"}}, nil, 64, peer))
+	peer := must(b.node("127.0.0.3", direct, local))
+	here := must(b.node("127.0.0.2", direct, local, peer))
+	recorded := local
+	var err error
+	if recorded.Record, err = os.MkdirTemp("", "cost"); err != nil {
+		return nil, err
+	}
+	b.closers = append(b.closers, func() error { return os.RemoveAll(recorded.Record) })
+	recording := must(b.node("127.0.0.2", direct, recorded, peer))
+	probing := must(b.node("127.0.0.2", direct, realnet.NodeOptions{Scheduler: realnet.Descriptor{Name: "PowerOfNScheduler",
+		Named: map[string]any{"fanout": 1, "threshold": 0, "strict": true}}}, peer))
+	forwarding := must(b.node("127.0.0.2", direct, realnet.NodeOptions{Scheduler: realnet.Descriptor{Name: "ForwardScheduler",
+		Parameters: []string{"1"}}}, peer))
 	service, err := realnet.OpenLearner(realnet.LearnerServiceOptions{Config: learner.Default(), Frozen: true,
 		Stream: *random.Stream(1, 0, random.Learner, 0)})
 	if err != nil {
@@ -205,11 +215,13 @@ func (b *bench) cases() ([]*measured, error) {
 	websocket := must(b.serve("127.0.0.2", func(string) (http.Handler, error) { return service.Websocket(), nil }))
 	remote := realnet.NewRemoteLearner(realnet.LearnerOptions{Act: "ws://" + websocket})
 	b.closers = append(b.closers, remote.Close)
-	learning := must(b.node("127.0.0.2", direct, realnet.Descriptor{Name: "LearningScheduler", Named: map[string]any{"actions": []any{"local"}}}, remote, 64, peer))
-	b.sleeping = at(must(b.node("127.0.0.2", "http://"+slow+"/", local, nil, 64)))
+	learning := must(b.node("127.0.0.2", direct, realnet.NodeOptions{Learner: remote, Scheduler: realnet.Descriptor{
+		Name: "LearningScheduler", Named: map[string]any{"actions": []any{"local"}}}}, peer))
+	b.sleeping = at(must(b.node("127.0.0.2", "http://"+slow+"/", local)))
 	return []*measured{
 		{name: "direct", url: direct},
 		{name: "local", url: at(here), beside: "direct", bounds: []bound{{0.5, 250 * time.Microsecond}, {0.99, time.Millisecond}}},
+		{name: "record", url: at(recording), beside: "local", bounds: []bound{{0.5, 100 * time.Microsecond}, {0.99, time.Millisecond}}},
 		{name: "probe", url: at(probing), beside: "local", bounds: []bound{{0.5, 300 * time.Microsecond}}},
 		{name: "forward", url: at(forwarding), beside: "local", bounds: []bound{{0.5, 600 * time.Microsecond}}},
 		{name: "act", url: at(learning), beside: "local", bounds: []bound{{0.5, 150 * time.Microsecond}}},
