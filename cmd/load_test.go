@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -94,6 +95,71 @@ func TestLoad(t *testing.T) {
 		t.Error(err)
 	} else if text, _ := io.ReadAll(r.Body); !strings.Contains(string(text), "PowerOfNScheduler") {
 		t.Errorf("after --configure the scheduler is %s", text)
+	}
+}
+
+// Weakness 23 of v1, of its clients: gaps of at least 10 ms, so that the rate is not what was asked for; seeds from the
+// clock; an end at the first answer without learning headers; checks that cannot be skipped; a latency without the body.
+// Here a v1 node that fails all of the client's checks gets the load that was asked for, twice the same.
+func TestWeakness23(t *testing.T) {
+	const late = 30 * time.Millisecond
+	var mu sync.Mutex
+	var tracing []string
+	v1 := http.NewServeMux()
+	v1.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"name":"p2pfaas-scheduler"}`) })
+	v1.HandleFunc("/function/f", func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		tracing = append(tracing, r.Header.Get("X-P2pfaas-Scheduler-Task-Tracing-Id"))
+		mu.Unlock()
+		w.Header().Set("Content-Length", "4")
+		_ = http.NewResponseController(w).Flush() // headers first, as v1's clients measure
+		time.Sleep(late)
+		fmt.Fprint(w, "body")
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: v1}
+	go func() { _ = server.Serve(l) }()
+	defer server.Close()
+
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "v1.yaml")
+	text := "{name: v1, duration: 2s, warmup: 0s, replications: 1, cluster: {nodes: 1, slots: 4}, functions: [{name: f, service: 30ms}], " +
+		"workload: {rate: 200/s}, learner: {reward: deadline}, scheduler: {name: LearningScheduler}}"
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	run := func(command, out string, args ...string) *results.Replication {
+		t.Helper()
+		var table, said bytes.Buffer
+		args = append([]string{command, scenario, "--out", filepath.Join(dir, out)}, args...)
+		if status := cmd.Run(t.Context(), args, &table, &said); status != 0 {
+			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
+		}
+		r, err := results.Open(filepath.Join(dir, out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Points[0].Replications[0]
+	}
+	a := run("load", "a", "--hosts", l.Addr().String())
+	b := run("load", "b", "--hosts", l.Addr().String())
+	sim := run("sim", "sim")
+	biased := run("sim", "biased", "--set", "workload.min_gap=10ms")
+	if a.Requests != b.Requests || a.Submitted != b.Submitted || a.Requests != sim.Requests || a.Submitted != sim.Submitted {
+		t.Errorf("%d, %d and, in simulation, %d requests: they are not the same", a.Submitted, b.Submitted, sim.Submitted)
+	}
+	// 400 ± 3·20 of a Poisson process; v1's is 2 s / (5 + 10 ms), 133.
+	if a.Submitted < 340 || a.Submitted > 460 || biased.Submitted > 170 {
+		t.Errorf("%d requests in 2 s at 200/s, %d with v1's gaps; want 340 to 460, and at most 170", a.Submitted, biased.Submitted)
+	}
+	if uint64(len(tracing)) != a.Submitted+b.Submitted || a.Ended != a.Submitted {
+		t.Errorf("%d requests came, %d and %d were sent, %d of the first ended", len(tracing), a.Submitted, b.Submitted, a.Ended)
+	}
+	if x, ok := a.Metric("latency.p50"); !ok || x < late.Seconds() {
+		t.Errorf("the median latency is %v s, and the body alone takes %v", x, late)
 	}
 }
 
