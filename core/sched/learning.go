@@ -18,7 +18,7 @@ import (
 //	Actions     what it may choose (default reject, local, probe, neighbours: v1's)
 //	TaskTypes   task types that are told apart; 0 = as many as there are functions (default)
 //	Neighbours  neighbours with an action of their own; 0 = all (default)
-//	Fallback    what becomes of a task where the learner does not answer: local (default) or reject
+//	Fallback    what becomes of a task where the learner does not answer: local (default), reject, or probe (and forward, as the action)
 //
 // State:
 //
@@ -45,7 +45,7 @@ type LearningScheduler struct {
 	Actions    []string `param:"actions" oneof:"reject|local|probe|neighbours|cloud" doc:"what the learner may choose"`
 	TaskTypes  int      `param:"task_types" unit:"types" min:"0" max:"4096" doc:"task types that are told apart; 0 = as many as there are functions"`
 	Neighbours int      `param:"neighbours" unit:"neighbours" min:"0" max:"4000" doc:"neighbours with an action of their own; 0 = all"`
-	Fallback   string   `param:"fallback" oneof:"local|reject" doc:"what becomes of a task where the learner does not answer"`
+	Fallback   string   `param:"fallback" oneof:"local|reject|probe" doc:"what becomes of a task where the learner does not answer"`
 
 	seats    []core.NodeID // neighbours by index; who has left keeps the seat
 	lateness float64
@@ -163,8 +163,11 @@ func (s *LearningScheduler) Schedule(env core.Env, t *core.Task) core.Verdict {
 	s.seat(env)
 	a, err := env.Act(s.state(env, t))
 	if err != nil {
-		if s.Fallback == "reject" {
+		switch s.Fallback {
+		case "reject":
 			return core.Reject(core.Rejected)
+		case "probe":
+			return s.probe(env)
 		}
 		return core.Execute()
 	}

@@ -55,8 +55,10 @@ func TestLearningActions(t *testing.T) {
 
 // Where the learner does not answer, the task falls back as configured; a task that another node sent is not asked about.
 func TestLearningFallback(t *testing.T) {
-	for fallback, want := range map[string]string{"local": "execute", "reject": "reject: rejected"} {
+	for fallback, want := range map[string]string{"local": "execute", "reject": "reject: rejected", "probe": "forward to 2"} {
 		s, _ := answering(3, errors.New("down"))
+		s.Peers = slices.DeleteFunc(s.Peers, func(p coretest.Peer) bool { return p.ID != 2 })
+		s.Peers[0].Load = coretest.Loaded(0)
 		if v := learning(t, map[string]any{"fallback": fallback}).Schedule(s, &core.Task{}); v.String() != want {
 			t.Errorf("%s: %v", fallback, v)
 		}
