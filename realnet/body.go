@@ -40,15 +40,16 @@ const mostAhead = 1 << 20
 func (b *body) readAhead() { _, _ = io.CopyN(io.Discard, b.reader(), mostAhead) }
 
 // abandon ends the reading from the source, which is about to go away: an http.Handler's request may not be read after
-// its return. Where a reader waits for a client that sends nothing, interrupt must make it return. It reports whether all
-// had been read.
+// its return. Where a reader waits for a client that sends nothing, interrupt must make it return. It reports whether the
+// connection is good for another request: all had been read, and nothing was interrupted.
 func (b *body) abandon(interrupt func()) bool {
-	if !b.mu.TryLock() {
+	quiet := b.mu.TryLock()
+	if !quiet {
 		interrupt()
 		b.mu.Lock()
 	}
 	defer b.mu.Unlock()
-	whole := b.end == io.EOF
+	whole := b.end == io.EOF && quiet
 	if b.end == nil {
 		b.end = errors.New("the client has gone")
 	}

@@ -371,12 +371,13 @@ func (n *Node) release(c *gin.Context, r *request) {
 	}
 	n.mu.Unlock()
 	defer func() {
-		whole := r.call.body.abandon(func() {
+		good := r.call.body.abandon(func() {
 			if err := http.NewResponseController(c.Writer).SetReadDeadline(time.Now()); err != nil {
 				slog.Error("a client's connection cannot be interrupted", "error", err)
 			}
 		})
-		if !whole && r.call.length != 0 {
+		if !good && r.call.length != 0 {
+			// Above all an interrupted connection, by whose context all its later requests would be cancelled.
 			c.Header("Connection", "close")
 		}
 	}()

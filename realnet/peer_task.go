@@ -233,7 +233,7 @@ func (n *Node) peerTask(c *gin.Context) {
 	case <-c.Request.Context().Done():
 		p.deliver(core.Parcel{Kind: core.MsgCancel, From: from, To: p.self, Token: task.Trip.Token, Item: task.Copied(), Load: unknown})
 		n.release(c, r)
-		return
+		panic(http.ErrAbortHandler) // nobody listens
 	}
 	n.release(c, r)
 	a := peerAnswer{Outcome: r.outcome, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,

@@ -197,7 +197,7 @@ func (n *Node) peerFunction(c *gin.Context) {
 	case <-c.Request.Context().Done():
 		n.peers.deliver(core.Parcel{Kind: core.MsgCancel, From: from, Token: token, Item: -1, Load: unknown})
 		n.release(c, r)
-		return
+		panic(http.ErrAbortHandler) // nobody listens
 	}
 	n.release(c, r)
 	said := r.said()

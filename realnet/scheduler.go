@@ -102,7 +102,7 @@ func (n *Node) function(c *gin.Context) {
 		n.mailbox.Post(core.Input{Kind: core.InputCancel, ID: task.ID})
 		<-r.done
 		n.release(c, r)
-		return // nobody listens
+		panic(http.ErrAbortHandler) // nobody listens; no answer is better than one that says nothing
 	}
 	n.release(c, r)
 	setLesson(h, r.lesson)
