@@ -84,6 +84,10 @@ func TestRun(t *testing.T) {
 			t.Errorf("point %d: executions take %v s, in simulation %v s", i, a, b)
 		}
 	}
+	talk, _ := real.Points[1].Replications[0].Metric("messages_per_request")
+	if simulated, _ := sim.Points[1].Replications[0].Metric("messages_per_request"); talk < simulated/2 || talk > 2*simulated {
+		t.Errorf("%v messages for a request, in simulation %v", talk, simulated)
+	}
 	if moved, _ := real.Points[1].Replications[0].Metric("forwarded_share"); moved == 0 {
 		t.Error("no request was forwarded")
 	}

@@ -118,7 +118,7 @@ func TestLinksBetweenNodes(t *testing.T) {
 	eventually(t, "an execution at node 0", func() bool { return m.nodes.nodes[0].Status().Running == 1 })
 	from := &load{LoadOptions: LoadOptions{Targets: []Target{{Scheduler: m.addresses[0]}, {Scheduler: m.addresses[1]}},
 		Scenario: &scenarios.Scenario{}}, http: http.DefaultClient}
-	before := from.askLinks(t.Context())
+	before := from.askNodes(t.Context())
 	const asked = 5
 	for range asked {
 		began := time.Now()
@@ -134,17 +134,24 @@ func TestLinksBetweenNodes(t *testing.T) {
 			t.Errorf("%+v in %v, want 30 ms for each way", got, took)
 		}
 	}
-	links := linksOf(network, before, from.askLinks(t.Context()))
+	after := from.askNodes(t.Context())
+	if sent, silent := messagesOf(before, after); sent != asked*4 || silent != 0 {
+		t.Errorf("%d messages, %d nodes do not say; want %d and none", sent, silent, asked*4)
+	}
+	if _, silent := messagesOf(before, []*Status{after[0], nil}); silent != 1 {
+		t.Errorf("%d nodes do not say how many messages they sent, want 1", silent)
+	}
+	links := linksOf(network, before, after)
 	if links.Count != asked*4 || links.Lost != 0 || links.Others != 0 || links.Own.Count == 0 {
 		t.Errorf("%+v, want %d messages held", links, asked*4)
 	}
 	if others := linksOf(networkOf(t, "{latency: 31ms}"), before, before); others.Others != 2 {
 		t.Errorf("%+v, want two nodes that emulate other links", others)
 	}
-	if silent := linksOf(network, []*LinkStatus{nil}, []*LinkStatus{nil}); silent.Others != 1 {
+	if silent := linksOf(network, []*Status{nil}, []*Status{nil}); silent.Others != 1 {
 		t.Errorf("%+v, want one node that does not emulate them", silent)
 	}
-	if none := linksOf(networkOf(t, "{latency: 0s}"), []*LinkStatus{nil}, []*LinkStatus{nil}); none != nil {
+	if none := linksOf(networkOf(t, "{latency: 0s}"), []*Status{nil}, []*Status{nil}); none != nil {
 		t.Errorf("%+v where there are to be no links", none)
 	}
 }
@@ -207,7 +214,7 @@ func TestLinksOfRestartedNode(t *testing.T) {
 		{state(10, 3), state(4, 1), 4, 1},
 		{nil, state(4, 1), 4, 1},
 	} {
-		got := linksOf(network, []*LinkStatus{x.before}, []*LinkStatus{x.after})
+		got := linksOf(network, []*Status{{Links: x.before}}, []*Status{{Links: x.after}})
 		if got.Count != x.count || got.Lost != x.lost {
 			t.Errorf("%d held, %d lost, want %d and %d", got.Count, got.Lost, x.count, x.lost)
 		}

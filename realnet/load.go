@@ -99,7 +99,6 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 	if err := l.hire(); err != nil {
 		return nil, err
 	}
-	before := l.askLinks(ctx)
 	if l.start = o.Start; l.start.IsZero() {
 		l.start = time.Now().Add(leadTime)
 	} else if time.Now().After(l.start) {
@@ -109,6 +108,12 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 	watching, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { l.watch(watching) })
+	before := make([]*Status, len(l.Targets)+1)
+	watch.Go(func() {
+		if l.clock.Sleep(watching, l.start.Add(s.Warmup)) == nil {
+			before = l.askNodes(watching)
+		}
+	})
 	err := l.send(ctx)
 	l.work.Wait()
 	stop()
@@ -120,7 +125,7 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 		return nil, err
 	}
 	wall := time.Since(l.start)
-	return l.count.finish(wall, linksOf(s.Cluster.Network(), before, l.askLinks(ctx)))
+	return l.count.finish(wall, before, l.askNodes(ctx))
 }
 
 // address prepares what the requests have in common.

@@ -229,8 +229,8 @@ func (c *counting) sample(i int, loads []int32) {
 	c.sampled = i + 1
 }
 
-// finish puts the results together; l is what the nodes' emulated links achieved.
-func (c *counting) finish(wall time.Duration, l *results.Links) (*results.Replication, error) {
+// finish puts the results together; before and after are what the nodes said at the ends of the measured part.
+func (c *counting) finish(wall time.Duration, before, after []*Status) (*results.Replication, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &c.result
@@ -238,7 +238,8 @@ func (c *counting) finish(wall time.Duration, l *results.Links) (*results.Replic
 		return nil, fmt.Errorf("%d requests were sent, and %d have ended", r.Submitted, r.Ended)
 	}
 	r.WallTime, r.Events = wall, r.Ended
-	r.Reality = &results.Reality{Sent: c.late.Lateness(), Links: l}
+	r.Reality = &results.Reality{Sent: c.late.Lateness(), Links: linksOf(c.scenario.Cluster.Network(), before, after)}
+	r.Messages, r.Reality.Silent = messagesOf(before, after)
 	for i := range c.bins[:c.sampled] {
 		b := &c.bins[i]
 		s := r.Series

@@ -121,6 +121,9 @@ func Unit(metric string) string {
 func (r *Replication) Metric(name string) (float64, bool) {
 	switch name {
 	case "messages_per_request":
+		if r.Reality != nil && r.Reality.Silent > 0 {
+			return math.NaN(), true
+		}
 		return float64(r.Messages) / float64(r.Tally.total().requests()), true
 	case "utilisation":
 		return r.utilisation(), true

@@ -10,6 +10,8 @@ import (
 type Reality struct {
 	Sent  Lateness `json:"sent"`            // requests, when they left the load generator
 	Links *Links   `json:"links,omitempty"` // emulated between nodes; nil: there were to be none
+	// Silent are nodes that do not say how many messages they sent: those of the first P2PFaaS.
+	Silent int `json:"silent,omitempty"`
 }
 
 // Links is what became of the messages on emulated links, over all nodes.
