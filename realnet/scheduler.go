@@ -61,10 +61,13 @@ func (n *Node) hello(c *gin.Context) {
 }
 
 func (n *Node) monitoringLoad(c *gin.Context) {
-	running, queued, slots := n.mailbox.Load()
+	running, queued, _ := n.mailbox.Load()
+	n.mu.Lock()
+	slots := n.settings.Slots // what was configured last, be it that the mailbox has yet to take it
+	n.mu.Unlock()
 	h := c.Writer.Header()
 	h.Set(headerLoad, strconv.Itoa(int(running)))
-	h.Set(headerMaxLoad, strconv.Itoa(int(slots)))
+	h.Set(headerMaxLoad, strconv.Itoa(slots))
 	h.Set(headerQueueLength, strconv.Itoa(int(queued)))
 	if c.GetHeader("User-Agent") == agentMachine {
 		n.peers.hold(c.Request.Context(), n.peers.caller(remoteIP(c.Request)))
