@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -79,6 +80,58 @@ func (l *delayedLearner) Act(ctx context.Context, state []float64) (core.Action,
 		err = l.clock.Sleep(ctx, until)
 	}
 	return a, err
+}
+
+// watchedLearner says when its learner stops answering, and when it answers again.
+type watchedLearner struct {
+	Learner
+
+	mu     sync.Mutex
+	status LearnerStatus
+	since  time.Time // it has failed without a break; zero: the last question was answered
+}
+
+// LearnerStatus is how a node's learner has answered since the node began.
+type LearnerStatus struct {
+	Answered uint64 `json:"answered"`        // questions
+	Failed   uint64 `json:"failed"`          // questions: the algorithm's fallback decided
+	Error    string `json:"error,omitempty"` // why the last question failed; empty: it was answered
+}
+
+// Act implements Learner.
+func (l *watchedLearner) Act(ctx context.Context, state []float64) (core.Action, error) {
+	a, err := l.Learner.Act(ctx, state)
+	if err != nil && ctx.Err() != nil {
+		return a, err // the node ends
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil && !l.since.IsZero():
+		slog.Info("the learner answers again", "after", time.Since(l.since).Round(time.Millisecond))
+		l.since = time.Time{}
+	case err != nil && l.since.IsZero():
+		slog.Warn("the learner does not answer: the algorithm decides by its fallback until it does", "error", err)
+		l.since = time.Now()
+	}
+	if l.status.Error = ""; err != nil {
+		l.status.Failed++
+		l.status.Error = err.Error()
+	} else {
+		l.status.Answered++
+	}
+	return a, err
+}
+
+// said is nil where there is no learner.
+func (l *watchedLearner) said() *LearnerStatus {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.status
+	return &s
 }
 
 // Stats are the learner's counters.

@@ -114,10 +114,16 @@ func TestWeakness3(t *testing.T) {
 			t.Errorf("without the learner: %d, EID %q, want 200 from this node and no EID", r.status, r.header.Get(headerEID))
 		}
 	}
+	if s := c.nodes[0].Status().Learner; s.Answered != 20 || s.Failed != 3 || s.Error == "" {
+		t.Errorf("the node says of its learner: %+v", s)
+	}
 	again, _ := openLearner(t, "")
 	socket.Config.Handler = again.Websocket()
 	if r := c.ask(0, "POST", "/function/f", "hello"); r.header.Get(headerEID) != "20" {
 		t.Errorf("with the learner back: %d, EID %q, want 20", r.status, r.header.Get(headerEID))
+	}
+	if s := c.nodes[0].Status().Learner; s.Answered != 21 || s.Error != "" {
+		t.Errorf("the node says of its learner: %+v", s)
 	}
 }
 

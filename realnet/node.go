@@ -85,7 +85,8 @@ type Node struct {
 	options NodeOptions
 	mailbox *Mailbox
 	peers   *peers
-	clock   *precise.Clock // nil: nothing waits
+	clock   *precise.Clock  // nil: nothing waits
+	learner *watchedLearner // nil: there is none
 	began   time.Time
 	number  atomic.Uint64 // of requests, as v1's R#
 
@@ -246,6 +247,10 @@ func OpenNode(o NodeOptions) (*Node, error) {
 			return nil, err
 		}
 		n.peers.met = log.Met
+	}
+	if o.Learner != nil {
+		n.learner = &watchedLearner{Learner: o.Learner}
+		o.Learner = n.learner
 	}
 	if o.Inference != nil {
 		n.clock = precise.New()

@@ -12,16 +12,17 @@ import (
 
 // Status is what a node says of itself at /monitoring/node, beyond v1.
 type Status struct {
-	ID       string      `json:"machine_id"`
-	IP       string      `json:"machine_ip"`
-	Number   core.NodeID `json:"number"` // the node's own, in its log
-	Peers    []string    `json:"peers"`  // addresses of the neighbours
-	Running  int32       `json:"running"`
-	Queued   int32       `json:"queued"`
-	Slots    int32       `json:"slots"`
-	Requests int         `json:"requests"` // in hand, those of peers included
-	Messages Messages    `json:"messages"`
-	Links    *LinkStatus `json:"links,omitempty"` // emulated ones; nil: there are none
+	ID       string         `json:"machine_id"`
+	IP       string         `json:"machine_ip"`
+	Number   core.NodeID    `json:"number"` // the node's own, in its log
+	Peers    []string       `json:"peers"`  // addresses of the neighbours
+	Running  int32          `json:"running"`
+	Queued   int32          `json:"queued"`
+	Slots    int32          `json:"slots"`
+	Requests int            `json:"requests"` // in hand, those of peers included
+	Messages Messages       `json:"messages"`
+	Links    *LinkStatus    `json:"links,omitempty"`   // emulated ones; nil: there are none
+	Learner  *LearnerStatus `json:"learner,omitempty"` // nil: there is none
 }
 
 // Messages counts what a node exchanged with its peers since it began, tasks and their answers included.
@@ -33,7 +34,7 @@ type Messages struct {
 
 // Status is what the node says of itself.
 func (n *Node) Status() Status {
-	s := Status{Number: n.options.Number, Links: n.peers.links.status()}
+	s := Status{Number: n.options.Number, Links: n.peers.links.status(), Learner: n.learner.said()}
 	s.Running, s.Queued, s.Slots = n.mailbox.Load()
 	s.Messages = Messages{n.peers.sent.Load(), n.peers.received.Load(), n.peers.lost.Load()}
 	n.mu.Lock()
