@@ -262,7 +262,27 @@ func OpenNode(o NodeOptions) (*Node, error) {
 		Transport: n.peers, Execute: n.execute, Decided: n.decided, Done: n.done})
 	n.SetPeers(nil)
 	n.mailbox.start()
+	go n.outlive()
 	return n, nil
+}
+
+// outlive ends what is in hand when the mailbox has ended. In good order nothing is; an algorithm that ends its goroutine
+// (runtime.Goexit) leaves all of it.
+func (n *Node) outlive() {
+	<-n.mailbox.ended
+	n.refuse()
+	n.fail(errors.New("the node's algorithm has ended the node"), func(taskKey) bool { return true })
+}
+
+// refuse has the node take no more requests; empty is closed when the last one that is in hand has ended.
+func (n *Node) refuse() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	first := !n.closing
+	n.closing = true
+	if first && len(n.requests) == 0 {
+		close(n.empty)
+	}
 }
 
 // Identity is how the node is called.
@@ -304,20 +324,15 @@ func (n *Node) SetPeers(addresses []string) {
 // Shutdown lets what is in hand come to its end, refuses what is new, and closes the node; where ctx ends first, what
 // is left is answered as lost. An error is that of ctx, or says that the node's log is incomplete.
 func (n *Node) Shutdown(ctx context.Context) error {
-	n.mu.Lock()
-	first := !n.closing
-	n.closing = true
-	if first && len(n.requests) == 0 {
-		close(n.empty)
-	}
-	n.mu.Unlock()
+	n.refuse()
 	var err error
 	select {
 	case <-n.empty:
 	case <-ctx.Done():
 		err = ctx.Err()
 		n.mailbox.Post(core.Input{Kind: core.InputCrash})
-		n.fail(errors.New("the node has shut down"))
+		// The requests of clients end by the crash; of those of peers a node that has crashed says nothing.
+		n.fail(errors.New("the node has shut down"), func(k taskKey) bool { return k.from != core.NoNode })
 		<-n.empty
 	}
 	n.mailbox.Close()
@@ -332,12 +347,12 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// fail ends the requests of peers: a node that has crashed sends them no answer.
-func (n *Node) fail(cause error) {
+// fail ends requests.
+func (n *Node) fail(cause error, which func(taskKey) bool) {
 	n.mu.Lock()
 	var open []*request
 	for k, r := range n.requests {
-		if k.from != core.NoNode {
+		if which(k) {
 			open = append(open, r)
 		}
 	}

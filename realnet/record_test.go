@@ -43,9 +43,12 @@ func recorded(t *testing.T, path string) []string {
 // run, a node that dies with tasks of its own and of others in hand. What each decided replays.
 func TestRecordReplays(t *testing.T) {
 	record := t.TempDir()
-	m := openMesh(t, 3, function, func(_ int, o *NodeOptions) {
+	m := openMesh(t, 3, function, func(i int, o *NodeOptions) {
 		o.Record = record
-		o.Scheduler = Descriptor{Name: "PowerOfNSchedulerTau", Parameters: []string{"2", "1", "true", "1", "25ms"}}
+		o.Scheduler = Descriptor{Name: "PowerOfNSchedulerTau", Parameters: []string{"2", "1", "true", "1", "2ms"}}
+		if i == 1 {
+			o.Scheduler = Descriptor{Name: "WorkStealing", Named: map[string]any{"retry": "5ms"}}
+		}
 		o.Forwarding.AnswerTimeout = time.Second
 	})
 	client := &http.Client{Transport: &http.Transport{}}

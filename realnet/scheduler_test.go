@@ -122,6 +122,21 @@ func (c *nodes) ask(i int, method, path, content string, header ...string) reply
 	return reply{a.StatusCode, a.Header, string(text)}
 }
 
+// Where an algorithm has ended the goroutine of its node, what is in hand has an answer, and what is new is refused.
+func TestNodeOutlivesItsMailbox(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{})
+	waiting := make(chan reply)
+	go func() { waiting <- c.ask(0, "POST", "/function/f", "sleep 1m") }()
+	eventually(t, "an execution", func() bool { return c.nodes[0].Status().Running == 1 })
+	c.nodes[0].mailbox.Close()
+	if r := <-waiting; r.status != 500 || !strings.Contains(r.body, "has ended the node") {
+		t.Errorf("in hand: %d %s", r.status, r.body)
+	}
+	if r := c.ask(0, "POST", "/function/f", ""); r.status != 503 {
+		t.Errorf("afterwards: %d %s", r.status, r.body)
+	}
+}
+
 // What a node does around its algorithm comes with an algorithm whose parameters have names, and is checked.
 func TestForwardingOfDescriptor(t *testing.T) {
 	c := openNodes(t, 1, NodeOptions{})
