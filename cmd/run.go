@@ -303,7 +303,7 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 	}
 	places, err := realnet.LoopbackPlaces(r.flags.first, all)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; --first-address 127.1.0.1, for example, takes other addresses", err)
 	}
 	addresses := make([]string, all)
 	for i := range places {

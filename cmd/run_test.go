@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,5 +137,20 @@ func TestRunRefuses(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "out")); err == nil {
 			t.Errorf("%s: a directory was written", x.set)
 		}
+	}
+}
+
+// Ports that are taken are told in a line, with what to do.
+func TestRunPortsTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.84.0.2:18080")
+	if err != nil {
+		t.Skip("this system has one loopback address")
+	}
+	defer l.Close()
+	var out, said bytes.Buffer
+	status := cmd.Run(context.Background(), []string{"run", "quickstart", "--select", "0", "--duration", "1s", "--first-address", "127.84.0.1",
+		"--out", filepath.Join(t.TempDir(), "out")}, &out, &said)
+	if status != 1 || !strings.Contains(said.String(), "1 of 48 ports are taken") || !strings.Contains(said.String(), "--first-address") {
+		t.Errorf("exit status %d: %s", status, said.String())
 	}
 }

@@ -2,6 +2,7 @@ package realnet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,8 @@ func LoopbackPlaces(first string, n int) ([]Place, error) {
 	if one && 10*n+DiscoveryPort > 1<<16 {
 		return nil, fmt.Errorf("this system has one loopback address, and no ports for %d nodes on it", n)
 	}
-	var problems []error
+	var problem error
+	taken := 0
 	for i := range places {
 		p := Place{at(i), SchedulerPort, DiscoveryPort, LearnerPort, WebsocketPort}
 		if one {
@@ -80,11 +82,14 @@ func LoopbackPlaces(first string, n int) ([]Place, error) {
 		}
 		places[i] = p
 		for _, port := range []int{p.Scheduler, p.Discovery, p.Learner, p.Websocket} {
-			problems = append(problems, isFree(p.IP, port))
+			if err := isFree(p.IP, port); err != nil {
+				taken++
+				problem = cmp.Or(problem, err)
+			}
 		}
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("is another cluster running? Take other addresses, as from 127.1.0.1 on: %w", err)
+	if taken > 0 {
+		return nil, fmt.Errorf("%d of %d ports are taken: is another cluster running? The first: %w", taken, 4*n, problem)
 	}
 	return places, nil
 }
