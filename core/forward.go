@@ -195,15 +195,29 @@ func (n *Node) merge(t, c *Task, o Outcome) {
 		t.Timing.Forwarding += elapsed
 		return
 	}
-	rest := elapsed - (c.Timing.Total() - t.Timing.Total())
+	before := t.Timing
+	rest := elapsed - (c.Timing.Total() - before.Total())
 	t.Timing = c.Timing
-	if rest < 0 { // the peer took the way there for longer than it can have been
-		t.Timing.Forwarding += rest
-		rest = 0
+	t.Timing.Returning += max(0, rest)
+	if rest < 0 { // the clocks of the peers run fast, or the way there was estimated too long
+		t.Timing.shorten(-rest, before)
 	}
-	t.Timing.Returning += rest
 	t.trip.executor, t.Hops, t.Demand = c.Executor(), c.Hops, c.Demand
 	t.flags |= c.flags & (flagCold | flagRan)
+}
+
+// shorten takes d off what t has more than before, the way there first: no part becomes less than it was before, by which
+// the node before this one would know that something is wrong.
+func (t *Timing) shorten(d time.Duration, before Timing) {
+	for _, part := range []struct {
+		now    *time.Duration
+		before time.Duration
+	}{{&t.Forwarding, before.Forwarding}, {&t.Returning, before.Returning}, {&t.Waiting, before.Waiting},
+		{&t.Executing, before.Executing}, {&t.Probing, before.Probing}, {&t.Scheduling, before.Scheduling}} {
+		off := min(d, max(0, *part.now-part.before))
+		*part.now -= off
+		d -= off
+	}
 }
 
 // unanswered gives up waiting for a forwarded or replicated task.

@@ -333,3 +333,30 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%d tasks are left", h.engine.InUse())
 	}
 }
+
+// A peer whose clock runs fast takes longer than the answer took to come. The parts of the task then add up all the same, and
+// none is less than when the task was sent: the node before this one would call that nonsense, and execute the task again.
+func TestAnswerOfFastClock(t *testing.T) {
+	sent := core.Timing{Scheduling: 1, Probing: 2, Forwarding: 40}
+	for _, x := range []struct{ said, want core.Timing }{
+		{core.Timing{Scheduling: 1, Probing: 2, Forwarding: 50, Executing: 90}, core.Timing{Scheduling: 1, Probing: 2, Forwarding: 50, Executing: 90}},
+		{core.Timing{Scheduling: 1, Probing: 2, Forwarding: 50, Executing: 95}, core.Timing{Scheduling: 1, Probing: 2, Forwarding: 45, Executing: 95}},
+		{core.Timing{Scheduling: 1, Probing: 2, Forwarding: 50, Executing: 104}, core.Timing{Scheduling: 1, Probing: 2, Forwarding: 40, Executing: 100}},
+		{core.Timing{Scheduling: 3, Probing: 9, Forwarding: 40, Waiting: 20, Executing: 80, Returning: 7},
+			core.Timing{Scheduling: 3, Probing: 9, Forwarding: 40, Waiting: 11, Executing: 80}},
+		{core.Timing{Scheduling: 300, Probing: 2, Forwarding: 40}, core.Timing{Scheduling: 101, Probing: 2, Forwarding: 40}},
+	} {
+		h := newHandHost(mesh3, &core.Config{Slots: 1, Speed: 1, Forwarding: forwarding(time.Second)},
+			coretest.Everywhere(func(core.Env, *core.Task) core.Verdict { return core.Forward(2) }))
+		h.nodes[1].Apply(core.Input{Kind: core.InputDeliver, Message: &core.Parcel{Kind: core.MsgForward, From: 0, To: 1,
+			Tasks: []core.TaskValue{{Hops: 1, Timing: sent, Deadline: core.Never, Trip: &core.TripValue{Executor: core.NoNode}}}}})
+		c := h.take(t, core.MsgForward)
+		h.nodes[1].Apply(core.Input{Kind: core.InputDeliver, At: 100, Message: &core.Parcel{Kind: core.MsgAnswer, From: 2, To: 1,
+			Token: func() core.Token { _, k := c.Task.Forwarder(); return k }(), Outcome: core.Completed,
+			Tasks: []core.TaskValue{{Timing: x.said, Trip: &core.TripValue{Executor: 2}}}}})
+		if got := h.take(t, core.MsgAnswer).Task.Timing; got != x.want || got.Total() != sent.Total()+100 {
+			t.Errorf("the peer says %+v: %+v, want %+v, %d in all", x.said, got, x.want, sent.Total()+100)
+		}
+		h.engine.Close()
+	}
+}
