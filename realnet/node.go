@@ -44,7 +44,7 @@ type NodeOptions struct {
 	Cluster []string
 	// Neighbours are those of Cluster that may be peers of this node at all, ascending; nil: whoever is there.
 	Neighbours []core.NodeID
-	Cloud      string // address of the far node without limit; empty: none
+	Cloud      string // address of the far node without limit, the last of Cluster if it is there; empty: none
 	Bind       net.IP // address to call peers from; nil: any of the machine's
 
 	Slots       int             // K
@@ -226,6 +226,9 @@ func OpenNode(o NodeOptions) (*Node, error) {
 	topology := &core.Topology{Nodes: max(1, len(o.Cluster)), Cloud: core.NoNode}
 	if o.Cloud != "" {
 		topology.Cloud = n.peers.number(o.Cloud)
+		if int(topology.Cloud) < len(o.Cluster) {
+			topology.Nodes-- // it is none of them
+		}
 	}
 	var names []string
 	for _, s := range steering {
@@ -299,13 +302,13 @@ func (n *Node) Rename(i Identity) {
 	n.identity = i
 }
 
-// SetPeers makes the machines at these addresses the node's neighbours, as far as they may be.
+// SetPeers makes the machines at these addresses the node's neighbours, as far as they may be: the cloud is nobody's.
 func (n *Node) SetPeers(addresses []string) {
 	ids := make([]core.NodeID, 0, len(addresses))
 	for _, a := range addresses {
 		id := n.numberOf(a)
 		_, may := slices.BinarySearch(n.options.Neighbours, id)
-		if id != n.self() && (may || n.options.Neighbours == nil) {
+		if id != n.self() && id != n.mailbox.options.Topology.Cloud && (may || n.options.Neighbours == nil) {
 			ids = append(ids, id)
 		}
 	}

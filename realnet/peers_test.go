@@ -190,6 +190,27 @@ func TestPeersProbeOnLinks(t *testing.T) {
 	}
 }
 
+// The cloud is nobody's neighbour, as in simulation, be it in every list of discovery: who gets there chose it.
+func TestCloudIsNoNeighbour(t *testing.T) {
+	m := openMesh(t, 3, function, func(_ int, o *NodeOptions) {
+		o.Scheduler, o.Cloud = forwardAll, o.Cluster[2]
+	})
+	if got := m.nodes.nodes[0].mailbox.options.Topology; got.Nodes != 2 || got.Cloud != 2 {
+		t.Errorf("a cluster of %d nodes, the cloud is %d, want 2 and 2", got.Nodes, got.Cloud)
+	}
+	for i, want := range [][]string{{m.addresses[1]}, {m.addresses[0]}, {m.addresses[0], m.addresses[1]}} {
+		if got := m.nodes.nodes[i].Status().Peers; !slices.Equal(got, want) {
+			t.Errorf("node %d has the neighbours %v, want %v", i, got, want)
+		}
+	}
+	for range 20 {
+		r := m.ask(0, "POST", "/function/f", "")
+		if at := reportOf(t, r).Executor; r.status != 200 || at != m.addresses[1] {
+			t.Fatalf("%d %s, executed at %s, want %s", r.status, r.body, at, m.addresses[1])
+		}
+	}
+}
+
 // Every algorithm on four real nodes: each request has one answer with a documented status, and what each node decided
 // replays.
 func TestEveryAlgorithmOnRealNodes(t *testing.T) {
