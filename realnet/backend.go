@@ -24,6 +24,22 @@ type call struct {
 	length   int64 // of the body; -1: not known
 }
 
+// load has r carry the body of the call. Where a kept connection turns out to be dead, net/http repeats a POST of which
+// nothing had left; a GET that can be repeated it repeats in any case, and a function would run twice.
+func (c *call) load(r *http.Request) {
+	switch {
+	case r.Method == http.MethodGet:
+		r.Body = io.NopCloser(c.body.reader())
+	case c.length != 0:
+		r.Body = io.NopCloser(c.body.reader())
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(c.body.reader()), nil }
+	}
+	r.ContentLength = c.length
+}
+
+// validStatus reports whether a function may answer with it.
+func validStatus(s int) bool { return s >= 200 && s <= 999 }
+
 // answer is what a function said.
 type answer struct {
 	status int
@@ -172,11 +188,7 @@ func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (*ans
 	if err != nil {
 		return nil, err
 	}
-	if c.length != 0 {
-		r.ContentLength = c.length
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(c.body.reader()), nil }
-		r.Body = io.NopCloser(c.body.reader())
-	}
+	c.load(r)
 	if service > 0 {
 		r.Header.Set(HeaderService, formatSeconds(service))
 	}
@@ -188,6 +200,9 @@ func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (*ans
 		return nil, fmt.Errorf("calling function %s: %w", c.function, err)
 	}
 	defer response.Body.Close()
+	if !validStatus(response.StatusCode) {
+		return nil, fmt.Errorf("function %s answers with the status %d", c.function, response.StatusCode)
+	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, b.MaxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("the answer of function %s breaks off: %w", c.function, err)

@@ -148,7 +148,13 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 
 // algorithm reads a descriptor of the wire.
 func (n *Node) algorithm(d Descriptor) (algorithm, error) {
-	return d.algorithm(func(address string) (core.NodeID, error) { return n.numberOf(address), nil })
+	return d.algorithm(func(address string) (core.NodeID, error) {
+		id := n.numberOf(address)
+		if id == n.peers.stranger {
+			return id, fmt.Errorf("there is no number for %s: the node knows as many machines as it can, %d", address, mostPeers)
+		}
+		return id, nil
+	})
 }
 
 // address is where peers reach this node.
@@ -161,10 +167,16 @@ func (n *Node) address() string {
 
 // numberOf is the number of the machine with that address, this one included.
 func (n *Node) numberOf(address string) core.NodeID {
-	if address = canonical(address); address == n.Identity().IP || address == n.address() {
+	if n.is(address) {
 		return n.options.Number
 	}
-	return n.peers.number(address)
+	return n.peers.number(address, mostPeers)
+}
+
+// is reports whether this node has that address.
+func (n *Node) is(address string) bool {
+	address = canonical(address)
+	return address == n.Identity().IP || address == n.address()
 }
 
 // addressOf is the address of the machine with that number, this one included; empty where there is none.
@@ -247,9 +259,11 @@ func writeJSON(path string, value any) error {
 
 // configure changes K, Q and whether there is a queue.
 func (n *Node) configure(text []byte) error {
+	n.configuring.Lock()
+	defer n.configuring.Unlock()
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	s := n.settings
+	n.mu.Unlock()
 	if err := json.Unmarshal(text, &s); err != nil {
 		return err
 	}
@@ -259,7 +273,9 @@ func (n *Node) configure(text []byte) error {
 	if err := n.keep(settingsFile, s); err != nil {
 		return err
 	}
+	n.mu.Lock()
 	n.settings = s
+	n.mu.Unlock()
 	slots, room := int32(s.Slots), s.room()
 	n.mailbox.Post(core.Input{Kind: core.InputConfigure, Slots: &slots, Room: &room})
 	return nil
@@ -271,12 +287,14 @@ func (n *Node) reschedule(d Descriptor) error {
 	if err != nil {
 		return err
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	n.configuring.Lock()
+	defer n.configuring.Unlock()
 	if err := n.keep(schedulerFile, a.descriptor); err != nil {
 		return err
 	}
+	n.mu.Lock()
 	n.scheduler = a
+	n.mu.Unlock()
 	f := n.forwarding(a)
 	n.mailbox.Post(core.Input{Kind: core.InputConfigure, Scheduler: a.inside.String(), Own: a.spec.New(), Forwarding: &f})
 	return nil

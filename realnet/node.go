@@ -65,7 +65,7 @@ type NodeOptions struct {
 	Port       int // of the node's own scheduler service; 0: 18080
 	Limits     Limits
 	Learner    Learner
-	Inference  random.Dist // seconds that an action waits for beyond what its learner takes; nil: none
+	Inference  random.Dist // seconds that an action waits for beyond what the Learner takes; nil: none
 	Stream     rand.PCG    // the algorithm's
 	Record     string      // directory for the log of every input; empty: there is none
 	Program    string      // version of the program, which the log tells
@@ -90,6 +90,8 @@ type Node struct {
 	began   time.Time
 	number  atomic.Uint64 // of requests, as v1's R#
 
+	configuring sync.Mutex // one change of the configuration after the other; it may take as long as the disk does
+
 	mu         sync.Mutex
 	requests   map[taskKey]*request
 	settings   settings
@@ -103,7 +105,7 @@ type Node struct {
 // taskKey is what tells the tasks of a node apart.
 type taskKey struct {
 	from  core.NodeID // NoNode: a client's
-	token core.Token  // of the forwarder
+	token core.Token  // of this node's for a task that came, of its engine for one that leaves
 	copy  uint8
 	id    core.TaskID // of a client's
 }
@@ -128,6 +130,7 @@ func (n *Node) self() core.NodeID { return n.mailbox.options.ID }
 // request is a request that this node has in hand, its client's or a peer's.
 type request struct {
 	key     taskKey
+	theirs  core.Token // what the peer knows it by, whose task it is
 	call    call
 	tracing string
 	number  uint64
@@ -186,7 +189,7 @@ func (r *request) said() *answer {
 }
 
 // OpenNode starts a node. Close ends it.
-func OpenNode(o NodeOptions) (*Node, error) {
+func OpenNode(o NodeOptions) (_ *Node, err error) {
 	if o.Port == 0 {
 		o.Port = SchedulerPort
 	}
@@ -210,6 +213,11 @@ func OpenNode(o NodeOptions) (*Node, error) {
 	n := &Node{options: o, began: time.Now(), requests: make(map[taskKey]*request), empty: make(chan struct{})}
 	n.identity = o.Identity
 	n.peers = newPeers(n, o.Number, o.Cluster)
+	defer func() {
+		if err != nil {
+			n.peers.close()
+		}
+	}()
 	n.settings = settings{Slots: o.Slots, Room: o.Room, Queue: o.Queue}
 	wanted := o.Scheduler
 	if err := n.load(&wanted); err != nil {
@@ -225,7 +233,7 @@ func OpenNode(o NodeOptions) (*Node, error) {
 		Forwarding: n.forwarding(a)}
 	topology := &core.Topology{Nodes: max(1, len(o.Cluster)), Cloud: core.NoNode}
 	if o.Cloud != "" {
-		topology.Cloud = n.peers.number(o.Cloud)
+		topology.Cloud = n.peers.number(o.Cloud, mostPeers)
 		if int(topology.Cloud) < len(o.Cluster) {
 			topology.Nodes-- // it is none of them
 		}
@@ -255,7 +263,7 @@ func OpenNode(o NodeOptions) (*Node, error) {
 		n.learner = &watchedLearner{Learner: o.Learner}
 		o.Learner = n.learner
 	}
-	if o.Inference != nil {
+	if o.Inference != nil && o.Learner != nil {
 		n.clock = precise.New()
 		o.Learner = &delayedLearner{Learner: o.Learner, clock: n.clock, delay: o.Inference,
 			rand: rand.New(random.Stream(o.Seed, o.Replication, random.Inference, int(o.Number)))}
@@ -307,6 +315,10 @@ func (n *Node) SetPeers(addresses []string) {
 	ids := make([]core.NodeID, 0, len(addresses))
 	for _, a := range addresses {
 		id := n.numberOf(a)
+		if id == n.peers.stranger {
+			slog.Error("a peer is left out: the node knows as many machines as it can", "peer", a, "machines", mostPeers)
+			continue
+		}
 		_, may := slices.BinarySearch(n.options.Neighbours, id)
 		if id != n.self() && id != n.mailbox.options.Topology.Cloud && (may || n.options.Neighbours == nil) {
 			ids = append(ids, id)
@@ -440,8 +452,10 @@ func (n *Node) decided(_ core.Time, t *core.Task) {
 	if r == nil {
 		return
 	}
-	r.probing = t.Timing.Probing - r.base
-	r.decided = max(1, time.Since(r.arrived))
+	r.note(func() {
+		r.probing = t.Timing.Probing - r.base
+		r.decided = max(1, time.Since(r.arrived))
+	})
 }
 
 func (n *Node) done(_ core.Time, t *core.Task, o core.Outcome) {
@@ -472,7 +486,11 @@ func (n *Node) execute(t *core.Task) func(context.Context) {
 			slog.Warn("a function failed", "function", r.call.function, "request", r.number, "tracing", r.tracing, "error", err)
 		}
 		took := time.Since(began)
-		r.note(func() { r.answer, r.err, r.execution, r.path, r.refusal = a, err, took, nil, nil })
+		r.note(func() {
+			if err == nil || r.answer == nil { // otherwise a replica has been answered
+				r.answer, r.err, r.execution, r.path, r.refusal = a, err, took, nil, nil
+			}
+		})
 	}
 }
 

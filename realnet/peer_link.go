@@ -30,6 +30,7 @@ const linkProtocol = "p2pfaas.peer.1"
 const (
 	linkPatience = 2 * time.Second       // for a handshake, and for a message to leave
 	pingEvery    = 5 * time.Second       // how often a link is measured, and found out to be dead
+	shortLife    = time.Second           // of a link that its peer closed at once: it is not opened again at once
 	askV1Again   = time.Minute           // after which a v1 node is asked once more for a link
 	shortestBack = 50 * time.Millisecond // off from a peer that could not be reached; it doubles
 	longestBack  = 2 * time.Second
@@ -40,69 +41,100 @@ const (
 type peer struct {
 	peers *peers
 	id    core.NodeID
-	out   chan core.Parcel // to the goroutine that writes
-	half  atomic.Int64     // nanoseconds that a message takes, as measured last
+	half  atomic.Int64 // nanoseconds that a message takes, as measured last
 
 	mu       sync.Mutex
+	out      []*core.Parcel  // that wait to be written
+	writing  bool            // there is a goroutine that writes them
 	dialled  *websocket.Conn // by this node; nil: there is none
-	accepted *websocket.Conn
-	dialling chan struct{} // closed when a handshake has ended; nil: none is under way
+	accepted *websocket.Conn // from the peer's own IP
+	opened   time.Time       // when the last one was
+	dialling chan struct{}   // closed when a handshake has ended; nil: none is under way
 	v1       bool
 	failed   error     // of the last handshake
 	until    time.Time // before it there is no other handshake
 	back     time.Duration
 }
 
-// peer returns the peer of that number, with its goroutine.
+// peer returns the peer of that number.
 func (p *peers) peer(id core.NodeID) *peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.known[id]
 	if x == nil {
-		x = &peer{peers: p, id: id, out: make(chan core.Parcel, messagesHeld)}
+		x = &peer{peers: p, id: id}
 		p.known[id] = x
-		p.work.Go(x.write)
 	}
 	return x
 }
 
-// post has a message sent. It does not block: too many are lost, as on a network.
-func (x *peer) post(m core.Parcel) {
-	select {
-	case x.out <- m:
-	default:
+// transit is what a message from a peer takes; 0 where there has been no link with it.
+func (p *peers) transit(from core.NodeID) time.Duration {
+	p.mu.Lock()
+	x := p.known[from]
+	p.mu.Unlock()
+	if x == nil {
+		return 0
+	}
+	return x.transit()
+}
+
+// post has a message sent, in order. It does not block: too many are lost, as on a network.
+func (x *peer) post(m *core.Parcel) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.out) >= messagesHeld {
 		x.peers.lost.Add(1)
+		return
+	}
+	x.out = append(x.out, m)
+	if !x.writing {
+		x.writing = true
+		x.peers.work.Go(x.write)
 	}
 }
 
-// write sends what was posted, in order.
+// write sends what was posted, until there is nothing left.
 func (x *peer) write() {
 	p := x.peers
 	var buffer []byte
+	var messages []*core.Parcel
 	for {
-		var m core.Parcel
-		select {
-		case m = <-x.out:
-		case <-p.life.Done():
+		clear(messages)
+		x.mu.Lock()
+		messages, x.out = x.out, messages[:0]
+		x.writing = len(messages) > 0 && p.life.Err() == nil
+		more := x.writing
+		x.mu.Unlock()
+		if !more {
 			return
 		}
-		c, err := x.link(p.life)
-		switch {
-		case err != nil:
-			p.unreachable(m)
-		case c == nil:
-			p.sendV1(m)
-		default:
-			buffer = appendMessage(buffer[:0], &m)
-			ctx, cancel := context.WithTimeout(p.life, linkPatience)
-			err := c.Write(ctx, websocket.MessageBinary, buffer)
-			cancel()
-			if err != nil {
-				x.broken(c, err)
-				p.unreachable(m)
-			}
+		for _, m := range messages {
+			buffer = x.send(m, buffer)
 		}
 	}
+}
+
+// send sends a message; the buffer is its own.
+func (x *peer) send(m *core.Parcel, buffer []byte) []byte {
+	p := x.peers
+	c, err := x.link(p.life)
+	switch {
+	case err != nil:
+		p.unreachable(m)
+	case c == nil:
+		p.sendV1(m)
+	default:
+		buffer = appendMessage(buffer[:0], m)
+		ctx, cancel := context.WithTimeout(p.life, linkPatience)
+		err := c.Write(ctx, websocket.MessageBinary, buffer)
+		cancel()
+		if err != nil {
+			x.broken(c, err)
+			p.unreachable(m)
+		}
+	}
+	return buffer
 }
 
 // link returns a link to the peer, which it opens where there is none; nil: the peer is a v1 node.
@@ -145,18 +177,29 @@ func (x *peer) dial() {
 	c, response, err := websocket.Dial(ctx, "ws"+p.url(x.id, "/peer/link")[len("http"):], &websocket.DialOptions{
 		HTTPClient: p.http, Subprotocols: []string{linkProtocol},
 		HTTPHeader: http.Header{"User-Agent": {agentMachine}, headerPeer: {p.node.address()}}})
-	refused := response != nil && response.StatusCode >= 400 && response.StatusCode < 500
-	if err == nil && c.Subprotocol() != linkProtocol {
+	v1 := false
+	switch {
+	case err == nil && c.Subprotocol() != linkProtocol:
 		_ = c.Close(websocket.StatusProtocolError, "the subprotocol is "+linkProtocol)
-		refused, err = true, fmt.Errorf("it does not speak %s", linkProtocol)
+		v1, err = true, fmt.Errorf("it does not speak %s", linkProtocol)
+	case err != nil && response != nil:
+		text, _ := io.ReadAll(response.Body) // the library has kept its beginning
+		err = fmt.Errorf("it answers %s: %.200q", response.Status, text)
+		switch response.StatusCode {
+		case http.StatusNotFound, http.StatusMethodNotAllowed:
+			v1 = true
+		case http.StatusBadRequest, http.StatusForbidden: // it knows the route, and not this node, or not what it speaks
+			v1 = true
+			slog.Warn("a peer refuses a link, and is served as a v1 node", "peer", p.address(x.id), "error", err)
+		}
 	}
 	x.mu.Lock()
 	close(x.dialling)
 	x.dialling = nil
 	switch {
 	case err == nil:
-		x.dialled, x.v1, x.failed, x.back = c, false, nil, 0
-	case refused:
+		x.dialled, x.opened, x.v1, x.failed = c, time.Now(), false, nil
+	case v1:
 		x.v1, x.until = true, time.Now().Add(askV1Again)
 	default:
 		x.backOff(err)
@@ -190,12 +233,16 @@ func (x *peer) broken(c *websocket.Conn, why error) {
 	default:
 		return // it has been given up before
 	}
-	switch status := websocket.CloseStatus(why); {
-	case status == websocket.StatusNormalClosure || status == websocket.StatusGoingAway || errors.Is(why, io.EOF):
-		slog.Debug("a peer has closed its link", "peer", x.peers.address(x.id))
-	default:
-		x.backOff(why)
+	status := websocket.CloseStatus(why)
+	inOrder := status == websocket.StatusNormalClosure || status == websocket.StatusGoingAway || errors.Is(why, io.EOF)
+	if time.Since(x.opened) > shortLife {
+		x.back = 0
+		if inOrder {
+			slog.Debug("a peer has closed its link", "peer", x.peers.address(x.id))
+			return
+		}
 	}
+	x.backOff(why)
 }
 
 // read delivers what comes, until the link breaks.
@@ -236,8 +283,8 @@ func (x *peer) measure(ctx context.Context, c *websocket.Conn) {
 		began := time.Now()
 		err := c.Ping(bounded)
 		cancel()
-		if err != nil {
-			if ctx.Err() == nil {
+		if err != nil { // reading c says any other reason
+			if ctx.Err() == nil && errors.Is(bounded.Err(), context.DeadlineExceeded) {
 				x.broken(c, fmt.Errorf("the peer does not answer a ping within %v: %w", pingEvery, err))
 			}
 			return
@@ -275,12 +322,19 @@ func (n *Node) peerLink(c *gin.Context) {
 		return // the library has answered
 	}
 	x := p.peer(from)
+	if at, err := parseAddress(p.address(from), SchedulerPort); err == nil && at.Addr().String() == remoteIP(c.Request) {
+		x.accept(conn) // otherwise it may be somebody else: it is read, and nothing is sent to it
+	}
+	x.read(conn)
+}
+
+// accept takes a link that the peer has opened for what is sent to it, too.
+func (x *peer) accept(c *websocket.Conn) {
 	x.mu.Lock()
 	before := x.accepted
-	x.accepted, x.v1, x.failed, x.back, x.until = conn, false, nil, 0, time.Time{}
+	x.accepted, x.opened, x.v1, x.failed, x.until = c, time.Now(), false, nil, time.Time{}
 	x.mu.Unlock()
 	if before != nil {
 		_ = before.CloseNow() // the peer would not open another one if it still had that
 	}
-	x.read(conn)
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -101,20 +103,12 @@ func (f *forward) send(ctx context.Context) (core.Outcome, error) {
 	if err != nil {
 		return 0, err
 	}
-	target := p.url(f.to, "/peer/task/"+r.call.function)
-	if r.call.query != "" {
-		target += "?" + r.call.query
-	}
-	var content io.Reader
-	if r.call.length != 0 {
-		content = r.call.body.reader()
-	}
-	q, err := http.NewRequestWithContext(ctx, r.call.method, target, content)
+	q, err := http.NewRequestWithContext(ctx, r.call.method, p.url(f.to, "/peer/task/"+r.call.function), nil)
 	if err != nil {
 		return 0, err
 	}
-	q.ContentLength = r.call.length
-	q.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(r.call.body.reader()), nil }
+	q.URL.RawQuery = r.call.query
+	r.call.load(q)
 	copyHeader(q.Header, r.call.header)
 	if agent := q.Header.Values("User-Agent"); len(agent) > 0 {
 		q.Header[headerPeerAgent] = agent
@@ -148,8 +142,14 @@ func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, err
 		return 0, fmt.Errorf("its answer %s has no %s: %w", response.Status, headerPeerAnswer, err)
 	}
 	outcome := a.Outcome
-	if outcome == core.InFlight {
+	switch {
+	case outcome == core.InFlight:
 		return 0, fmt.Errorf("%s says no outcome", headerPeerAnswer)
+	case a.Probes < t.Probes || a.Retries < t.Retries:
+		return 0, fmt.Errorf("%s says %d probes and %d retries, and there were %d and %d when the task was sent", headerPeerAnswer,
+			a.Probes, a.Retries, t.Probes, t.Retries)
+	case a.Answered && !validStatus(response.StatusCode):
+		return 0, fmt.Errorf("its function answers with the status %d", response.StatusCode)
 	}
 	if !a.Answered {
 		var refused Failure
@@ -209,20 +209,21 @@ func (n *Node) peerTask(c *gin.Context) {
 		refuse(http.StatusBadRequest, explained(codeInput, "%s: %v", headerPeerTask, err))
 		return
 	}
-	r := &request{key: taskKey{from: from, token: task.Trip.Token, copy: task.Copy}, number: uint64(task.ID),
-		tracing: c.GetHeader(headerTracing)}
+	r := &request{key: taskKey{from: from, token: task.Trip.Token, copy: task.Copy}, theirs: head.Token, number: uint64(task.ID),
+		tracing: c.GetHeader(headerTracing), base: task.Timing.Probing}
 	agent := c.Request.Header[headerPeerAgent]
 	c.Request.Header.Del("User-Agent")
 	if f := n.begin(c, r, c.Request.Body, c.Request.ContentLength); f != nil {
 		p.hold(c.Request.Context(), from)
-		n.answerTask(c, peerAnswer{Outcome: core.NoRoom}, f.status(), f.body(), nil)
+		n.answerTask(c, peerAnswer{Outcome: core.NoRoom, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,
+			Path: []hop{n.own(r)}}, f.status(), f.body(), nil)
 		return
 	}
 	if len(agent) > 0 {
 		r.call.header["User-Agent"] = agent
 	}
 	m := core.Parcel{Kind: core.MsgForward, From: from, To: p.self, Load: head.Load.load(), Tasks: []core.TaskValue{*task},
-		Transit: head.Held + p.peer(from).transit()}
+		Transit: head.Held + p.transit(from)}
 	if head.Handover != nil {
 		p.handedOver(m, head.Handover)
 	} else {
@@ -289,12 +290,15 @@ func (p *peers) parseTask(text string, from core.NodeID) (*peerTask, *core.TaskV
 	}
 	t := core.TaskValue{ID: h.ID, Type: h.Type, Priority: h.Priority, Demand: h.Demand, Deadline: deadline, Hops: h.Hops,
 		Copy: h.Copy, Flags: h.Flags & core.Travelling, Probes: h.Probes, Retries: h.Retries, Timing: h.Timing,
-		Trip: &core.TripValue{From: from, Token: h.Token, Executor: core.NoNode}}
+		Trip: &core.TripValue{From: from, Token: p.token(), Executor: core.NoNode}}
 	for _, a := range h.Visited {
 		t.Trip.Visited = append(t.Trip.Visited, p.named(a))
 	}
 	return &h, &t, nil
 }
+
+// token is what this node knows the next task of another one by. Tokens of engines have the highest bit.
+func (p *peers) token() core.Token { return core.Token(p.tokens.Add(1)) }
 
 // answer ends a task of a peer when the answer has passed the link, or when it is lost on it: its handler does the rest.
 func (p *peers) answer(m *core.Parcel) {
@@ -321,24 +325,14 @@ func (p *peers) answer(m *core.Parcel) {
 // the last of them is.
 
 const (
-	mostHandedOver   = 1 << 10
+	mostHandedOver   = 1 << 16
 	handoverPatience = 250 * time.Millisecond // with a task that does not come
 )
-
-// handOver sends the tasks of a MsgHandover.
-func (p *peers) handOver(m *core.Parcel) {
-	if len(m.Tasks) == 0 {
-		p.say(*m)
-	}
-	for i := range m.Tasks {
-		p.forward(m, &m.Tasks[i], &handoverMark{m.Token, i, len(m.Tasks)})
-	}
-}
 
 // handover are pulled tasks that arrive.
 type handover struct {
 	parcel core.Parcel
-	tasks  []*core.TaskValue // nil: it has not come yet
+	tasks  map[int]core.TaskValue // that have come, by index
 	timer  *time.Timer
 }
 
@@ -351,7 +345,7 @@ func (p *peers) handedOver(m core.Parcel, mark *handoverMark) {
 	defer p.mu.Unlock()
 	h := p.handovers[k]
 	if h == nil {
-		h = &handover{parcel: m, tasks: make([]*core.TaskValue, mark.Count)}
+		h = &handover{parcel: m, tasks: map[int]core.TaskValue{}}
 		h.timer = time.AfterFunc(handoverPatience, func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -359,19 +353,15 @@ func (p *peers) handedOver(m core.Parcel, mark *handoverMark) {
 		})
 		p.handovers[k] = h
 	}
-	if mark.Index >= len(h.tasks) || h.tasks[mark.Index] != nil {
+	if _, twice := h.tasks[mark.Index]; twice {
 		m.Tasks = []core.TaskValue{task} // it belongs to another one: nobody waits for that any more
 		p.deliver(m)
 		return
 	}
-	h.tasks[mark.Index] = &task
-	for _, t := range h.tasks {
-		if t == nil {
-			return
-		}
+	if h.tasks[mark.Index] = task; len(h.tasks) >= mark.Count {
+		h.timer.Stop()
+		p.completed(k, h)
 	}
-	h.timer.Stop()
-	p.completed(k, h)
 }
 
 // completed delivers a handover, once. p.mu is held.
@@ -380,10 +370,8 @@ func (p *peers) completed(k taskKey, h *handover) {
 		return
 	}
 	delete(p.handovers, k)
-	for _, t := range h.tasks {
-		if t != nil {
-			h.parcel.Tasks = append(h.parcel.Tasks, *t)
-		}
+	for _, i := range slices.Sorted(maps.Keys(h.tasks)) {
+		h.parcel.Tasks = append(h.parcel.Tasks, h.tasks[i])
 	}
 	p.deliver(h.parcel)
 }

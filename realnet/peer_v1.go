@@ -20,7 +20,7 @@ import (
 // understand nothing else.
 
 // sendV1 sends a message to a v1 node.
-func (p *peers) sendV1(m core.Parcel) {
+func (p *peers) sendV1(m *core.Parcel) {
 	if m.Kind != core.MsgProbe {
 		slog.Debug("a v1 node does not understand a message", "kind", m.Kind, "peer", p.address(m.To))
 		p.unreachable(m)
@@ -30,7 +30,7 @@ func (p *peers) sendV1(m core.Parcel) {
 }
 
 // probe asks a peer for its load. A peer that answers nonsense has not answered.
-func (p *peers) probe(m core.Parcel) {
+func (p *peers) probe(m *core.Parcel) {
 	ctx := p.life
 	if d := p.node.currentForwarding().ProbeTimeout; d > 0 {
 		var cancel context.CancelFunc
@@ -175,10 +175,7 @@ func (n *Node) peerFunction(c *gin.Context) {
 		return
 	}
 	from := n.peers.caller(remoteIP(c.Request))
-	n.peers.mu.Lock()
-	n.peers.next++
-	token := n.peers.next
-	n.peers.mu.Unlock()
+	token := n.peers.token()
 	r := &request{key: taskKey{from: from, token: token}, number: q.Request, tracing: q.Tracing}
 	if f := n.begin(c, r, bytes.NewReader(q.Payload), int64(len(q.Payload))); f != nil {
 		n.peers.hold(c.Request.Context(), from)

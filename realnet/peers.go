@@ -36,20 +36,25 @@ type peers struct {
 	known     map[core.NodeID]*peer
 	outgoing  map[taskKey]*forward
 	handovers map[taskKey]*handover
-	next      core.Token // what the tasks of v1 peers are known by, which have no token
+
+	// tokens are what this node itself knows the tasks of others by: v1 peers have none, and those of a peer that has been
+	// started again come anew.
+	tokens atomic.Uint64
 
 	met func(core.NodeID, string) // takes each new number before it is used; nil: nobody does
 }
 
-// mostPeers bounds the numbers that a node gives to what others name.
-const mostPeers = 1 << 16
+// Bounds of the numbers that a node gives out. What other nodes name leaves room for what this one is told.
+const (
+	mostPeers = 1 << 16
+	mostNamed = 1 << 15
+)
 
 // newPeers numbers the machines of a cluster by their places, and leaves one for this node itself.
 func newPeers(n *Node, self core.NodeID, cluster []string) *peers {
 	p := &peers{node: n, links: newLinks(&n.options), numbers: map[string]core.NodeID{},
 		addresses: append(make([]string, 0, len(cluster)+1), cluster...), known: map[core.NodeID]*peer{},
 		outgoing: map[taskKey]*forward{}, handovers: map[taskKey]*handover{},
-		next: 1 << 63, // beyond the tokens of engines
 		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{DialContext: dialFrom(n, 2*time.Second), DisableCompression: true,
 				MaxIdleConns: 4096, MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}}}
@@ -96,8 +101,9 @@ func (p *peers) enter() bool {
 	return !p.closed
 }
 
-// number is the node's own number of the machine at an address.
-func (p *peers) number(address string) core.NodeID {
+// number is the node's own number of the machine at an address; stranger, where it would be a new one and the table has so
+// many.
+func (p *peers) number(address string, most int) core.NodeID {
 	address = canonical(address)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +111,7 @@ func (p *peers) number(address string) core.NodeID {
 	switch {
 	case known:
 		return id
-	case len(p.addresses) >= mostPeers:
+	case len(p.addresses) >= most:
 		return p.stranger
 	}
 	id = core.NodeID(len(p.addresses))
@@ -119,10 +125,13 @@ func (p *peers) number(address string) core.NodeID {
 
 // named is the number of a machine that a peer names.
 func (p *peers) named(address string) core.NodeID {
-	if _, err := parseAddress(address, SchedulerPort); err != nil {
+	switch _, err := parseAddress(address, SchedulerPort); {
+	case err != nil:
 		return p.stranger
+	case p.node.is(address):
+		return p.self
 	}
-	return p.node.numberOf(address)
+	return p.number(address, mostNamed)
 }
 
 // canonical is how machines are known: by their IP where the scheduler service has the standard port.
@@ -159,7 +168,7 @@ func (p *peers) announced(r *http.Request) core.NodeID {
 	case known && id != p.self:
 		return id
 	case !known && at.Addr().String() == remoteIP(r):
-		return p.number(a)
+		return p.number(a, mostNamed)
 	}
 	return core.NoNode
 }
@@ -188,16 +197,19 @@ var unknown = core.Load{Capacity: core.Capacity{Slots: -1}}
 func (p *peers) Send(m core.Parcel) {
 	p.sent.Add(1)
 	switch m.Kind {
-	case core.MsgForward:
-		p.forward(&m, &m.Tasks[0], nil)
-	case core.MsgHandover:
-		p.handOver(&m)
+	case core.MsgForward, core.MsgHandover:
+		p.forward(&m)
 	case core.MsgAnswer:
 		p.answer(&m)
 	case core.MsgCancel:
 		k := taskKey{from: m.To, token: m.Token, copy: uint8(max(0, m.Item))}
 		if !p.links.pass(m.To, 0, func(time.Duration) { p.cancel(k) }) {
 			p.lost.Add(1)
+		}
+	case core.MsgStarted:
+		if r := p.node.find(taskKey{from: m.To, token: m.Token, copy: uint8(m.Item)}); r != nil {
+			m.Token = r.theirs
+			p.say(m)
 		}
 	default:
 		p.say(m)
@@ -214,7 +226,7 @@ func (p *peers) deliver(m core.Parcel) {
 func (p *peers) say(m core.Parcel) {
 	passed := p.links.pass(m.To, 0, func(held time.Duration) {
 		m.Transit = held
-		p.peer(m.To).post(m)
+		p.peer(m.To).post(&m)
 	})
 	if !passed {
 		p.lost.Add(1)
@@ -226,7 +238,7 @@ func (p *peers) post(m core.Parcel) {
 }
 
 // unreachable says that there will be no answer to m.
-func (p *peers) unreachable(m core.Parcel) {
+func (p *peers) unreachable(m *core.Parcel) {
 	p.lost.Add(1)
 	back := core.Parcel{From: m.To, To: m.From, Token: m.Token, Item: m.Item, Outcome: core.LostNodeDown, Load: unknown}
 	switch m.Kind {
@@ -240,38 +252,92 @@ func (p *peers) unreachable(m core.Parcel) {
 	p.post(back)
 }
 
-// A task that leaves.
+// Tasks that leave.
 
-// forward takes a task to a peer and brings the answer; mark says that the peer has pulled it.
-func (p *peers) forward(m *core.Parcel, t *core.TaskValue, mark *handoverMark) {
-	back := core.Parcel{Kind: core.MsgAnswer, From: m.To, To: m.From, Token: t.Trip.Token, Load: unknown,
-		Tasks: []core.TaskValue{*t}}
-	t = &back.Tasks[0]
-	var r *request
-	if held := p.node.mailbox.engine.Held(t.Trip.Token); held != nil {
-		r = p.node.find(p.node.keyOf(held))
+// forward is a task on its way to a peer and back.
+type forward struct {
+	peers   *peers
+	to      core.NodeID
+	request *request
+	back    core.Parcel     // the answer; its task takes what the peer says
+	task    *core.TaskValue // back's
+	load    core.Load       // of this node
+	heard   core.Load       // of the peer, when it answered
+	mark    *handoverMark   // nil: nobody has pulled it
+	held    time.Duration   // by the emulated link
+	key     taskKey
+	ctx     context.Context
+	cancel  context.CancelFunc
+	left    bool // it has passed the emulated link
+}
+
+// forward takes the task of a MsgForward, or those of a MsgHandover, to a peer and brings the answers. They are one message:
+// an emulated link holds them, or loses them, together.
+func (p *peers) forward(m *core.Parcel) {
+	var leaving []*forward
+	bytes := int64(0)
+	for i := range m.Tasks {
+		f := p.depart(m, &m.Tasks[i])
+		if f == nil {
+			continue
+		}
+		leaving = append(leaving, f)
+		if bytes >= 0 && f.request.call.length >= 0 {
+			bytes += f.request.call.length
+		} else {
+			bytes = -1
+		}
 	}
-	if r == nil {
-		back.Outcome = core.LostClientGone
-		p.deliver(back)
+	if m.Kind == core.MsgHandover {
+		for i, f := range leaving {
+			f.mark = &handoverMark{m.Token, i, len(leaving)}
+		}
+	}
+	if len(leaving) == 0 {
+		if m.Kind == core.MsgHandover {
+			m.Tasks = nil
+			p.say(*m)
+		} else {
+			p.lost.Add(1)
+		}
 		return
 	}
-	r.note(func() { r.peer = p.address(m.To) })
-	f := &forward{peers: p, to: m.To, request: r, task: t, load: m.Load, mark: mark,
-		key: taskKey{from: m.To, token: t.Trip.Token, copy: t.Copy}}
-	ctx, cancel := context.WithCancel(p.life)
-	f.cancel = cancel
-	p.mu.Lock()
-	p.outgoing[f.key] = f // before there can be a MsgCancel
-	p.mu.Unlock()
-	passed := p.links.pass(m.To, r.call.length, func(held time.Duration) {
-		f.held = held
-		p.work.Go(func() { f.carry(ctx, back) })
+	passed := p.links.pass(m.To, bytes, func(held time.Duration) {
+		for _, f := range leaving {
+			p.mu.Lock()
+			f.held, f.left = held, true
+			p.mu.Unlock()
+			p.work.Go(f.carry)
+		}
 	})
 	if !passed {
 		p.lost.Add(1)
-		f.end()
+		for _, f := range leaving {
+			f.end()
+		}
 	}
+}
+
+// depart prepares the way of a task; nil: its client has gone.
+func (p *peers) depart(m *core.Parcel, t *core.TaskValue) *forward {
+	f := &forward{peers: p, to: m.To, load: m.Load, key: taskKey{from: m.To, token: t.Trip.Token, copy: t.Copy},
+		back: core.Parcel{Kind: core.MsgAnswer, From: m.To, To: m.From, Token: t.Trip.Token, Load: unknown,
+			Tasks: []core.TaskValue{*t}}}
+	f.task = &f.back.Tasks[0]
+	if held := p.node.mailbox.engine.Held(t.Trip.Token); held != nil {
+		f.request = p.node.find(p.node.keyOf(held))
+	}
+	if f.request == nil {
+		f.back.Outcome = core.LostClientGone
+		p.post(f.back)
+		return nil
+	}
+	f.request.note(func() { f.request.peer = p.address(m.To) })
+	f.ctx, f.cancel = context.WithCancel(p.life)
+	p.mu.Lock()
+	p.outgoing[f.key] = f // before there can be a MsgCancel
+	p.mu.Unlock()
+	return f
 }
 
 // hold returns when the answer to a peer that asks by HTTP has passed the link to it. Where it is lost, the peer hears
@@ -299,28 +365,16 @@ func (p *peers) lose(ctx context.Context) {
 	panic(http.ErrAbortHandler)
 }
 
-// cancel gives up an outgoing task: its connection is closed, by which the peer knows.
+// cancel gives up an outgoing task: its connection is closed, by which the peer knows. One that is still on the emulated
+// link has been overtaken: the peer would not know what it is to drop.
 func (p *peers) cancel(k taskKey) {
 	p.mu.Lock()
 	f := p.outgoing[k]
+	ahead := f != nil && f.left
 	p.mu.Unlock()
-	if f != nil {
+	if ahead {
 		f.end()
 	}
-}
-
-// forward is a task on its way to a peer and back.
-type forward struct {
-	peers   *peers
-	to      core.NodeID
-	request *request
-	task    *core.TaskValue // takes what the peer says of it
-	load    core.Load       // of this node
-	heard   core.Load       // of the peer, when it answered
-	mark    *handoverMark
-	held    time.Duration // by the emulated link
-	key     taskKey
-	cancel  context.CancelFunc
 }
 
 // end gives the task up, or ends its being under way.
@@ -334,22 +388,25 @@ func (f *forward) end() {
 }
 
 // carry takes the task to the peer, and delivers what comes back.
-func (f *forward) carry(ctx context.Context, back core.Parcel) {
+func (f *forward) carry() {
 	defer f.end()
 	p := f.peers
-	outcome, err := f.run(ctx)
-	if ctx.Err() != nil {
+	outcome, err := f.run(f.ctx)
+	if f.ctx.Err() != nil {
 		return // nobody waits for it
 	}
-	if err != nil {
-		outcome = core.LostNodeDown
-		if !errors.Is(err, core.ErrNoPeer) { // the link has said so, once
-			slog.Warn("a peer does not take a task, or answers nonsense", "peer", p.address(f.to), "error", err)
-		}
-		f.request.failed([]hop{{IP: p.address(f.to)}}, err, nil)
+	f.back.Load = f.heard
+	if f.back.Outcome = outcome; err == nil {
+		p.deliver(f.back)
+		return
 	}
-	back.Outcome, back.Load, back.Tasks = outcome, f.heard, []core.TaskValue{*f.task}
-	p.deliver(back)
+	if !errors.Is(err, core.ErrNoPeer) { // the link has said so, once
+		slog.Warn("a peer does not take a task, or answers nonsense", "peer", p.address(f.to), "error", err)
+	}
+	f.request.failed([]hop{{IP: p.address(f.to)}}, err, nil)
+	p.lost.Add(1)
+	f.back.Outcome = core.LostNodeDown
+	p.post(f.back)
 }
 
 // refused notes what the peer answered in place of a function, and returns the outcome. Where that ends the task, and nothing

@@ -5,6 +5,7 @@ package realnet
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -116,7 +117,7 @@ func TestPeersCarryCalls(t *testing.T) {
 		w.Header()["X-Twice"] = []string{"a", "b"}
 		w.Header().Set("Location", "/elsewhere")
 		w.Header().Set(headerPeerAnswer, `{"outcome":"rejected"}`)
-		w.WriteHeader(map[string]int{"": 200, "a=1&a=2%20": 302, "teapot": 418, "fail": 503}[r.URL.RawQuery])
+		w.WriteHeader(map[string]int{"": 200, "a=1&a=2%20": 302, "a#b=%23": 203, "teapot": 418, "fail": 503}[r.URL.RawQuery])
 		_, _ = w.Write(append([]byte{0, 255, '\n'}, text...))
 	}, func(_ int, o *NodeOptions) { o.Scheduler = forwardAll })
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -124,13 +125,15 @@ func TestPeersCarryCalls(t *testing.T) {
 		method, query, body string
 		status              int
 	}{{"POST", "", "\x00\xff binary", 200}, {"GET", "a=1&a=2%20", "", 302}, {"POST", "teapot", strings.Repeat("long ", 1<<18), 418},
+		{"GET", "a#b=%23", "", 203},
 		{"POST", "fail", "x", 503}} {
 		var answers [2]string
 		for k, how := range []string{headerBypass, "X-Other"} {
-			r, err := http.NewRequest(x.method, m.servers[0].URL+"/function/f?"+x.query, struct{ io.Reader }{strings.NewReader(x.body)})
+			r, err := http.NewRequest(x.method, m.servers[0].URL+"/function/f", struct{ io.Reader }{strings.NewReader(x.body)})
 			if err != nil {
 				t.Fatal(err)
 			}
+			r.URL.RawQuery = x.query
 			if x.body == "" {
 				r.Body = nil
 			}
@@ -165,8 +168,8 @@ func TestPeersCarryCalls(t *testing.T) {
 		}
 		mu.Unlock()
 	}
-	if paths := m.between(); paths["peer/task"] != 4 || paths["peer/link"] != 1 || len(paths) != 2 {
-		t.Errorf("requests between the nodes: %v, want four tasks on one link", paths)
+	if paths := m.between(); paths["peer/task"] != 5 || paths["peer/link"] != 1 || len(paths) != 2 {
+		t.Errorf("requests between the nodes: %v, want five tasks on one link", paths)
 	}
 }
 
@@ -301,6 +304,138 @@ func TestPeersHandOver(t *testing.T) {
 	clients.Wait()
 	if there.Load() == 0 {
 		t.Error("nothing was pulled")
+	}
+}
+
+// A handover is one message: an emulated link holds all its tasks together, however many.
+func TestPeersHandOverOnLinks(t *testing.T) {
+	network := networkOf(t, "{latency: {distribution: uniform, min: 1ms, max: 20ms}}")
+	m := openMesh(t, 2, function, func(i int, o *NodeOptions) {
+		o.Slots, o.Room = 1, 30
+		o.Scheduler = Descriptor{Name: "NoScheduler", Parameters: []string{"false"}}
+		if i == 1 {
+			o.Slots = 30
+			o.Scheduler = Descriptor{Name: "WorkStealing", Named: map[string]any{"retry": "50ms", "batch": 5000}}
+		} else {
+			o.Network = network
+		}
+	})
+	var clients sync.WaitGroup
+	for range 21 {
+		clients.Go(func() {
+			if r := m.ask(0, "POST", "/function/f", "sleep 300ms"); r.status != 200 {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+		})
+	}
+	clients.Wait()
+	if s := m.nodes.nodes[0].Status(); s.Links.Late.Lateness().Count > uint64(s.Messages.Sent) {
+		t.Errorf("%d messages held by the emulated link, and %d sent", s.Links.Late.Lateness().Count, s.Messages.Sent)
+	}
+	if there := m.between()["peer/task"]; there < 10 {
+		t.Errorf("%d tasks were handed over, want nearly all that waited", there)
+	}
+}
+
+// A cancellation that overtakes its task on an emulated link finds nothing at the peer, which executes what then comes, as in
+// simulation.
+func TestCancelOvertakesTask(t *testing.T) {
+	var begun atomic.Int32
+	m := openMesh(t, 2, func(http.ResponseWriter, *http.Request) { begun.Add(1) }, func(i int, o *NodeOptions) {
+		o.Scheduler = forwardAll
+		if i == 0 {
+			o.Network = networkOf(t, "{latency: 1ms, bandwidth: 8Mbit/s}")
+		}
+	})
+	ctx, hangUp := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, "POST", m.servers[0].URL+"/function/f", strings.NewReader(strings.Repeat("x", 300_000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := func() bool { return m.nodes.nodes[0].Status().Messages.Sent > 0 }
+	go func() {
+		eventually(t, "the task is on its way", sent)
+		hangUp()
+	}()
+	if a, err := http.DefaultClient.Do(r); err == nil {
+		t.Errorf("it was answered: %s", a.Status)
+	}
+	eventually(t, "the peer executes it", func() bool { return begun.Load() == 1 })
+}
+
+// A peer that has no place for another request says so without taking from the task what it has cost so far.
+func TestPeerRefusesAtTheDoor(t *testing.T) {
+	m := openMesh(t, 2, function, func(i int, o *NodeOptions) {
+		o.Scheduler = probing
+		o.Forwarding.OnRefusal, o.Forwarding.OnFailure = core.FallbackExecute, core.FallbackFail
+		if i == 1 {
+			o.Limits.Requests = 1
+		} else {
+			o.Slots = 3
+		}
+	})
+	defer m.occupy(0)()
+	defer m.occupy(0)()
+	defer m.occupy(1)()
+	r := m.ask(0, "POST", "/function/f", "x")
+	if got := reportOf(t, r); r.status != 200 || got.Probes != 1 || got.Retries != 1 || got.Timing.Probing <= 0 || got.Hops != 0 {
+		t.Errorf("%d %s: %+v, want it executed here after a probe and a retry", r.status, r.body, got)
+	}
+}
+
+// What each node on the way says it took for probing is its own time.
+func TestProbingOfEachNode(t *testing.T) {
+	const way = 30 * time.Millisecond
+	m := openMesh(t, 3, function, func(i int, o *NodeOptions) {
+		o.Scheduler = Descriptor{Name: "ForwardScheduler", Parameters: []string{"2"}}
+		if i == 0 {
+			o.Scheduler = Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 0}}
+			o.Network = networkOf(t, "{latency: 30ms}")
+		}
+		o.Neighbours = [][]core.NodeID{{1}, {2}, {}}[i]
+	})
+	free := m.occupy(0)
+	r := m.ask(0, "POST", "/function/f", "x")
+	free()
+	var own []float64
+	if err := json.Unmarshal([]byte(r.header.Get(headerProbings)), &own); err != nil || len(own) < 2 || own[0] < way.Seconds() || own[1] > way.Seconds()/2 {
+		t.Errorf("%d %s: probing %s, want 30 ms at the first node alone", r.status, r.body, r.header.Get(headerProbings))
+	}
+}
+
+// A peer that has been started again numbers its tasks anew: they are told from those that it sent before.
+func TestPeerStartsAnew(t *testing.T) {
+	m := openMesh(t, 2, function, nil)
+	var both sync.WaitGroup
+	for _, body := range []string{"sleep 200ms", "sleep 201ms"} {
+		both.Go(func() {
+			r := m.ask(0, "POST", "/peer/task/f", body, "User-Agent", agentMachine, headerPeer, m.addresses[1],
+				headerPeerTask, fmt.Sprintf(`{"token":%d,"id":1,"hops":1,"visited":[%q]}`, uint64(1)<<63+1, m.addresses[1]))
+			if r.status != 200 || !strings.Contains(r.body, body) {
+				t.Errorf("%d %s, want an answer to %s", r.status, r.body, body)
+			}
+		})
+	}
+	both.Wait()
+}
+
+// A peer that says less than the task had when it was sent answers nonsense.
+func TestAnswerThatGoesBack(t *testing.T) {
+	m := openMesh(t, 1, function, nil)
+	for _, x := range []struct {
+		answer string
+		fine   bool
+	}{
+		{`{"outcome":"no-room","probes":2,"retries":1}`, true},
+		{`{"outcome":"no-room","probes":1,"retries":1}`, false},
+		{`{"outcome":"no-room","probes":2}`, false},
+	} {
+		f := &forward{peers: m.nodes.nodes[0].peers, request: &request{done: make(chan struct{})},
+			task: &core.TaskValue{Probes: 2, Retries: 1, Trip: &core.TripValue{}}}
+		_, err := f.ended(&http.Response{StatusCode: 500, Header: http.Header{headerPeerAnswer: {x.answer}}}, []byte(`{"code":400}`))
+		if (err == nil) != x.fine {
+			t.Errorf("%s: %v, want it taken: %v", x.answer, err, x.fine)
+		}
 	}
 }
 

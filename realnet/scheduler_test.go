@@ -8,10 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,6 +139,23 @@ func TestNodeOutlivesItsMailbox(t *testing.T) {
 	if r := c.ask(0, "POST", "/function/f", ""); r.status != 503 {
 		t.Errorf("afterwards: %d %s", r.status, r.body)
 	}
+}
+
+// A node that cannot be opened leaves nothing behind.
+func TestNodeThatDoesNotOpen(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for _, edit := range []func(*NodeOptions){
+		func(o *NodeOptions) { o.Scheduler = Descriptor{Name: "None"} },
+		func(o *NodeOptions) { o.Backend.Functions = map[string]Function{"a/b": {}} },
+		func(o *NodeOptions) { o.Record = "/dev/null/none" },
+	} {
+		o := NodeOptions{Slots: 1, Scheduler: DefaultScheduler(), Network: networkOf(t, "{latency: 1ms}")}
+		edit(&o)
+		if _, err := OpenNode(o); err == nil {
+			t.Error("it opens")
+		}
+	}
+	eventually(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 // What a node does around its algorithm comes with an algorithm whose parameters have names, and is checked.
@@ -572,5 +593,30 @@ func TestWeakness12Loss(t *testing.T) {
 				r.header.Get(headerScheduler), x.second, x.announced)
 		}
 		busy.Wait()
+	}
+}
+
+// A disk that takes its time keeps the configuration waiting, and nobody else.
+func TestConfigureOnASlowDisk(t *testing.T) {
+	data := t.TempDir()
+	c := openNodes(t, 1, NodeOptions{Data: data})
+	// Writing to a pipe that nobody reads waits as a disk does that has gone to sleep.
+	pipe := filepath.Join(data, settingsFile+".new")
+	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
+		t.Skipf("this system has no named pipes: %v", err)
+	}
+	configured := make(chan reply)
+	go func() { configured <- c.ask(0, "POST", "/configuration", `{"queue_length_max":7}`) }()
+	time.Sleep(50 * time.Millisecond)
+	if r := c.ask(0, "POST", "/function/f", ""); r.status != 200 {
+		t.Errorf("meanwhile: %d %s", r.status, r.body)
+	}
+	reader, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if r := <-configured; r.status != 200 || !strings.Contains(c.ask(0, "GET", "/configuration", "").body, `"queue_length_max":7`) {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }

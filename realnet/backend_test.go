@@ -1,0 +1,107 @@
+package realnet
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A function runs once for a request, also where its connection dies under a GET, which net/http would repeat.
+func TestFunctionRunsOnce(t *testing.T) {
+	for _, where := range []string{headerBypass, headerForward} {
+		for _, method := range []string{"GET", "POST"} {
+			var ran atomic.Int32
+			m := openMesh(t, 2, func(w http.ResponseWriter, r *http.Request) {
+				if ran.Add(1) == 1 {
+					return // the connection is kept for the next request
+				}
+				c, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c.Close()
+			}, nil)
+			for want := range int32(3) {
+				r := m.ask(0, method, "/function/f", "", where, "1")
+				if ran.Load() != want+1 || (r.status == 200) != (want == 0) {
+					t.Errorf("%s with %s: request %d: %d %s, and the function has run %d times", method, where, want, r.status, r.body, ran.Load())
+				}
+			}
+		}
+	}
+}
+
+// The same between nodes: a peer that breaks off has perhaps executed the task, which then runs here, as configured, but not
+// there again.
+func TestPeerTakesTaskOnce(t *testing.T) {
+	var taken atomic.Int32
+	l, err := net.Listen("tcp", "127.0.0.9:0")
+	if err != nil {
+		t.Skip("this system has one loopback address")
+	}
+	m := openMesh(t, 1, function, func(_ int, o *NodeOptions) { o.Scheduler = forwardAll })
+	peer, err := OpenNode(NodeOptions{Identity: Identity{ID: "peer", IP: l.Addr().String()}, Slots: 1, Scheduler: DefaultScheduler(),
+		Backend: Backend{URL: m.function.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := peer.SchedulerHandler()
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/peer/task/") && taken.Add(1) > 1 {
+			panic(http.ErrAbortHandler)
+		}
+		h.ServeHTTP(w, r)
+	})}}
+	s.Start()
+	defer func() {
+		if err := peer.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		s.Close()
+	}()
+	m.nodes.nodes[0].SetPeers([]string{l.Addr().String()})
+	for want := range int32(3) {
+		r := m.ask(0, "GET", "/function/f", "")
+		if moved := r.header.Get(headerExternally) == "True"; taken.Load() != want+1 || r.status != 200 || moved != (want == 0) {
+			t.Errorf("request %d: %d %s, at the peer %v, which was called %d times", want, r.status, r.body, moved, taken.Load())
+		}
+	}
+	if s := m.nodes.nodes[0].Status().Messages; s.Sent != 3 || s.Received != 1 || s.Lost != 2 {
+		t.Errorf("%+v, want 3 sent, 1 received, 2 lost", s)
+	}
+}
+
+// A status that HTTP does not have for an answer is no answer, and costs the request, not the node.
+func TestFunctionStatus(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var status atomic.Int32
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+			_, _ = c.Read(make([]byte, 4096))
+			fmt.Fprintf(c, "HTTP/1.1 %03d Whatever\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status.Load())
+			c.Close()
+		}
+	}()
+	c := openNodes(t, 1, NodeOptions{Backend: Backend{URL: "http://" + l.Addr().String()}})
+	for s, want := range map[int32]int{0: 500, 99: 500, 101: 500, 200: 200, 599: 599, 999: 999} {
+		status.Store(s)
+		if r := c.ask(0, "GET", "/function/f", ""); r.status != want {
+			t.Errorf("the function answers %03d: %d %s, want %d", s, r.status, r.body, want)
+		}
+	}
+}
