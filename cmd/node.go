@@ -79,6 +79,10 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 			problems = append(problems, fmt.Errorf("%s is the scenario's to say: use --set, or leave --scenario out", f.source(name)))
 		}
 	}
+	if f.data != "" {
+		problems = append(problems, fmt.Errorf("%s keeps what clients configure, which would take the place of what the scenario says: "+
+			"leave one of the two out", f.source("data")))
+	}
 	if len(problems) > 0 {
 		return errors.Join(problems...)
 	}
@@ -303,9 +307,7 @@ func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
 	o.Limits = realnet.Limits{Body: int64(f.most.body), Requests: f.most.requests}
 	o.Backend.Timeout, o.Backend.Start, o.Backend.MaxAnswer = f.timeouts.function, f.timeouts.start, int64(f.most.answer)
 	o.Development, o.Record, o.Program = f.development, f.record, version()
-	if o.Learner = l; l == nil {
-		o.Inference = nil
-	}
+	o.Learner = l
 	return realnet.OpenNode(o)
 }
 

@@ -240,8 +240,8 @@ func TestNodeBadSettings(t *testing.T) {
 			"--learner l: it runs here too, as --services says: leave one out"}},
 		"no port":  {args: []string{"--function-url", "http://g/", "--function-port", "81"}, says: []string{"--function-port 81: there is no {port}"}},
 		"no iface": {args: []string{"--bind", "0.0.0.0", "--iface", "none", "--peers", "10.0.0.1"}, says: []string{"--iface none: it has no address"}},
-		"scenario": {args: []string{"--scenario", "quickstart", "--slots", "3", "--function", "f=sleep"}, variables: "NODE_QUEUE=3", says: []string{
-			"--slots is the scenario's to say", "--function is the scenario's", "P2PFAAS_NODE_QUEUE is the scenario's"}},
+		"scenario": {args: []string{"--scenario", "quickstart", "--slots", "3", "--function", "f=sleep", "--data", "d"}, variables: "NODE_QUEUE=3", says: []string{
+			"--slots is the scenario's to say", "--function is the scenario's", "P2PFAAS_NODE_QUEUE is the scenario's", "--data keeps what clients configure"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir()) // data and log may be made

@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -29,7 +28,10 @@ type patience struct {
 	pause time.Duration // from its death to its restart, at first; doubled each time
 }
 
-const functionLine = 64 << 10 // bytes of a line that a process writes to the log
+const (
+	functionLine = 64 << 10               // bytes of a line that a process writes to the log
+	lastWords    = 200 * time.Millisecond // for the log to take what a process that has ended had written
+)
 
 // instance is the process of a function. It is started again when it dies.
 type instance struct {
@@ -126,13 +128,21 @@ func (i *instance) once(first chan<- error) (err error) {
 		out.Close()
 		return fmt.Errorf("%s cannot be started: %w", words[0], err)
 	}
-	var reading sync.WaitGroup
-	reading.Go(func() { i.log(out) })
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		i.log(out)
+	}()
 	died := make(chan error, 1)
 	go func() {
 		err := c.Wait()
 		killGroup(c) // what it has left behind
-		reading.Wait()
+		select {
+		case <-read:
+		case <-time.After(lastWords): // what has left the group, too, has its output still open
+			out.Close()
+			<-read
+		}
 		died <- err
 	}()
 	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) + "/"

@@ -31,6 +31,7 @@ func init() {
 func processOfFunction(args []string) {
 	time.AfterFunc(time.Minute, func() { os.Exit(1) }) // whatever becomes of its test
 	port := os.Getenv("PORT")
+	child := exec.Command(os.Args[0], "child")
 	switch args[0] {
 	case "dies":
 		fmt.Println("it has no licence")
@@ -39,12 +40,14 @@ func processOfFunction(args []string) {
 		select {}
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
+	case "forsaken":
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no longer of the group
+		child.Stdout = os.Stdout
 	case "serves":
 		if port != args[1] {
 			panic("{port} is " + args[1] + ", PORT is " + port)
 		}
 	}
-	child := exec.Command(os.Args[0], "child")
 	if err := child.Start(); err != nil {
 		panic(err)
 	}
@@ -200,6 +203,27 @@ func TestExecRefused(t *testing.T) {
 		children, err := os.ReadFile("/proc/self/task/" + self + "/children")
 		return err != nil || strings.TrimSpace(string(children)) == ""
 	})
+}
+
+// A process that leaves behind one that cannot be ended with it, and that holds its output open, is ended all the same.
+func TestExecForsaken(t *testing.T) {
+	i, err := startInstance("f", functionCommand(t, "forsaken"), patience{start: 20 * time.Second, end: time.Second, pause: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, err := i.at()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, child := processesAt(t, url)
+	began := time.Now()
+	i.close()
+	if took := time.Since(began); took > 10*time.Second || !ended(own) || ended(child) {
+		t.Errorf("after %v the process has ended: %v, its child: %v", took, ended(own), ended(child))
+	}
+	if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
 }
 
 // A process that does not end when it is told to is killed.

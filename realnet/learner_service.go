@@ -12,7 +12,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -103,7 +102,9 @@ func (s *LearnerService) fresh(c learner.Config) (*learner.Learner, error) {
 
 // Close ends the websockets, and returns when they have ended.
 func (s *LearnerService) Close() {
+	s.mu.Lock() // from now on none is added to those that are open
 	s.die()
+	s.mu.Unlock()
 	s.open.Wait()
 }
 
@@ -317,12 +318,8 @@ func (s *LearnerService) change(p map[string]json.RawMessage) error {
 		return err
 	}
 	if s.data != "" {
-		text, err := json.MarshalIndent(gin.H{"learner_name": learnerName, "learner_parameters": parameters(&next)}, "", "  ")
-		if err != nil {
-			return err
-		}
-		path := filepath.Join(s.data, learnerFile)
-		if err := errors.Join(os.WriteFile(path+".new", append(text, '\n'), 0o666), os.Rename(path+".new", path)); err != nil {
+		kept := gin.H{"learner_name": learnerName, "learner_parameters": parameters(&next)}
+		if err := writeJSON(filepath.Join(s.data, learnerFile), kept); err != nil {
 			return err
 		}
 	}

@@ -215,11 +215,11 @@ func (l *load) send(ctx context.Context) error {
 
 // watch looks at the loads of the nodes at equal intervals.
 func (l *load) watch(ctx context.Context) {
+	loads := make([]int32, len(l.Targets)) // of a node that does not say: what it said last
 	for i := range l.count.samples() {
 		if l.clock.Sleep(ctx, l.start.Add(time.Duration(i+1)*l.count.every)) != nil {
 			return
 		}
-		loads := make([]int32, len(l.Targets))
 		var asking sync.WaitGroup
 		for n, t := range l.Targets {
 			asking.Go(func() {
