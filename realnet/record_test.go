@@ -143,7 +143,7 @@ func TestRecordReplays(t *testing.T) {
 func TestRecordDamaged(t *testing.T) {
 	record := t.TempDir()
 	m := openMesh(t, 2, function, func(_ int, o *NodeOptions) {
-		o.Record, o.Scheduler = record, forwardAll
+		o.Record, o.Scheduler, o.Program = record, forwardAll, "v3.2.1"
 	})
 	for range 3 {
 		if r := m.ask(0, "POST", "/function/f", "x"); r.status != 200 {
@@ -189,6 +189,20 @@ func TestRecordDamaged(t *testing.T) {
 		{name: "an unknown key", err: fmt.Sprintf("line %d is none of a log", verdict+1), text: with(func(l []string) []string {
 			return slices.Insert(l, verdict, `{"input":{},"more":1}`+"\n")
 		})},
+		{name: "a stray bracket", err: fmt.Sprintf("line %d is none of a log: something follows", verdict+1),
+			text: with(func(l []string) []string {
+				l[verdict] = strings.TrimSpace(l[verdict]) + "}\n"
+				return l
+			})},
+		{name: "two values in a line", err: fmt.Sprintf("line %d is none of a log: something follows", verdict+1),
+			text: with(func(l []string) []string {
+				l[verdict] = strings.TrimSpace(l[verdict]) + l[verdict]
+				return l
+			})},
+		{name: "space after a value", text: with(func(l []string) []string {
+			l[verdict] = strings.TrimSpace(l[verdict]) + " \t\r\n"
+			return l
+		})},
 		{name: "lost lines before the end", err: "should have", text: with(func(l []string) []string {
 			last := len(l) - 1
 			for !strings.HasPrefix(l[last], `{"input"`) {
@@ -203,8 +217,18 @@ func TestRecordDamaged(t *testing.T) {
 			l[i] = strings.Replace(l[i], `"From":1`, `"From":77`, 1)
 			return l
 		})},
-		{name: "another version", err: "version 7 of the format", text: with(func(l []string) []string {
-			l[0] = strings.Replace(l[0], `"version":1`, `"version":7`, 1)
+		{name: "another version", err: "version 7 of the format, and this program reads version 1: replay it with p2pfaas v3.2.1",
+			text: with(func(l []string) []string {
+				l[0] = strings.Replace(l[0], `"version":1`, `"version":7,"more":{"of":"this"}`, 1)
+				return l
+			})},
+		{name: "an unknown key in the header", err: `unknown field "Colour"; p2pfaas v3.2.1 wrote it`,
+			text: with(func(l []string) []string {
+				l[0] = strings.Replace(l[0], `"Slots":`, `"Colour":1,"Slots":`, 1)
+				return l
+			})},
+		{name: "another format", err: `its format is not "p2pfaas record"`, text: with(func(l []string) []string {
+			l[0] = strings.Replace(l[0], recordFormat, "p2pfaas recording", 1)
 			return l
 		})},
 		{name: "no header", err: "no log of a node", text: strings.Join(lines[1:], "")},
@@ -241,6 +265,27 @@ func TestRecordDamaged(t *testing.T) {
 		if _, err := Replay(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("of %q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// What a log may make a replay keep of one step has a bound, which the step before does not count for.
+func TestRecordLongStep(t *testing.T) {
+	long := strings.Repeat("x", longestStep/5)
+	input := `{"input":{"Kind":"answer","Error":"` + long + `"}}` + "\n"
+	did := `{"did":{"Kind":"act","Text":"` + long + `"}}` + "\n"
+	var lines []io.Reader
+	for _, l := range []string{input, did, did, did, input, did, did, did, did} {
+		lines = append(lines, strings.NewReader(l))
+	}
+	r := &recordReader{lines: bufio.NewReader(io.MultiReader(lines...))}
+	for i := range 2 {
+		if s, err := r.step(); err != nil || len(s.Effects) != 3 {
+			t.Fatalf("step %d: %v, want one with 3 effects", i, err)
+		}
+	}
+	want := fmt.Sprintf("line 9: an input and its effects are longer than %d bytes", longestStep)
+	if _, err := r.step(); err == nil || err.Error() != want {
+		t.Errorf("error %v, want %q", err, want)
 	}
 }
 
