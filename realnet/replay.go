@@ -34,6 +34,8 @@ type Replayed struct {
 	Difference *core.Difference // the first one; nil: there is none
 	Line       int              // of the input that makes the difference
 	Machines   []string         // addresses by number, as far as the log was read
+	Nodes      int              // of the cluster: they have the first numbers
+	Cloud      core.NodeID      // NoNode: there is none
 }
 
 // Replay drives a fresh node with a log and compares what it does with what is recorded, up to the first difference. It
@@ -57,7 +59,8 @@ func replayLines(from io.Reader) (*Replayed, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.done = Replayed{Node: h.Origin.Node, Identity: h.Identity, Program: h.Program, Arch: h.Arch, Started: h.Started}
+	r.done = Replayed{Node: h.Origin.Node, Identity: h.Identity, Program: h.Program, Arch: h.Arch, Started: h.Started,
+		Nodes: h.Origin.Topology.Nodes, Cloud: h.Origin.Topology.Cloud}
 	err = core.Replay(h.Origin, r.steps, r.build)
 	r.done.Machines = r.machines
 	if errors.As(err, &r.done.Difference) {
