@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,10 +19,11 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
 )
 
 // recorded are the lines of a log.
-func recorded(t *testing.T, path string) []string {
+func recorded(t testing.TB, path string) []string {
 	t.Helper()
 	file, err := os.Open(path)
 	if err != nil {
@@ -333,10 +335,52 @@ func TestRecordAgain(t *testing.T) {
 	}
 }
 
-// FuzzRecord holds that no log makes a replay do more than read it: no panic, no endless loop.
+// FuzzRecord holds that no log makes a replay do more than read it: no panic, no endless loop. It begins with what nodes
+// recorded under load.
 func FuzzRecord(f *testing.F) {
 	f.Add(`{"header":{"format":"p2pfaas record","version":1,"machines":["127.0.0.1"],"origin":{}}}` + "\n" + `{"input":{"Kind":"boot"}}` + "\n")
+	for _, name := range []string{"PowerOfNScheduler", "WorkStealing", "Redundancy"} {
+		c := newCluster(f, 3, config(1, 4), name)
+		c.load(12, time.Millisecond)
+		c.close()
+		f.Add(strings.Join(recorded(f, c.nodes[0].options.Record.Path()), ""))
+	}
 	f.Fuzz(func(_ *testing.T, text string) {
 		_, _ = replayLines(strings.NewReader(text))
 	})
+}
+
+// BenchmarkRecord says how long the logs of three nodes are together, per request: where nobody probes, and where nodes do
+// that are busy three quarters of the time, as those of the quickstart scenario.
+func BenchmarkRecord(b *testing.B) {
+	for _, name := range []string{"NoScheduler", "PowerOfNScheduler"} {
+		b.Run(name, func(b *testing.B) {
+			c := newCluster(b, 3, config(4, 4), name)
+			var clients sync.WaitGroup
+			for i, m := range c.nodes {
+				clients.Go(func() {
+					r := rand.New(random.Stream(1, 0, random.Arrivals, i))
+					for j := range b.N {
+						time.Sleep(time.Duration(r.ExpFloat64() * float64(2*time.Millisecond)))
+						c.arrived.Add(1)
+						m.Post(core.Input{Kind: core.InputSubmit, Task: &core.TaskValue{ID: core.TaskID(3*j + i),
+							Demand: time.Duration(r.ExpFloat64() * float64(6*time.Millisecond)), Deadline: m.Now().Add(12 * time.Millisecond)}})
+					}
+				})
+			}
+			clients.Wait()
+			c.arrived.Wait()
+			c.close()
+			size := int64(0)
+			for _, m := range c.nodes {
+				info, err := os.Stat(m.options.Record.Path())
+				if err != nil {
+					b.Fatal(err)
+				}
+				size += info.Size()
+			}
+			b.ReportMetric(float64(size)/float64(len(c.outcomes)), "B/request")
+			b.ReportMetric(0, "ns/op") // it is the time between two requests
+		})
+	}
 }
