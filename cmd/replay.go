@@ -29,7 +29,8 @@ no socket, and compares all that it does with all that the recorded one did: eve
 outcome. DIR is a directory of logs, of one node or of a whole run, or a single log.
 
 The exit status is 0 if all are equal, 1 if one differs: the first difference is printed; 2 if a log cannot be read. A log
-without an end, as that of a node that was killed, is compared as far as it goes, and called incomplete.`,
+without an end, as that of a node that was killed, is compared as far as it goes, and called incomplete. Nodes of a
+cluster whose logs are not beside those of the others are named.`,
 		Example: `  p2pfaas run quickstart --record --out runs/mine && p2pfaas replay runs/mine
   p2pfaas node --bind 192.168.1.7 --record /var/log/p2pfaas
   p2pfaas replay /var/log/p2pfaas --json`,
@@ -180,6 +181,52 @@ func (l *replayed) result() string {
 	return "equal"
 }
 
+// absent is a node whose log is not beside those of others of its cluster.
+type absent struct {
+	Dir     string      `json:"dir"`
+	Node    core.NodeID `json:"node"`
+	Address string      `json:"address,omitempty"`
+	told    *replayed   // by this log
+}
+
+// missing looks for such nodes where a directory has logs of several: a log that is alone was given, or lies, without the
+// others on purpose.
+func (r *replays) missing() (all []absent) {
+	there := map[string]map[core.NodeID]bool{} // by directory
+	for i := range r.logs {
+		l := &r.logs[i]
+		dir := filepath.Dir(l.path)
+		if there[dir] == nil {
+			there[dir] = map[core.NodeID]bool{}
+		}
+		there[dir][l.number()] = true
+	}
+	for i := range r.logs {
+		l := &r.logs[i]
+		dir := filepath.Dir(l.path)
+		if l.Replayed == nil || len(there[dir]) < 2 {
+			continue
+		}
+		for id := range core.NodeID(len(l.Machines)) {
+			if (int(id) < l.Nodes || id == l.Cloud) && !there[dir][id] {
+				there[dir][id] = true // it is told once
+				all = append(all, absent{dir, id, l.Machines[id], l})
+			}
+		}
+	}
+	return all
+}
+
+// number is that of the node; of a log without a header, what its name says.
+func (l *replayed) number() core.NodeID {
+	if l.Replayed != nil {
+		return l.Node
+	}
+	id := core.NoNode
+	_, _ = fmt.Sscanf(filepath.Base(l.path), "node-%d", &id) // it may have another name
+	return id
+}
+
 // text prints a table, and what is to be said about single logs.
 func (r *replays) text() error {
 	t := table.NewWriter()
@@ -201,6 +248,13 @@ func (r *replays) text() error {
 		t.AppendRow(row)
 		l.say(&said)
 	}
+	missing := r.missing()
+	for i, m := range missing {
+		if i == 0 || m.Dir != missing[i-1].Dir {
+			said.WriteByte('\n')
+		}
+		fmt.Fprintf(&said, "%s: no log of node %s\n", m.Dir, m.told.name(m.Node))
+	}
 	_, err := fmt.Fprintf(r.out, "%s\n%s\n%s, %s, %s, %s compared", t.Render(), said.String(), count(len(r.logs), "log"),
 		count(inputs, "input"), count(verdicts, "verdict"), count(effects, "effect"))
 	if err == nil && r.verdict() == nil {
@@ -208,6 +262,9 @@ func (r *replays) text() error {
 	}
 	if err == nil && incomplete > 0 {
 		_, err = fmt.Fprintf(r.out, "; %s incomplete", count(incomplete, "log"))
+	}
+	if err == nil && len(missing) > 0 {
+		_, err = fmt.Fprintf(r.out, "; %s missing", count(len(missing), "log"))
 	}
 	if err == nil {
 		_, err = fmt.Fprintln(r.out)
@@ -221,6 +278,7 @@ func (l *replayed) say(w *strings.Builder) {
 		fmt.Fprintf(w, "\n%s: %v\n", l.path, l.err)
 		if x := l.Replayed; x != nil {
 			fmt.Fprintf(w, "  the %s before that are equal\n", count(x.Inputs, "input"))
+			l.sayPrograms(w)
 		}
 		return
 	}
@@ -233,6 +291,11 @@ func (l *replayed) say(w *strings.Builder) {
 	}
 	fmt.Fprintf(w, "\n%s: the first difference: line %d, input %d at %v: %v\n", l.path, l.Line, d.Index, d.Input.At, l.input())
 	fmt.Fprintf(w, "  recorded: %s\n  replayed: %s\n", l.effect(d.Recorded), l.effect(d.Replayed))
+	l.sayPrograms(w)
+}
+
+// sayPrograms says by what the log was recorded and replayed, where these are not the same: it may be why.
+func (l *replayed) sayPrograms(w *strings.Builder) {
 	if v := version(); l.Program != v || l.Arch != runtime.GOARCH {
 		fmt.Fprintf(w, "  recorded by p2pfaas %s on %s, replayed by %s on %s\n", l.Program, l.Arch, v, runtime.GOARCH)
 	}
@@ -304,10 +367,14 @@ type jsonDifference struct {
 
 func (r *replays) json() error {
 	out := struct {
-		Equal bool         `json:"equal"`
-		Whole bool         `json:"whole"` // none is incomplete
-		Logs  []jsonReplay `json:"logs"`
-	}{Equal: r.verdict() == nil, Whole: true}
+		Equal   bool         `json:"equal"`
+		Whole   bool         `json:"whole"` // none is incomplete or missing
+		Program string       `json:"program"`
+		Arch    string       `json:"arch"`
+		Missing []absent     `json:"missing,omitempty"`
+		Logs    []jsonReplay `json:"logs"`
+	}{Equal: r.verdict() == nil, Program: version(), Arch: runtime.GOARCH, Missing: r.missing()}
+	out.Whole = len(out.Missing) == 0
 	for i := range r.logs {
 		l := &r.logs[i]
 		j := jsonReplay{Path: l.path, Result: "equal"}

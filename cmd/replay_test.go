@@ -39,6 +39,47 @@ func TestReplay(t *testing.T) {
 	if err != nil || len(logs) != 3 {
 		t.Fatalf("logs %v, %v", logs, err)
 	}
+	if status, said = program("replay", logs[1]); status != 0 || strings.Contains(said, "no log of") {
+		t.Errorf("replay of one log: exit status %d: %s", status, said)
+	}
+	away := filepath.Join(dir, filepath.Base(logs[2]))
+	if err := os.Rename(logs[2], away); err != nil {
+		t.Fatal(err)
+	}
+	status, said = program("replay", out)
+	if status != 0 || !strings.Contains(said, filepath.Dir(logs[2])+": no log of node 2 (127.81.0.3)\n") ||
+		!strings.Contains(said, ": all equal; 1 log missing\n") {
+		t.Errorf("replay where a log is missing: exit status %d: %s", status, said)
+	}
+	status, said = program("replay", out, "--json")
+	var lacks struct {
+		Equal, Whole bool
+		Missing      []struct {
+			Dir, Address string
+			Node         int
+		}
+	}
+	if err := json.Unmarshal([]byte(said), &lacks); err != nil || status != 0 || !lacks.Equal || lacks.Whole || len(lacks.Missing) != 1 ||
+		lacks.Missing[0].Dir != filepath.Dir(logs[2]) || lacks.Missing[0].Node != 2 || lacks.Missing[0].Address != "127.81.0.3" {
+		t.Errorf("replay --json where a log is missing: exit status %d, %v: %s", status, err, said)
+	}
+	if status, said = program("replay", dir); status != 0 || strings.Count(said, "no log of") != 1 { // away is alone where it is
+		t.Errorf("replay of logs in two directories: exit status %d: %s", status, said)
+	}
+	if err := os.Rename(away, logs[2]); err != nil {
+		t.Fatal(err)
+	}
+	// By another program, and a line that is none of a log; the log of a node that has none of its lines is not missing.
+	change(t, logs[0], `"program":"`, `"program":"v0.0.1-`)
+	change(t, logs[0], `{"did":{"Kind":"verdict"`, `{"did":{"Kind":"verdict","More":1`)
+	if err := os.Truncate(logs[2], 0); err != nil {
+		t.Fatal(err)
+	}
+	status, said = program("replay", out)
+	if status != 2 || !strings.Contains(said, "before that are equal\n  recorded by p2pfaas v0.0.1-") ||
+		strings.Contains(said, "no log of node") {
+		t.Errorf("replay of a log that cannot be read: exit status %d: %s", status, said)
+	}
 	change(t, logs[1], `"Text":"forward to 0"`, `"Text":"forward to 2"`, `"Text":"forward to 2"`, `"Text":"forward to 0"`)
 	status, said = program("replay", out)
 	for _, words := range []string{"the first difference: line ", "recorded: ", "replayed: ", "1 of 3 nodes did otherwise"} {

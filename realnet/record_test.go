@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,10 +19,11 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
 )
 
 // recorded are the lines of a log.
-func recorded(t *testing.T, path string) []string {
+func recorded(t testing.TB, path string) []string {
 	t.Helper()
 	file, err := os.Open(path)
 	if err != nil {
@@ -143,7 +145,7 @@ func TestRecordReplays(t *testing.T) {
 func TestRecordDamaged(t *testing.T) {
 	record := t.TempDir()
 	m := openMesh(t, 2, function, func(_ int, o *NodeOptions) {
-		o.Record, o.Scheduler = record, forwardAll
+		o.Record, o.Scheduler, o.Program = record, forwardAll, "v3.2.1"
 	})
 	for range 3 {
 		if r := m.ask(0, "POST", "/function/f", "x"); r.status != 200 {
@@ -189,6 +191,20 @@ func TestRecordDamaged(t *testing.T) {
 		{name: "an unknown key", err: fmt.Sprintf("line %d is none of a log", verdict+1), text: with(func(l []string) []string {
 			return slices.Insert(l, verdict, `{"input":{},"more":1}`+"\n")
 		})},
+		{name: "a stray bracket", err: fmt.Sprintf("line %d is none of a log: something follows", verdict+1),
+			text: with(func(l []string) []string {
+				l[verdict] = strings.TrimSpace(l[verdict]) + "}\n"
+				return l
+			})},
+		{name: "two values in a line", err: fmt.Sprintf("line %d is none of a log: something follows", verdict+1),
+			text: with(func(l []string) []string {
+				l[verdict] = strings.TrimSpace(l[verdict]) + l[verdict]
+				return l
+			})},
+		{name: "space after a value", text: with(func(l []string) []string {
+			l[verdict] = strings.TrimSpace(l[verdict]) + " \t\r\n"
+			return l
+		})},
 		{name: "lost lines before the end", err: "should have", text: with(func(l []string) []string {
 			last := len(l) - 1
 			for !strings.HasPrefix(l[last], `{"input"`) {
@@ -203,8 +219,18 @@ func TestRecordDamaged(t *testing.T) {
 			l[i] = strings.Replace(l[i], `"From":1`, `"From":77`, 1)
 			return l
 		})},
-		{name: "another version", err: "version 7 of the format", text: with(func(l []string) []string {
-			l[0] = strings.Replace(l[0], `"version":1`, `"version":7`, 1)
+		{name: "another version", err: "version 7 of the format, and this program reads version 1: replay it with p2pfaas v3.2.1",
+			text: with(func(l []string) []string {
+				l[0] = strings.Replace(l[0], `"version":1`, `"version":7,"more":{"of":"this"}`, 1)
+				return l
+			})},
+		{name: "an unknown key in the header", err: `unknown field "Colour"; p2pfaas v3.2.1 wrote it`,
+			text: with(func(l []string) []string {
+				l[0] = strings.Replace(l[0], `"Slots":`, `"Colour":1,"Slots":`, 1)
+				return l
+			})},
+		{name: "another format", err: `its format is not "p2pfaas record"`, text: with(func(l []string) []string {
+			l[0] = strings.Replace(l[0], recordFormat, "p2pfaas recording", 1)
 			return l
 		})},
 		{name: "no header", err: "no log of a node", text: strings.Join(lines[1:], "")},
@@ -241,6 +267,27 @@ func TestRecordDamaged(t *testing.T) {
 		if _, err := Replay(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("of %q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// What a log may make a replay keep of one step has a bound, which the step before does not count for.
+func TestRecordLongStep(t *testing.T) {
+	long := strings.Repeat("x", longestStep/5)
+	input := `{"input":{"Kind":"answer","Error":"` + long + `"}}` + "\n"
+	did := `{"did":{"Kind":"act","Text":"` + long + `"}}` + "\n"
+	var lines []io.Reader
+	for _, l := range []string{input, did, did, did, input, did, did, did, did} {
+		lines = append(lines, strings.NewReader(l))
+	}
+	r := &recordReader{lines: bufio.NewReader(io.MultiReader(lines...))}
+	for i := range 2 {
+		if s, err := r.step(); err != nil || len(s.Effects) != 3 {
+			t.Fatalf("step %d: %v, want one with 3 effects", i, err)
+		}
+	}
+	want := fmt.Sprintf("line 9: an input and its effects are longer than %d bytes", longestStep)
+	if _, err := r.step(); err == nil || err.Error() != want {
+		t.Errorf("error %v, want %q", err, want)
 	}
 }
 
@@ -288,10 +335,52 @@ func TestRecordAgain(t *testing.T) {
 	}
 }
 
-// FuzzRecord holds that no log makes a replay do more than read it: no panic, no endless loop.
+// FuzzRecord holds that no log makes a replay do more than read it: no panic, no endless loop. It begins with what nodes
+// recorded under load.
 func FuzzRecord(f *testing.F) {
 	f.Add(`{"header":{"format":"p2pfaas record","version":1,"machines":["127.0.0.1"],"origin":{}}}` + "\n" + `{"input":{"Kind":"boot"}}` + "\n")
+	for _, name := range []string{"PowerOfNScheduler", "WorkStealing", "Redundancy"} {
+		c := newCluster(f, 3, config(1, 4), name)
+		c.load(12, time.Millisecond)
+		c.close()
+		f.Add(strings.Join(recorded(f, c.nodes[0].options.Record.Path()), ""))
+	}
 	f.Fuzz(func(_ *testing.T, text string) {
 		_, _ = replayLines(strings.NewReader(text))
 	})
+}
+
+// BenchmarkRecord says how long the logs of three nodes are together, per request: where nobody probes, and where nodes do
+// that are busy three quarters of the time, as those of the quickstart scenario.
+func BenchmarkRecord(b *testing.B) {
+	for _, name := range []string{"NoScheduler", "PowerOfNScheduler"} {
+		b.Run(name, func(b *testing.B) {
+			c := newCluster(b, 3, config(4, 4), name)
+			var clients sync.WaitGroup
+			for i, m := range c.nodes {
+				clients.Go(func() {
+					r := rand.New(random.Stream(1, 0, random.Arrivals, i))
+					for j := range b.N {
+						time.Sleep(time.Duration(r.ExpFloat64() * float64(2*time.Millisecond)))
+						c.arrived.Add(1)
+						m.Post(core.Input{Kind: core.InputSubmit, Task: &core.TaskValue{ID: core.TaskID(3*j + i),
+							Demand: time.Duration(r.ExpFloat64() * float64(6*time.Millisecond)), Deadline: m.Now().Add(12 * time.Millisecond)}})
+					}
+				})
+			}
+			clients.Wait()
+			c.arrived.Wait()
+			c.close()
+			size := int64(0)
+			for _, m := range c.nodes {
+				info, err := os.Stat(m.options.Record.Path())
+				if err != nil {
+					b.Fatal(err)
+				}
+				size += info.Size()
+			}
+			b.ReportMetric(float64(size)/float64(len(c.outcomes)), "B/request")
+			b.ReportMetric(0, "ns/op") // it is the time between two requests
+		})
+	}
 }

@@ -3,6 +3,7 @@ package realnet
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,8 @@ type Replayed struct {
 	Difference *core.Difference // the first one; nil: there is none
 	Line       int              // of the input that makes the difference
 	Machines   []string         // addresses by number, as far as the log was read
+	Nodes      int              // of the cluster: they have the first numbers
+	Cloud      core.NodeID      // NoNode: there is none
 }
 
 // Replay drives a fresh node with a log and compares what it does with what is recorded, up to the first difference. It
@@ -56,7 +59,8 @@ func replayLines(from io.Reader) (*Replayed, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.done = Replayed{Node: h.Origin.Node, Identity: h.Identity, Program: h.Program, Arch: h.Arch, Started: h.Started}
+	r.done = Replayed{Node: h.Origin.Node, Identity: h.Identity, Program: h.Program, Arch: h.Arch, Started: h.Started,
+		Nodes: h.Origin.Topology.Nodes, Cloud: h.Origin.Topology.Cloud}
 	err = core.Replay(h.Origin, r.steps, r.build)
 	r.done.Machines = r.machines
 	if errors.As(err, &r.done.Difference) {
@@ -73,6 +77,7 @@ func replayLines(from io.Reader) (*Replayed, error) {
 const (
 	longestLine   = 16 << 20 // bytes
 	mostEffects   = 1 << 18  // of one input
+	longestStep   = 64 << 20 // bytes of its lines
 	mostAddresses = 64 << 20 // bytes of all of them
 )
 
@@ -84,6 +89,7 @@ type recordReader struct {
 	machines  []string
 	addresses int // bytes
 	count     recordEnd
+	size      int // bytes of the lines of the last input and its effects
 
 	at     int        // the line where the step begins that is replayed
 	ahead  *core.Step // the step after it, whose first line has been read
@@ -96,33 +102,50 @@ type recordReader struct {
 // errBreaksOff is where the file ends before the log does.
 var errBreaksOff = errors.New("it breaks off: the node was killed, or still runs")
 
-// next reads a line.
+// next reads a line and what it says.
 func (r *recordReader) next() (*recordLine, error) {
+	if err := r.fetch(); err != nil {
+		return nil, err
+	}
+	return r.parse()
+}
+
+// fetch reads a line.
+func (r *recordReader) fetch() error {
 	r.text = r.text[:0]
 	for {
 		part, err := r.lines.ReadSlice('\n')
 		r.text = append(r.text, part...)
 		if len(r.text) > longestLine {
-			return nil, fmt.Errorf("line %d is longer than %d bytes", r.line+1, longestLine)
+			return fmt.Errorf("line %d is longer than %d bytes", r.line+1, longestLine)
 		}
 		if err == nil {
-			break
+			r.line++
+			return nil
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, errBreaksOff
+			return errBreaksOff
 		default:
-			return nil, fmt.Errorf("after line %d the log is damaged: %w", r.line, err)
+			return fmt.Errorf("after line %d the log is damaged: %w", r.line, err)
 		}
 	}
-	r.line++
+}
+
+// parse is what the line says.
+func (r *recordReader) parse() (*recordLine, error) {
 	var l recordLine
 	d := json.NewDecoder(bytes.NewReader(r.text))
 	d.DisallowUnknownFields()
 	err := d.Decode(&l)
-	if err == nil && (l.parts() != 1 || d.More()) {
+	if err == nil && l.parts() != 1 {
 		err = errors.New("it is not one of header, machine, input, did, stopped, end")
+	}
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) { // More is false before a stray bracket
+			err = errors.New("something follows its JSON value")
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("line %d is none of a log: %w", r.line, err)
@@ -140,20 +163,37 @@ func (l *recordLine) parts() (n int) {
 	return n
 }
 
-// header reads the first line.
+// header reads the first line: first what each version says in the same way, as others may say more.
 func (r *recordReader) header() (*recordHeader, error) {
 	r.at = 1
-	l, err := r.next()
-	if err != nil {
+	if err := r.fetch(); err != nil {
 		return nil, err
 	}
-	h := l.Header
-	switch {
-	case h == nil || h.Format != recordFormat || h.Origin == nil:
-		return nil, errors.New("line 1 is no header: this is no log of a node")
-	case h.Version != recordVersion:
+	var said struct {
+		Header struct {
+			Format, Program string
+			Version         int
+		}
+	}
+	err := json.Unmarshal(r.text, &said)
+	if err == nil && said.Header.Format != recordFormat {
+		err = fmt.Errorf("its format is not %q", recordFormat)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("line 1 is no header: this is no log of a node: %w", err)
+	}
+	program := cmp.Or(said.Header.Program, "unknown")
+	if v := said.Header.Version; v != recordVersion {
 		return nil, fmt.Errorf("line 1: the log has version %d of the format, and this program reads version %d: replay it with "+
-			"p2pfaas %s", h.Version, recordVersion, h.Program)
+			"p2pfaas %s, which wrote it", v, recordVersion, program)
+	}
+	l, err := r.parse()
+	if err != nil {
+		return nil, fmt.Errorf("%w; p2pfaas %s wrote it", err, program)
+	}
+	h := l.Header
+	if h == nil || h.Origin == nil {
+		return nil, errors.New("line 1 is no header, or has no origin: this is no log of a node")
 	}
 	for _, a := range h.Machines {
 		if err := r.meet(core.NodeID(len(r.machines)), a); err != nil {
@@ -261,13 +301,17 @@ func (r *recordReader) read(s *core.Step) (begun *core.Step, err error) {
 		return nil, err
 	case l.Input != nil:
 		r.count.Inputs++
+		r.size = len(r.text)
 		begun, err = &core.Step{Input: *l.Input}, r.check(l.Input)
 	case l.Did != nil && s == nil:
 		err = errors.New("an effect without an input")
 	case l.Did != nil && len(s.Effects) == mostEffects:
 		err = fmt.Errorf("more than %d effects of one input", mostEffects)
+	case l.Did != nil && r.size+len(r.text) > longestStep:
+		err = fmt.Errorf("an input and its effects are longer than %d bytes", longestStep)
 	case l.Did != nil:
 		r.count.Effects++
+		r.size += len(r.text)
 		s.Effects = append(s.Effects, *l.Did)
 	case l.Machine != nil:
 		err = r.meet(l.Machine.Number, l.Machine.Address)
