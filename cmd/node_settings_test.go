@@ -1,7 +1,9 @@
 package cmd
 
 import (
+	"bytes"
 	"errors"
+	"log"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -111,46 +113,59 @@ func TestNodeEverySetting(t *testing.T) {
 
 // The variables of the first P2PFaaS.
 func TestNodeV1Variables(t *testing.T) {
-	for _, x := range []struct{ variables, flag, want string }{
-		{"DATA_PATH=/a", "data", "/a"},
-		{"DIR_DATA=/a", "data", "/a"},
-		{"DATA_PATH=/a DIR_DATA=/a", "data", "/a"},
-		{"LISTENING_HOST=0.0.0.0", "bind", "0.0.0.0"},
-		{"LISTENING_PORT=7", "discovery-port", "7"},
-		{"LISTENING_PORT=7 NODE_SERVICES=learner", "learner-port", "7"},
-		{"LISTENING_PORT=7 NODE_SERVICES=learner", "discovery-port", "19000"},
-		{"LISTENING_PORT=7 NODE_SERVICES=scheduler", "scheduler-port", "18080"},
-		{"LISTENING_PORT=7 SERVICE_DISCOVERY_HOST=d", "learner-port", "7"},
-		{"INIT_SERVERS=10.0.0.1,10.0.0.2", "init-servers", "[10.0.0.1,10.0.0.2]"},
-		{"DEFAULT_IFACE=wlan0", "iface", "wlan0"},
-		{"POLL_TIME=120", "poll-time", "2m0s"},
-		{"POLL_TIMEOUT=0.5", "poll-timeout", "500ms"},
-		{"POLL_TIMEOUT=500ms", "poll-timeout", "500ms"},
-		{"POLL_TIMEOUT=5", "poll-time", "2s"},
-		{"MACHINE_DEAD_POLLS_THRESHOLD=20", "dead-polls", "20"},
-		{"SERVICE_DISCOVERY_HOST=d", "discovery", "http://d:19000"},
-		{"SERVICE_DISCOVERY_PORT=7", "discovery", "http://discovery:7"},
-		{"SERVICE_DISCOVERY_HOST=d SERVICE_DISCOVERY_PORT=7", "discovery", "http://d:7"},
-		{"SERVICE_LEARNING_HOST=l", "learner", "l"},
-		{"SERVICE_LEARNING_PORT=7", "learner-port", "7"},
-		{"OPENFAAS_ENABLED=true", "openfaas", "http://faas_containers-openfaas-swarm:8080"},
-		{"OPENFAAS_ENABLED=true OPENFAAS_HOST=o OPENFAAS_PORT=7", "openfaas", "http://o:7"},
-		{"OPENFAAS_ENABLED=false OPENFAAS_HOST=o", "openfaas", ""},
-		{"DEV_ENV=development", "development", "true"},
-		{"RUNNING_ENVIRONMENT=development", "development", "true"},
-		{"DEV_ENV=production", "development", "false"},
-		{"LOG_ENV=development", "debug", "true"},
-		{"PROF=true", "pprof-port", "16060"},
-		{"PROF=false", "pprof-port", "0"},
-		{"FNS_LIST=f,g", "function", ""},
+	for _, x := range []struct {
+		variables, flag, want string
+		told                  bool
+	}{
+		{"DATA_PATH=/a", "data", "/a", false},
+		{"DIR_DATA=/a", "data", "/a", false},
+		{"DATA_PATH=/a DIR_DATA=/a", "data", "/a", false},
+		{"LISTENING_HOST=0.0.0.0", "bind", "0.0.0.0", false},
+		{"LISTENING_PORT=7", "discovery-port", "7", false},
+		{"LISTENING_PORT=7 NODE_SERVICES=learner", "learner-port", "7", false},
+		{"LISTENING_PORT=7 NODE_SERVICES=learner", "discovery-port", "19000", false},
+		{"LISTENING_PORT=7 NODE_SERVICES=scheduler", "scheduler-port", "18080", false},
+		{"LISTENING_PORT=7 SERVICE_DISCOVERY_HOST=d", "learner-port", "7", false},
+		{"INIT_SERVERS=10.0.0.1,10.0.0.2", "init-servers", "[10.0.0.1,10.0.0.2]", false},
+		{"DEFAULT_IFACE=wlan0", "iface", "wlan0", false},
+		{"POLL_TIME=120", "poll-time", "2m0s", false},
+		{"POLL_TIMEOUT=0.5", "poll-timeout", "500ms", false},
+		{"POLL_TIMEOUT=500ms", "poll-timeout", "500ms", false},
+		{"POLL_TIMEOUT=5", "poll-time", "2s", false},
+		{"MACHINE_DEAD_POLLS_THRESHOLD=20", "dead-polls", "20", false},
+		{"SERVICE_DISCOVERY_HOST=d", "discovery", "http://d:19000", false},
+		{"SERVICE_DISCOVERY_PORT=7", "discovery", "http://discovery:7", false},
+		{"SERVICE_DISCOVERY_HOST=d SERVICE_DISCOVERY_PORT=7", "discovery", "http://d:7", false},
+		{"SERVICE_LEARNING_HOST=l", "learner", "l", false},
+		{"SERVICE_LEARNING_PORT=7", "learner-port", "7", false},
+		{"OPENFAAS_ENABLED=true", "openfaas", "http://faas_containers-openfaas-swarm:8080", false},
+		{"OPENFAAS_ENABLED=true OPENFAAS_HOST=o OPENFAAS_PORT=7", "openfaas", "http://o:7", false},
+		{"OPENFAAS_ENABLED=false OPENFAAS_HOST=o", "openfaas", "", false},
+		{"DEV_ENV=development", "development", "true", false},
+		{"RUNNING_ENVIRONMENT=development", "development", "true", false},
+		{"DEV_ENV=production", "development", "false", false},
+		{"LOG_ENV=development", "debug", "true", false},
+		{"PROF=true", "pprof-port", "16060", false},
+		{"PROF=false", "pprof-port", "0", false},
+		{"PROF=yes", "pprof-port", "0", true}, // as there, but here it is told
+		{"LOG_ENV=true", "debug", "false", true},
+		{"DEV_ENV=test", "development", "false", true},
+		{"OPENFAAS_ENABLED=maybe OPENFAAS_HOST=o", "openfaas", "", true},
+		{"FNS_LIST=f,g", "function", "", false},
 	} {
 		t.Run(x.variables, func(t *testing.T) {
 			for _, v := range strings.Fields(x.variables) {
 				name, value, _ := strings.Cut(v, "=")
 				t.Setenv("P2PFAAS_"+name, value)
 			}
+			var said bytes.Buffer
+			log.SetOutput(&said)
+			defer log.SetOutput(os.Stderr)
 			if f, err := settingsOf(t); err != nil || f.said(x.flag) != x.want {
 				t.Errorf("%s is %q, want %q: %v", x.flag, f.said(x.flag), x.want, err)
+			}
+			if told := strings.Contains(said.String(), "taken for off"); told != x.told {
+				t.Errorf("that it is taken for off is told: %v, want %v: %s", told, x.told, said.String())
 			}
 		})
 	}
@@ -215,13 +230,12 @@ func TestNodeBadSettings(t *testing.T) {
 		"no file": {args: []string{"--config", "/nowhere.yaml"}, says: []string{"--config: open /nowhere.yaml"}},
 		"checked": {file: "bind: localhost\nslots: -1\n", says: []string{"node.yaml:1:7: bind localhost: write an IP", "node.yaml:2:8: slots -1: write"}},
 		"variables": {variables: "NODE_SLOTS=x NODE_SLOT=3 POLL_TIMEOUT=soon MACHINE_DEAD_POLLS_THRESHOLD=0 LISTENING_HOST=localhost " +
-			"LISTENING_PORT=70000 DEV_ENV=test LOG_ENV=loud PROF=perhaps OPENFAAS_ENABLED=maybe SERVICE_DISCOVERY_PORT=http " +
+			"LISTENING_PORT=70000 SERVICE_DISCOVERY_PORT=http " +
 			"SERVICE_LEARNING_PORT=x DATA_PATH=a DIR_DATA=b INIT_SERVERS=nobody", says: []string{
 			`P2PFAAS_NODE_SLOTS "x": write a whole number`, "P2PFAAS_NODE_SLOT is no setting of a node", "did you mean P2PFAAS_NODE_SLOTS?",
 			`P2PFAAS_POLL_TIMEOUT "soon": write`, "P2PFAAS_MACHINE_DEAD_POLLS_THRESHOLD 0: write more than 0",
 			"P2PFAAS_LISTENING_HOST localhost: write an IP", "P2PFAAS_LISTENING_PORT 70000: write a number from 1 to 65535",
-			`P2PFAAS_DEV_ENV "test": write development or production`, `P2PFAAS_LOG_ENV "loud"`, `P2PFAAS_PROF "perhaps": write`,
-			`P2PFAAS_OPENFAAS_ENABLED "maybe": write true or false`, `P2PFAAS_SERVICE_DISCOVERY_PORT is "http": write a number`,
+			`P2PFAAS_SERVICE_DISCOVERY_PORT is "http": write a number`,
 			`P2PFAAS_SERVICE_LEARNING_PORT "x": write a whole number`, "P2PFAAS_DATA_PATH and P2PFAAS_DIR_DATA both say --data",
 			"P2PFAAS_INIT_SERVERS [nobody]: write an IP"}},
 		"flags": {args: []string{"--peers", "nobody", "--cluster", "10.0.0.1:x", "--discovery", "10.0.0.1:19000", "--services", "nothing",

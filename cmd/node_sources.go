@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -64,9 +65,13 @@ func inSeconds(text string) (string, error) {
 	return text, nil
 }
 
+// errTakenForOff is about a switch whose value is none. The first P2PFaaS takes it for off without a word; here it is off, and
+// that is told: what sets it is made for both.
+var errTakenForOff = errors.New("it is taken for off")
+
 func isDevelopment(text string) (string, error) {
 	if text != "development" && text != "production" {
-		return "", errors.New("write development or production")
+		return "", fmt.Errorf("%w: write development or production", errTakenForOff)
 	}
 	return strconv.FormatBool(text == "development"), nil
 }
@@ -74,7 +79,7 @@ func isDevelopment(text string) (string, error) {
 func v1Profile(text string) (string, error) {
 	switch on, err := strconv.ParseBool(text); {
 	case err != nil:
-		return "", errors.New("write true or false")
+		return "", fmt.Errorf("%w: write true or false", errTakenForOff)
 	case on:
 		return "16060", nil
 	}
@@ -88,7 +93,7 @@ func v1Discovery(string) (string, error) {
 func v1OpenFaaS(text string) (string, error) {
 	switch on, err := strconv.ParseBool(text); {
 	case err != nil:
-		return "", errors.New("write true or false")
+		return "", fmt.Errorf("%w: write true or false", errTakenForOff)
 	case on:
 		return v1URL("P2PFAAS_OPENFAAS", "faas_containers-openfaas-swarm", "8080")
 	}
@@ -182,6 +187,10 @@ func (s *sources) give(flag string) {
 		}
 		if v.value != nil {
 			value, err := v.value(text)
+			if errors.Is(err, errTakenForOff) {
+				slog.Warn("a setting is none", "variable", v.name, "value", text, "error", err)
+				continue
+			}
 			if err != nil {
 				s.wrong(v.name, text, err)
 				return

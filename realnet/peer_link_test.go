@@ -5,10 +5,11 @@ package realnet
 import (
 	"bytes"
 	"io"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,13 +43,12 @@ func said(t *testing.T) func() string {
 	t.Helper()
 	var mu sync.Mutex
 	var text bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) {
+	log.SetOutput(writer(func(p []byte) (int, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		return text.Write(p)
-	}), nil)))
-	t.Cleanup(func() { slog.SetDefault(before) })
+	}))
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	return func() string {
 		mu.Lock()
 		defer mu.Unlock()
@@ -63,7 +63,7 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 // Who does not know the route is a v1 node; who refuses this node is served as one, and that is told. Any other refusal is told,
 // too, and is a failure.
 func TestLinkRefused(t *testing.T) {
-	log := said(t)
+	said := said(t)
 	for _, x := range []struct {
 		status   int
 		v1, told bool
@@ -79,8 +79,8 @@ func TestLinkRefused(t *testing.T) {
 		if r := m.ask(0, "POST", "/function/f", ""); r.status != 200 || (asked.Load() == 1) != x.v1 {
 			t.Errorf("a handshake refused with %d: %d, asked %d times in v1's way, want it so: %v", x.status, r.status, asked.Load(), x.v1)
 		}
-		if told := strings.Contains(log(), "because "+http.StatusText(x.status)); told != x.told {
-			t.Errorf("a handshake refused with %d: told %v in %s", x.status, told, log())
+		if told := strings.Contains(said(), "because "+http.StatusText(x.status)); told != x.told {
+			t.Errorf("a handshake refused with %d: told %v in %s", x.status, told, said())
 		}
 	}
 }
