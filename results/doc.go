@@ -59,6 +59,9 @@
 //	report.html             figures, tables, warnings, definitions; needs nothing else, and opens from a file
 //	replications/           a file per finished replication, gzipped JSON: tally, nodes, series, digest. The others
 //	                        follow from these and from the records
+//	log/                    of a real run: what its nodes said, a file per process
+//	record/                 of a real run that recorded: a log of every node's inputs, for a replay
+//	learner/                what the learners of a point have learned, where there are some
 //
 // A run that is interrupted has all of this of what it finished. [Resume] goes on where it ended, and gives, bit for
 // bit, the files of the run that was never interrupted; for that, scenario, seed, version and choice of records must be
