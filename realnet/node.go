@@ -3,17 +3,13 @@ package realnet
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/gin-gonic/gin"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
@@ -102,91 +98,7 @@ type Node struct {
 	empty      chan struct{} // closed when closing and no request is left
 }
 
-// taskKey is what tells the tasks of a node apart.
-type taskKey struct {
-	from  core.NodeID // NoNode: a client's
-	token core.Token  // of this node's for a task that came, of its engine for one that leaves
-	copy  uint8
-	id    core.TaskID // of a client's
-}
-
-// keyOf is the key of the request that t belongs to: a replica that a node executes for itself belongs to its own.
-func (n *Node) keyOf(t *core.Task) taskKey {
-	from, token := t.Forwarder()
-	for from == n.self() {
-		if t = n.mailbox.engine.Held(token); t == nil {
-			return taskKey{from: core.NoNode, id: ^core.TaskID(0)}
-		}
-		from, token = t.Forwarder()
-	}
-	if from == core.NoNode {
-		return taskKey{from: core.NoNode, id: t.ID}
-	}
-	return taskKey{from: from, token: token, copy: t.Copy}
-}
-
 func (n *Node) self() core.NodeID { return n.mailbox.options.ID }
-
-// request is a request that this node has in hand, its client's or a peer's.
-type request struct {
-	key     taskKey
-	theirs  core.Token // what the peer knows it by, whose task it is
-	call    call
-	tracing string
-	number  uint64
-	label   string // of the algorithm that decides about it
-
-	// Written by the mailbox's goroutine, or by what it starts; read when done is closed.
-	arrived time.Time
-	base    time.Duration // Timing.Probing when it came
-	decided time.Duration // after its arrival; 0: nobody decided
-	probing time.Duration
-	outcome core.Outcome
-	lesson  *core.Lesson
-	report  *taskReport     // of a client's request
-	task    *core.TaskValue // of a peer's, as it ended
-	load    core.Load       // of this node then
-	ended   time.Time
-	done    chan struct{}
-
-	mu        sync.Mutex
-	answer    *answer // of the function, here or at the end of the path
-	refusal   *answer // of the peer, where that is what the task came to: in place of the function's
-	execution time.Duration
-	peer      string // address of who got it last
-	path      []hop  // the nodes beyond this one, the executing one first
-	err       error  // why there is no answer
-	lost      bool   // the answer to a peer is, on an emulated link
-}
-
-// note writes what has become known of a request, unless it has ended.
-func (r *request) note(write func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	select {
-	case <-r.done:
-	default:
-		write()
-	}
-}
-
-// failed notes why a peer has no answer of the function, and what it said in place of one. Where a replica has been answered,
-// that stands.
-func (r *request) failed(path []hop, err error, refusal *answer) {
-	r.note(func() {
-		if r.answer == nil {
-			r.path, r.err, r.refusal = path, err, refusal
-		}
-	})
-}
-
-// said is what the function said or, where the task came to no more than a peer's refusal, the peer; nil: neither did.
-func (r *request) said() *answer {
-	if r.outcome == core.Completed && r.answer != nil {
-		return r.answer
-	}
-	return r.refusal
-}
 
 // OpenNode starts a node. Close ends it.
 func OpenNode(o NodeOptions) (_ *Node, err error) {
@@ -362,89 +274,6 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// fail ends requests.
-func (n *Node) fail(cause error, which func(taskKey) bool) {
-	n.mu.Lock()
-	var open []*request
-	for k, r := range n.requests {
-		if which(k) {
-			open = append(open, r)
-		}
-	}
-	n.mu.Unlock()
-	for _, r := range open {
-		r.note(func() { r.err = cause })
-		n.finish(r.key, core.LostNodeDown)
-	}
-}
-
-// register takes a request in hand.
-func (n *Node) register(r *request) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch {
-	case n.closing:
-		return failure(codeUnavailable, "The node is shutting down")
-	case len(n.requests) >= n.options.Limits.Requests:
-		return failure(codeUnavailable, "The node has %d requests in hand, and takes no more", len(n.requests))
-	case n.requests[r.key] != nil:
-		return explained(codeInput, "the node has this task already")
-	}
-	r.done = make(chan struct{})
-	r.arrived = time.Now()
-	n.requests[r.key] = r
-	return nil
-}
-
-// release lets go of a request that has ended, before its answer is written: what is left of its body is not waited for.
-// Where the answer is lost on an emulated link it aborts the handler, when the peer has given up.
-func (n *Node) release(c *gin.Context, r *request) {
-	n.mu.Lock()
-	delete(n.requests, r.key)
-	if n.closing && len(n.requests) == 0 {
-		close(n.empty)
-	}
-	n.mu.Unlock()
-	defer func() {
-		good := r.call.body.abandon(func() {
-			if err := http.NewResponseController(c.Writer).SetReadDeadline(time.Now()); err != nil {
-				slog.Error("a client's connection cannot be interrupted", "error", err)
-			}
-		})
-		if !good && r.call.length != 0 {
-			// Above all an interrupted connection, by whose context all its later requests would be cancelled.
-			c.Header("Connection", "close")
-		}
-	}()
-	r.mu.Lock()
-	lost := r.lost
-	r.mu.Unlock()
-	if lost { // before the body is interrupted: by that the peer would hear something
-		n.peers.lose(c.Request.Context())
-	}
-}
-
-func (n *Node) find(k taskKey) *request {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.requests[k]
-}
-
-// finish ends a request, once.
-func (n *Node) finish(k taskKey, o core.Outcome) {
-	r := n.find(k)
-	if r == nil {
-		return
-	}
-	r.note(func() {
-		if r.outcome = o; r.ended.IsZero() { // no answer is on an emulated link
-			r.ended = time.Now()
-		}
-		slog.Debug("a request has ended", "request", r.number, "tracing", r.tracing, "function", r.call.function, "outcome", o)
-		close(r.done)
-	})
-}
-
 // On the mailbox's goroutine.
 
 func (n *Node) decided(_ core.Time, t *core.Task) {
@@ -492,58 +321,4 @@ func (n *Node) execute(t *core.Task) func(context.Context) {
 			}
 		})
 	}
-}
-
-// own is this node's part in the path of a request that has ended.
-func (n *Node) own(r *request) hop {
-	me := n.Identity()
-	h := hop{ID: me.ID, IP: me.IP}
-	h.Timings.Total, h.Timings.Scheduling = seconds(r.ended.Sub(r.arrived)), seconds(r.decided)
-	if r.probing > 0 || len(r.path) > 0 {
-		h.Timings.Probing = seconds(r.probing)
-	}
-	if len(r.path) == 0 && (r.answer != nil || r.err != nil) {
-		h.Timings.Execution = seconds(r.execution)
-	}
-	return h
-}
-
-// failureOf is why a request has no answer of its function.
-func (n *Node) failureOf(r *request) *Failure {
-	var known *Failure
-	switch {
-	case errors.As(r.err, &known):
-		return known
-	case r.outcome == core.Rejected:
-		return failure(codeRejected, "Job has been deliberately rejected")
-	case r.outcome == core.NoRoom:
-		return failure(codeNoRoom, "Job cannot be scheduled: ")
-	case r.outcome == core.Expired:
-		return failure(codeExpired, "Job cannot be scheduled: its deadline has passed while it waited")
-	case r.outcome == core.LostHopLimit:
-		return failure(codeHopLimit, "Job cannot be scheduled: it has made as many hops as it may")
-	case r.outcome == core.LostNoAnswer || r.outcome == core.LostNodeDown && len(r.path) > 0:
-		return failure(codeForward, "Job cannot be forwarded to neighbor %s: %v", r.peer, errOf(r))
-	}
-	if r.outcome == core.Completed { // its function did not answer
-		f := failure(codeGeneric, "[R#%d,T%s] jobResult.Response is nil", r.number, r.tracing)
-		f.Reason = errOf(r).Error()
-		return f
-	}
-	return failure(codeGeneric, "[R#%d,T%s] Cannot schedule the service request: %v", r.number, r.tracing, errOf(r))
-}
-
-func errOf(r *request) error {
-	if r.err != nil {
-		return r.err
-	}
-	return errors.New(r.outcome.String())
-}
-
-// newCall is what a client asks for.
-func (n *Node) newCall(function string, h *http.Request, content io.Reader, length int64) call {
-	c := call{function: function, method: h.Method, query: h.URL.RawQuery, header: http.Header{}, length: length,
-		body: newBody(content, n.options.Limits.Body)}
-	copyHeader(c.header, h.Header)
-	return c
 }

@@ -1,11 +1,9 @@
 package realnet
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"net/http"
@@ -85,112 +83,6 @@ func (l *peerLoad) load() core.Load {
 		return unknown
 	}
 	return core.Load{Running: l.Running, Queued: l.Queued, Capacity: core.Capacity{Slots: l.Slots, Room: l.Room, Speed: l.Speed}}
-}
-
-// send takes the task to a node of this project.
-func (f *forward) send(ctx context.Context) (core.Outcome, error) {
-	p, r, t := f.peers, f.request, f.task
-	head := peerTask{Token: t.Trip.Token, ID: t.ID, Type: t.Type, Priority: t.Priority, Demand: t.Demand, Hops: t.Hops,
-		Copy: t.Copy, Flags: t.Flags & core.Travelling, Probes: t.Probes, Retries: t.Retries, Timing: t.Timing,
-		Held: f.held, Load: newPeerLoad(f.load), Handover: f.mark}
-	if t.Deadline != core.Never {
-		head.Deadline = &t.Deadline
-	}
-	for _, id := range t.Trip.Visited {
-		head.Visited = append(head.Visited, p.node.addressOf(id))
-	}
-	text, err := json.Marshal(head)
-	if err != nil {
-		return 0, err
-	}
-	q, err := http.NewRequestWithContext(ctx, r.call.method, p.url(f.to, "/peer/task/"+r.call.function), nil)
-	if err != nil {
-		return 0, err
-	}
-	q.URL.RawQuery = r.call.query
-	r.call.load(q)
-	copyHeader(q.Header, r.call.header)
-	if agent := q.Header.Values("User-Agent"); len(agent) > 0 {
-		q.Header[headerPeerAgent] = agent
-	}
-	q.Header.Set("User-Agent", agentMachine)
-	q.Header.Set(headerPeer, p.node.address())
-	q.Header.Set(headerPeerTask, string(text))
-	if r.tracing != "" {
-		q.Header.Set(headerTracing, r.tracing)
-	}
-	response, err := p.http.Do(q)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	text, err = io.ReadAll(io.LimitReader(response.Body, p.node.options.Backend.MaxAnswer+1))
-	switch {
-	case err != nil:
-		return 0, err
-	case int64(len(text)) > p.node.options.Backend.MaxAnswer:
-		return 0, fmt.Errorf("its answer is longer than %d bytes", p.node.options.Backend.MaxAnswer)
-	}
-	return f.ended(response, text)
-}
-
-// ended reads what a node of this project answered.
-func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, error) {
-	p, r, t := f.peers, f.request, f.task
-	var a peerAnswer
-	if err := json.Unmarshal([]byte(response.Header.Get(headerPeerAnswer)), &a); err != nil {
-		return 0, fmt.Errorf("its answer %s has no %s: %w", response.Status, headerPeerAnswer, err)
-	}
-	outcome := a.Outcome
-	switch {
-	case outcome == core.InFlight:
-		return 0, fmt.Errorf("%s says no outcome", headerPeerAnswer)
-	case a.Probes < t.Probes || a.Retries < t.Retries:
-		return 0, fmt.Errorf("%s says %d probes and %d retries, and there were %d and %d when the task was sent", headerPeerAnswer,
-			a.Probes, a.Retries, t.Probes, t.Retries)
-	case a.Answered && !validStatus(response.StatusCode):
-		return 0, fmt.Errorf("its function answers with the status %d", response.StatusCode)
-	}
-	if !a.Answered {
-		var refused Failure
-		if err := json.Unmarshal(text, &refused); err != nil || refused.Code == 0 {
-			return 0, fmt.Errorf("its answer %s of %d bytes does not say why the task failed: %w", response.Status, len(text), err)
-		}
-	}
-	if outcome == core.Completed || outcome == core.Expired {
-		if a.Demand < 0 || !laterThan(t.Timing, a.Timing) || len(a.Path) == 0 {
-			return 0, fmt.Errorf("%s has times that cannot be, or no path", headerPeerAnswer)
-		}
-		t.Timing, t.Hops, t.Demand = a.Timing, a.Hops, a.Demand
-		t.Flags = t.Flags&^core.Travelling | a.Flags&core.Travelling
-		if a.Executor != "" {
-			t.Trip.Executor = p.named(a.Executor)
-		}
-	}
-	t.Probes, t.Retries = a.Probes, a.Retries
-	f.heard = a.Load.load()
-	if !a.Answered {
-		return f.refused(outcome, a.Path, response.StatusCode, text), nil
-	}
-	r.note(func() {
-		r.answer = &answer{status: response.StatusCode, header: http.Header{}, body: text}
-		copyHeader(r.answer.header, response.Header)
-		r.path, r.err = a.Path, nil
-	})
-	return outcome, nil
-}
-
-// laterThan reports whether a task that had these times may have those now.
-func laterThan(before, after core.Timing) bool {
-	const day = 24 * time.Hour
-	for _, x := range [][2]time.Duration{{before.Scheduling, after.Scheduling}, {before.Probing, after.Probing},
-		{before.Forwarding, after.Forwarding}, {before.Waiting, after.Waiting}, {before.Executing, after.Executing},
-		{before.Returning, after.Returning}} {
-		if x[1] < x[0] || x[1]-x[0] > day {
-			return false
-		}
-	}
-	return true
 }
 
 // A task that comes.

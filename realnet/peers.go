@@ -2,9 +2,6 @@ package realnet
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -252,94 +249,6 @@ func (p *peers) unreachable(m *core.Parcel) {
 	p.post(back)
 }
 
-// Tasks that leave.
-
-// forward is a task on its way to a peer and back.
-type forward struct {
-	peers   *peers
-	to      core.NodeID
-	request *request
-	back    core.Parcel     // the answer; its task takes what the peer says
-	task    *core.TaskValue // back's
-	load    core.Load       // of this node
-	heard   core.Load       // of the peer, when it answered
-	mark    *handoverMark   // nil: nobody has pulled it
-	held    time.Duration   // by the emulated link
-	key     taskKey
-	ctx     context.Context
-	cancel  context.CancelFunc
-	left    bool // it has passed the emulated link
-}
-
-// forward takes the task of a MsgForward, or those of a MsgHandover, to a peer and brings the answers. They are one message:
-// an emulated link holds them, or loses them, together.
-func (p *peers) forward(m *core.Parcel) {
-	var leaving []*forward
-	bytes := int64(0)
-	for i := range m.Tasks {
-		f := p.depart(m, &m.Tasks[i])
-		if f == nil {
-			continue
-		}
-		leaving = append(leaving, f)
-		if bytes >= 0 && f.request.call.length >= 0 {
-			bytes += f.request.call.length
-		} else {
-			bytes = -1
-		}
-	}
-	if m.Kind == core.MsgHandover {
-		for i, f := range leaving {
-			f.mark = &handoverMark{m.Token, i, len(leaving)}
-		}
-	}
-	if len(leaving) == 0 {
-		if m.Kind == core.MsgHandover {
-			m.Tasks = nil
-			p.say(*m)
-		} else {
-			p.lost.Add(1)
-		}
-		return
-	}
-	passed := p.links.pass(m.To, bytes, func(held time.Duration) {
-		for _, f := range leaving {
-			p.mu.Lock()
-			f.held, f.left = held, true
-			p.mu.Unlock()
-			p.work.Go(f.carry)
-		}
-	})
-	if !passed {
-		p.lost.Add(1)
-		for _, f := range leaving {
-			f.end()
-		}
-	}
-}
-
-// depart prepares the way of a task; nil: its client has gone.
-func (p *peers) depart(m *core.Parcel, t *core.TaskValue) *forward {
-	f := &forward{peers: p, to: m.To, load: m.Load, key: taskKey{from: m.To, token: t.Trip.Token, copy: t.Copy},
-		back: core.Parcel{Kind: core.MsgAnswer, From: m.To, To: m.From, Token: t.Trip.Token, Load: unknown,
-			Tasks: []core.TaskValue{*t}}}
-	f.task = &f.back.Tasks[0]
-	if held := p.node.mailbox.engine.Held(t.Trip.Token); held != nil {
-		f.request = p.node.find(p.node.keyOf(held))
-	}
-	if f.request == nil {
-		f.back.Outcome = core.LostClientGone
-		p.post(f.back)
-		return nil
-	}
-	f.request.note(func() { f.request.peer = p.address(m.To) })
-	f.ctx, f.cancel = context.WithCancel(p.life)
-	p.mu.Lock()
-	p.outgoing[f.key] = f // before there can be a MsgCancel
-	p.mu.Unlock()
-	return f
-}
-
 // hold returns when the answer to a peer that asks by HTTP has passed the link to it. Where it is lost, the peer hears
 // nothing until it gives up.
 func (p *peers) hold(ctx context.Context, to core.NodeID) {
@@ -363,78 +272,4 @@ func (p *peers) lose(ctx context.Context) {
 	case <-p.life.Done():
 	}
 	panic(http.ErrAbortHandler)
-}
-
-// cancel gives up an outgoing task: its connection is closed, by which the peer knows. One that is still on the emulated
-// link has been overtaken: the peer would not know what it is to drop.
-func (p *peers) cancel(k taskKey) {
-	p.mu.Lock()
-	f := p.outgoing[k]
-	ahead := f != nil && f.left
-	p.mu.Unlock()
-	if ahead {
-		f.end()
-	}
-}
-
-// end gives the task up, or ends its being under way.
-func (f *forward) end() {
-	f.cancel()
-	f.peers.mu.Lock()
-	defer f.peers.mu.Unlock()
-	if f.peers.outgoing[f.key] == f { // it has not been sent again
-		delete(f.peers.outgoing, f.key)
-	}
-}
-
-// carry takes the task to the peer, and delivers what comes back.
-func (f *forward) carry() {
-	defer f.end()
-	p := f.peers
-	outcome, err := f.run(f.ctx)
-	if f.ctx.Err() != nil {
-		return // nobody waits for it
-	}
-	f.back.Load = f.heard
-	if f.back.Outcome = outcome; err == nil {
-		p.deliver(f.back)
-		return
-	}
-	if !errors.Is(err, core.ErrNoPeer) { // the link has said so, once
-		slog.Warn("a peer does not take a task, or answers nonsense", "peer", p.address(f.to), "error", err)
-	}
-	f.request.failed([]hop{{IP: p.address(f.to)}}, err, nil)
-	p.lost.Add(1)
-	f.back.Outcome = core.LostNodeDown
-	p.post(f.back)
-}
-
-// refused notes what the peer answered in place of a function, and returns the outcome. Where that ends the task, and nothing
-// else is tried, the client is to read what the peer said.
-func (f *forward) refused(o core.Outcome, path []hop, status int, text []byte) core.Outcome {
-	ends, now := true, f.peers.node.currentForwarding()
-	switch o { // what core falls back from
-	case core.NoRoom, core.Rejected:
-		ends = now.OnRefusal == core.FallbackFail && f.mark == nil
-	case core.LostNodeDown:
-		ends = now.OnFailure == core.FallbackFail && f.mark == nil
-	}
-	var refusal *answer
-	if ends {
-		refusal = &answer{status: status, body: text}
-	}
-	f.request.failed(path, nil, refusal)
-	return o
-}
-
-// run takes the task to the peer, in the peer's way.
-func (f *forward) run(ctx context.Context) (core.Outcome, error) {
-	f.heard = unknown
-	switch c, err := f.peers.peer(f.to).link(ctx); {
-	case err != nil:
-		return 0, fmt.Errorf("%w: %w", core.ErrNoPeer, err)
-	case c == nil:
-		return f.sendV1(ctx)
-	}
-	return f.send(ctx)
 }
