@@ -15,10 +15,10 @@
 //
 // RemoteLearner is the client of a learner outside the process, by websocket and HTTP, in the way of the first P2PFaaS.
 //
-// Node is a node with its scheduler service: v1's routes (scheduler.go, configuration.go), functions over HTTP or in
-// processes that it starts (backend.go, backend_exec.go), and its peers: messages on websocket links (peer_link.go,
-// peer_message.go), tasks as raw requests (peer_task.go), v1 nodes in their way (peer_v1.go), all of it held or lost as the
-// links of a scenario say (links.go). A request of a client is an input of the mailbox, what the engine decides comes back
+// Node is a node with its scheduler service: v1's routes (scheduler.go, configuration.go), requests in hand (request.go),
+// functions over HTTP or in processes that it starts (backend.go, backend_exec.go), and its peers (peers.go): messages on
+// websocket links (peer_link.go, peer_message.go), tasks as raw requests that leave (peer_forward.go) and come
+// (peer_task.go), v1 nodes in their way (peer_v1.go), all of it held or lost as the links of a scenario say (links.go). A request of a client is an input of the mailbox, what the engine decides comes back
 // through the Host, and the answer is written when the outcome has come. Names and shapes of the wire are in wire.go.
 //
 // A Recorder writes the log of a mailbox (record.go); Replay gives it to a fresh node and compares (replay.go).
@@ -27,8 +27,8 @@
 // (discovery_swim.go), and with v1's polls (discovery_v1.go). FollowDiscovery is a scheduler that asks one.
 // LearnerService serves a learner to nodes and clients.
 //
-// Generate is the open-loop load generator (load.go and the files beside it); StartLocal runs a cluster of processes on this machine (local.go);
-// ScenarioNode says what a scenario means for a node (scenario.go).
+// Generate is the open-loop load generator (load.go and the files beside it); StartLocal runs a cluster of processes on this
+// machine (local.go); ScenarioNode says what a scenario means for a node (scenario.go).
 //
 // # Concurrency
 //
