@@ -1,7 +1,7 @@
 package cmd_test
 
 import (
-	"context"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,11 +22,46 @@ import (
 // The clients and the configuration scripts of the first P2PFaaS, as the wire sees them: what they send, what they read,
 // and what they give up on.
 
-// v1Client speaks to three nodes on the standard ports.
+// startMachine runs a node with all its services on the standard ports of a loopback address, until the test ends.
+func startMachine(t *testing.T, host string, args ...string) {
+	t.Helper()
+	if l, err := net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+		t.Skip("this system has one loopback address")
+	} else if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	said := &output{}
+	ended := make(chan int, 1)
+	go func() {
+		ended <- cmd.Run(t.Context(), append([]string{"node", "--bind", host}, args...), io.Discard, said)
+	}()
+	t.Cleanup(func() {
+		if status := <-ended; status != 0 {
+			t.Errorf("node %s: exit status %d: %s", host, status, said)
+		}
+	})
+	for began := time.Now(); !strings.Contains(said.String(), "discovery on"); time.Sleep(5 * time.Millisecond) {
+		if len(ended) > 0 || time.Since(began) > 20*time.Second {
+			t.Fatalf("node %s does not start: %s", host, said)
+		}
+	}
+}
+
+// v1Client speaks to machines on the standard ports.
 type v1Client struct {
 	t     *testing.T
 	hosts []string
 	http  *http.Client // without keep-alive, as theirs
+	types int          // of tasks that the LearningScheduler tells apart; 0: another scheduler decides
+	sent  atomic.Int64 // requests
+
+	mu     sync.Mutex
+	chosen map[string]string // executor by node and action of the learner
+}
+
+func newV1Client(t *testing.T, hosts ...string) *v1Client {
+	return &v1Client{t: t, hosts: hosts, chosen: map[string]string{},
+		http: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
 // ask returns an answer, which must have the status.
@@ -80,37 +116,80 @@ func (c *v1Client) same(port int, path string) string {
 // configure is what the scripts do (wire page, section 5).
 func (c *v1Client) configure(scheduler string, parameters ...string) {
 	c.t.Helper()
+	for _, host := range c.hosts {
+		c.schedule(host, scheduler, parameters...)
+		c.ask(200, "POST", host, 19020, "/learner/parameters", fmt.Sprintf(`{"actions_n":%d,"alpha":0.001,"beta":0.1,"window_size":10,`+
+			`"epsilon":0.9,"epsilon_min":0.05,"epsilon_decay":0.9995,"epsilon_decay_enabled":true,"entry_missing_max_attempts":50}`,
+			firstPeer+len(c.hosts)-1), asJSON, isJSON)
+	}
+	c.introduce()
+}
+
+// schedule configures the scheduler of a machine.
+func (c *v1Client) schedule(host, scheduler string, parameters ...string) {
+	c.t.Helper()
+	words, err := json.Marshal(parameters)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.ask(200, "POST", host, 18080, "/configuration/scheduler", fmt.Sprintf(`{"name":%q,"parameters":%s}`, scheduler, words), asJSON, isJSON)
+	c.ask(200, "POST", host, 18080, "/configuration",
+		`{"parallel_running_functions_max":3,"queue_length_max":2,"queue_enabled":false}`, asJSON, isJSON)
+}
+
+// introduce makes the machines a cluster, by the first of them.
+func (c *v1Client) introduce() {
+	c.t.Helper()
 	for i, host := range c.hosts {
 		c.ask(200, "GET", host, 19000, "/reset", "")
 		c.ask(200, "POST", host, 19000, "/configuration", fmt.Sprintf(`{"machine_ip":%q,"machine_id":"pi-%d",`+
 			`"machine_group_name":"cluster00","init_servers":[%q]}`, host, i, c.hosts[0]), asJSON, isJSON)
-		words, err := json.Marshal(parameters)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		c.ask(200, "POST", host, 18080, "/configuration/scheduler", fmt.Sprintf(`{"name":%q,"parameters":%s}`, scheduler, words), asJSON, isJSON)
-		c.ask(200, "POST", host, 18080, "/configuration",
-			`{"parallel_running_functions_max":3,"queue_length_max":2,"queue_enabled":false}`, asJSON, isJSON)
-		c.ask(200, "POST", host, 19020, "/learner/parameters", `{"actions_n":5,"alpha":0.001,"beta":0.1,"window_size":10,"epsilon":0.9,`+
-			`"epsilon_min":0.05,"epsilon_decay":0.9995,"epsilon_decay_enabled":true,"entry_missing_max_attempts":50}`, asJSON, isJSON)
 	}
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		known := 0
-		for _, host := range c.hosts {
-			var list []struct{ Alive bool }
-			text, _ := c.ask(200, "GET", host, 19000, "/list", "")
-			if err := json.Unmarshal([]byte(text), &list); err != nil {
-				c.t.Fatalf("/list is %q: %v", text, err)
+	c.meet()
+}
+
+// meet waits until each machine lists all others.
+func (c *v1Client) meet() {
+	c.t.Helper()
+	for i, host := range c.hosts {
+		others := slices.Delete(slices.Clone(c.hosts), i, i+1)
+		for began := time.Now(); !slices.Equal(c.list(host), others); time.Sleep(20 * time.Millisecond) {
+			if time.Since(began) > 20*time.Second {
+				c.t.Fatalf("%s lists %q, want %q", host, c.list(host), others)
 			}
-			known += len(list)
-		}
-		if known == len(c.hosts)*(len(c.hosts)-1) {
-			return
-		}
-		if time.Since(began) > 20*time.Second {
-			c.t.Fatal("the machines do not find each other")
 		}
 	}
+}
+
+// v1Listed is a machine in a list of discovery.
+type v1Listed struct {
+	ID         int     `json:"_id"`
+	IP         string  `json:"ip"`
+	Name       string  `json:"name"`
+	Group      string  `json:"group_name"`
+	Ping       float64 `json:"ping"`
+	LastUpdate int64   `json:"last_update"`
+	Alive      bool    `json:"alive"`
+	DeadPolls  int     `json:"dead_polls"`
+}
+
+// list are the IPs in the list of a machine.
+func (c *v1Client) list(host string) (ips []string) {
+	c.t.Helper()
+	text, _ := c.ask(200, "GET", host, 19000, "/list", "")
+	var list []v1Listed
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		c.t.Fatalf("/list is %q: %v", text, err)
+	}
+	for _, m := range list {
+		if m.Name == "" {
+			continue // an init server, of which v1 has not heard yet
+		}
+		if ips = append(ips, m.IP); m.Name != m.IP || m.Group != "cluster00" || !m.Alive || m.LastUpdate == 0 {
+			c.t.Errorf("%s lists %+v", host, m)
+		}
+	}
+	return ips
 }
 
 // check is what the Go client wants before it begins (4.1).
@@ -139,77 +218,145 @@ type v1Entry struct {
 	Reward float64 `json:"reward"`
 }
 
+// v1Answer is what a client reads in an answer.
+type v1Answer struct {
+	status  int
+	code    int // of an error
+	body    string
+	header  http.Header
+	path    []string // IPs of the machines that had the request, its entry node first
+	probing []float64
+	entry   v1Entry
+}
+
 // request sends a request as the clients do, and reads the answer as they do.
-func (c *v1Client) request(node, i int, learning bool) (e v1Entry, status int) {
-	began := time.Now()
-	status, text, h := c.try("POST", c.hosts[node], 18080, "/function/fn", "\xff\xd8\xff\xe0 a picture", "Content-Type", "image/jpeg",
-		"X-P2pfaas-Scheduler-Learning-Task-Type", "0", "X-P2pfaas-Scheduler-Task-Tracing-Id", fmt.Sprintf("n%dt%d", node, i))
-	list := func(name string) (times []float64) {
-		if err := json.Unmarshal([]byte(h.Get(name)), &times); err != nil || len(times) == 0 {
+func (c *v1Client) request(node int, body string, header ...string) v1Answer {
+	i, began := int(c.sent.Add(1)), time.Now()
+	kind := i % max(1, c.types)
+	status, text, h := c.try("POST", c.hosts[node], 18080, "/function/fn", body, append(header, "Content-Type", "image/jpeg",
+		"X-P2pfaas-Scheduler-Learning-Task-Type", strconv.Itoa(kind), "X-P2pfaas-Scheduler-Task-Tracing-Id", fmt.Sprintf("n%dt%d", node, i))...)
+	a := v1Answer{status: status, body: text, header: h, path: []string{c.hosts[node]}}
+	read := func(name string, to any) {
+		if err := json.Unmarshal([]byte(h.Get(name)), to); err != nil {
 			c.t.Errorf("%s is %q: %v", name, h.Get(name), err)
 		}
-		return times
+	}
+	away := h.Get("X-P2pfaas-Externally-Executed") == "True"
+	if away {
+		var ids []string
+		read("X-P2pfaas-Peers-List-Ip", &a.path)
+		read("X-P2pfaas-Peers-List-Id", &ids)
+		for k, ip := range a.path {
+			if machine := slices.Index(c.hosts, ip); machine < 0 || len(ids) != len(a.path) || ids[k] != fmt.Sprintf("pi-%d", machine) {
+				c.t.Errorf("the peers are %q and %q", a.path, ids)
+				break
+			}
+		}
+		if len(a.path) < 2 || a.path[0] != c.hosts[node] || h.Get("X-P2pfaas-Hops") != strconv.Itoa(len(a.path)-1) {
+			c.t.Errorf("%q hops from %s over %q", h.Get("X-P2pfaas-Hops"), c.hosts[node], a.path)
+		}
+	}
+	if away || h.Get("X-P2pfaas-Timing-Probing-Seconds-List") != "" {
+		read("X-P2pfaas-Timing-Probing-Seconds-List", &a.probing)
 	}
 	switch status {
 	case 200:
-		totals := list("X-P2pfaas-Timing-Total-Seconds-List")
-		if n := len(list("X-P2pfaas-Timing-Scheduling-Seconds-List")); n != len(totals) {
-			c.t.Errorf("%d totals and %d scheduling times", len(totals), n)
-		}
-		if x, err := strconv.ParseFloat(h.Get("X-P2pfaas-Timing-Execution-Time-Seconds"), 64); err != nil || x <= 0 {
-			c.t.Errorf("the execution time is %q", h.Get("X-P2pfaas-Timing-Execution-Time-Seconds"))
-		}
-		if h.Get("X-P2pfaas-Externally-Executed") == "True" {
-			list("X-P2pfaas-Timing-Probing-Seconds-List")
-			var ips []string
-			if err := json.Unmarshal([]byte(h.Get("X-P2pfaas-Peers-List-Ip")), &ips); err != nil || len(ips) != len(totals) ||
-				ips[0] != c.hosts[node] || !slices.Contains(c.hosts, ips[len(ips)-1]) {
-				c.t.Errorf("peers %q of %d totals: %v", h.Get("X-P2pfaas-Peers-List-Ip"), len(totals), err)
-			}
+		var totals, schedulings []float64
+		read("X-P2pfaas-Timing-Total-Seconds-List", &totals)
+		read("X-P2pfaas-Timing-Scheduling-Seconds-List", &schedulings)
+		x, err := strconv.ParseFloat(h.Get("X-P2pfaas-Timing-Execution-Time-Seconds"), 64)
+		// v1 rounds to microseconds.
+		if n := len(a.path); err != nil || x <= 0 || len(totals) != n || len(schedulings) != n || totals[n-1] < x-1e-6 ||
+			!slices.IsSortedFunc(totals, func(a, b float64) int { return cmp.Compare(b, a) }) {
+			c.t.Errorf("executed for %q, scheduled for %v, in all %v, on the way %q",
+				h.Get("X-P2pfaas-Timing-Execution-Time-Seconds"), schedulings, totals, a.path)
 		}
 	case 500, 503:
 		var failure struct{ Code int }
 		if err := json.Unmarshal([]byte(text), &failure); err != nil || failure.Code < 400 || failure.Code > 405 {
 			c.t.Errorf("status %d with %q: %v", status, text, err)
 		}
+		a.code = failure.Code
 	default:
 		c.t.Errorf("status %d: %s", status, text)
 	}
-	if !learning {
-		return e, status
+	if c.types > 0 {
+		c.lesson(&a, kind)
+		if status == 200 && time.Since(began) < 300*time.Millisecond {
+			a.entry.Reward = 1
+		}
 	}
-	e = v1Entry{EID: h.Get("X-P2pfaas-Scheduler-Learning-Eid"), State: h.Get("X-P2pfaas-Scheduler-Learning-State"),
-		Action: h.Get("X-P2pfaas-Scheduler-Learning-Action")}
-	if e.EID == "" || e.State == "" || e.Action == "" || h.Get("X-P2pfaas-Scheduler-Learning-Eps") == "" {
-		c.t.Errorf("status %d without learning headers %v: the client ends here", status, h)
+	return a
+}
+
+// firstPeer is the action by which the LearningScheduler forwards to the first peer: before it are reject, local and probe.
+const firstPeer = 3
+
+// lesson reads what there is to learn from an answer: the state, and the action, which must be what happened (1.13).
+func (c *v1Client) lesson(a *v1Answer, kind int) {
+	e := v1Entry{EID: a.header.Get("X-P2pfaas-Scheduler-Learning-Eid"), State: a.header.Get("X-P2pfaas-Scheduler-Learning-State"),
+		Action: a.header.Get("X-P2pfaas-Scheduler-Learning-Action")}
+	number := func(text string) float64 {
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil || text != fmt.Sprintf("%f", x) {
+			c.t.Errorf("status %d with %q in the learning headers %+v: the client ends here", a.status, text, e)
+		}
+		return x
 	}
-	if status == 200 && time.Since(began) < 300*time.Millisecond {
-		e.Reward = 1
+	if _, err := strconv.ParseUint(e.EID, 10, 64); err != nil {
+		c.t.Errorf("status %d with the EID %q: the client ends here", a.status, e.EID)
 	}
-	return e, status
+	if epsilon := number(a.header.Get("X-P2pfaas-Scheduler-Learning-Eps")); epsilon <= 0 || epsilon > 0.9 {
+		c.t.Errorf("epsilon is %f", epsilon)
+	}
+	state := strings.Split(e.State, ",")
+	for _, x := range state {
+		number(x)
+	}
+	if len(state) != 1+2*c.types || state[0] != fmt.Sprintf("%d.000000", kind) {
+		c.t.Errorf("the state of a task of type %d of %d is %s", kind, c.types, e.State)
+	}
+	action, executor := number(e.Action), a.path[len(a.path)-1]
+	served := a.status == 200 || a.status == 500 && a.code == 400 // there was no room
+	switch {
+	case action == 0:
+		served = a.status == 503 && a.code == 401 && len(a.path) == 1
+	case action == 1:
+		served = served && len(a.path) == 1 && a.probing == nil
+	case action == 2:
+		served = served && len(a.path) <= 2 && (a.status != 200 || len(a.probing) > 0 && a.probing[0] > 0)
+	default:
+		served = served && len(a.path) == 2 && action < float64(firstPeer+len(c.hosts)-1)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Which peer has which action is the node's to say; that stays.
+	key := a.path[0] + " " + e.Action
+	if before, ok := c.chosen[key]; !served || ok && action != 2 && before != executor {
+		c.t.Errorf("action %s of %s: status %d, code %d, probing %v, by %q, before by %q", e.Action, a.path[0], a.status, a.code, a.probing, a.path, before)
+	}
+	c.chosen[key] = executor
+	a.entry = e
 }
 
 // benchmark sends requests to each node, at exponential gaps; each takes the answers of a node, in any order.
-func (c *v1Client) benchmark(requests int, learning bool, each func(node int, e v1Entry)) {
+func (c *v1Client) benchmark(requests int, each func(node int, e v1Entry)) {
+	clear(c.chosen)
 	statuses := make([]map[int]int, len(c.hosts))
 	var nodes sync.WaitGroup
 	for node := range c.hosts {
 		nodes.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(node)))
-			answers := make(chan func(), requests)
-			for i := range requests {
+			answers := make(chan v1Answer, requests)
+			for range requests {
 				time.Sleep(time.Duration(random.ExpFloat64() * float64(8*time.Millisecond)))
-				go func() {
-					e, status := c.request(node, i, learning)
-					answers <- func() {
-						statuses[node][status]++
-						each(node, e)
-					}
-				}()
+				go func() { answers <- c.request(node, "\xff\xd8\xff\xe0 a picture") }()
 			}
 			statuses[node] = map[int]int{}
 			for range requests {
-				(<-answers)()
+				a := <-answers
+				statuses[node][a.status]++
+				each(node, a.entry)
 			}
 		})
 	}
@@ -235,37 +382,17 @@ func (c *v1Client) trained(host string) int {
 
 // The clients and scripts of the first P2PFaaS work against these nodes.
 func TestV1Clients(t *testing.T) {
-	c := &v1Client{t: t, hosts: []string{"127.82.0.1", "127.82.0.2", "127.82.0.3"},
-		http: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
-	if l, err := net.Listen("tcp", c.hosts[2]+":18080"); err != nil {
-		t.Skip("this system has one loopback address")
-	} else if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer stop()
+	c := newV1Client(t, "127.82.0.1", "127.82.0.2", "127.82.0.3")
 	for _, host := range c.hosts {
-		said := &output{}
-		running.Go(func() {
-			if status := cmd.Run(ctx, []string{"node", "--bind", host, "--function", "fn=sleep:5ms"}, io.Discard, said); status != 0 {
-				t.Errorf("node %s: exit status %d: %s", host, status, said)
-			}
-		})
-		for began := time.Now(); !strings.Contains(said.String(), "discovery on"); time.Sleep(5 * time.Millisecond) {
-			if time.Since(began) > 20*time.Second {
-				t.Fatalf("node %s does not start: %s", host, said)
-			}
-		}
+		startMachine(t, host, "--function", "fn=sleep:5ms")
 	}
 
 	t.Run("Go, learning", func(t *testing.T) {
-		c.t = t
-		c.configure("LearningScheduler", "1")
+		c.t, c.types = t, 2
+		c.configure("LearningScheduler", "2")
 		c.check()
 		open := make([][]v1Entry, len(c.hosts))
-		c.benchmark(80, true, func(node int, e v1Entry) {
+		c.benchmark(80, func(node int, e v1Entry) {
 			if open[node] = append(open[node], e); len(open[node]) < 10 {
 				return
 			}
@@ -282,14 +409,27 @@ func TestV1Clients(t *testing.T) {
 			if n := c.trained(host); n < 50 {
 				t.Errorf("the learner of %s has learned from %d of 80 entries", host, n)
 			}
+			peers := map[string]bool{}
+			for action := range firstPeer + len(c.hosts) - 1 {
+				executor, ok := c.chosen[fmt.Sprintf("%s %d.000000", host, action)]
+				if !ok {
+					t.Errorf("%s has not done action %d", host, action)
+				}
+				if action >= firstPeer {
+					peers[executor] = true
+				}
+			}
+			if len(peers) != len(c.hosts)-1 || peers[host] {
+				t.Errorf("the actions of %s forward to %v", host, peers)
+			}
 		}
 	})
 
 	t.Run("Python, learning", func(t *testing.T) {
-		c.t = t
-		c.configure("LearningScheduler", "1")
+		c.t, c.types = t, 2
+		c.configure("LearningScheduler", "2")
 		c.check()
-		c.benchmark(40, true, func(node int, e v1Entry) {
+		c.benchmark(40, func(node int, e v1Entry) {
 			action, err := strconv.ParseFloat(e.Action, 64)
 			if err != nil {
 				t.Error(err)
@@ -310,10 +450,10 @@ func TestV1Clients(t *testing.T) {
 	for _, scheduler := range [][]string{{"NoScheduler", "true"}, {"ForwardScheduler", "1"}, {"PowerOfNScheduler", "1", "1", "true", "1"},
 		{"PowerOfNSchedulerTau", "1", "1", "true", "1", "20ms"}} {
 		t.Run(scheduler[0], func(t *testing.T) {
-			c.t = t
+			c.t, c.types = t, 0
 			c.configure(scheduler[0], scheduler[1:]...)
 			c.check()
-			c.benchmark(40, false, func(int, v1Entry) {})
+			c.benchmark(40, func(int, v1Entry) {})
 		})
 	}
 
@@ -321,11 +461,9 @@ func TestV1Clients(t *testing.T) {
 	t.Run("RoundRobinWithMasterScheduler", func(t *testing.T) {
 		c.t = t
 		c.configure("RoundRobinWithMasterScheduler", "false", c.hosts[0], "true")
-		c.ask(200, "POST", c.hosts[0], 18080, "/configuration/scheduler", fmt.Sprintf(
-			`{"name":"RoundRobinWithMasterScheduler","parameters":["true",%q,"true"]}`, c.hosts[0]), asJSON, isJSON)
-		status, text, h := c.try("POST", c.hosts[1], 18080, "/function/fn", "x")
-		if status != 200 || h.Get("X-P2pfaas-Hops") != "2" || !strings.Contains(h.Get("X-P2pfaas-Peers-List-Ip"), c.hosts[0]) {
-			t.Errorf("%d %q, %s hops over %s, want two over the master", status, text, h.Get("X-P2pfaas-Hops"), h.Get("X-P2pfaas-Peers-List-Ip"))
+		c.schedule(c.hosts[0], "RoundRobinWithMasterScheduler", "true", c.hosts[0], "true")
+		if a := c.request(1, "x"); a.status != 200 || len(a.path) != 3 || a.path[1] != c.hosts[0] {
+			t.Errorf("%d %q over %q, want two hops over the master", a.status, a.body, a.path)
 		}
 	})
 }
