@@ -853,3 +853,88 @@ func TestMixedCluster(t *testing.T) {
 		}
 	})
 }
+
+// Where the two kinds of machines say less to each other, or other things, than to their own.
+func TestMixedClusterEdges(t *testing.T) {
+	const v1a, ours1, v1b = "127.83.0.1", "127.83.0.2", "127.83.0.3"
+	c := newV1Client(t, v1a, ours1, v1b)
+	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		status := 0
+		if _, _ = fmt.Sscan(string(b), &status); status > 0 {
+			w.WriteHeader(status)
+		}
+		_, _ = fmt.Fprint(w, "done")
+	}))
+	defer f.Close()
+	startMachine(t, ours1, "--function", "fn="+f.URL, "--max-body", "1kB", "--poll-time", "100ms")
+	old := map[string]*v1Machine{}
+	for _, ip := range []string{v1a, v1b} {
+		old[ip] = newV1Machine(t, ip, f.URL)
+		old[ip].start()
+		t.Cleanup(old[ip].die)
+	}
+	c.introduce()
+	node := func() (s struct{ Messages struct{ Sent, Received int } }) {
+		text, _ := c.ask(200, "GET", ours1, 18080, "/monitoring/node", "")
+		_ = json.Unmarshal([]byte(text), &s)
+		return s
+	}
+	report := func(h http.Header) (r struct {
+		Outcome, Executor string
+		Hops              int
+	}) {
+		_ = json.Unmarshal([]byte(h.Get("X-P2pfaas-Task")), &r)
+		return r
+	}
+	c.schedule(v1a, "RoundRobinWithMasterScheduler", "false", ours1, "true")
+	c.schedule(ours1, "NoScheduler", "true")
+
+	t.Run("1 no content", func(t *testing.T) {
+		c.t, old[v1a].t = t, t
+		for _, body := range []string{"201", "204", "304"} {
+			if status, text, _ := c.try("POST", v1a, 18080, "/function/fn", body); status != 200 {
+				t.Errorf("the function answers %s: the client of v1 gets %d %q, want 200", body, status, text)
+			}
+		}
+	})
+	t.Run("2 too long", func(t *testing.T) {
+		c.t, old[v1a].t = t, t
+		status, text, _ := c.try("POST", v1a, 18080, "/function/fn", strings.Repeat("x", 2_000_000))
+		if status != 413 || !strings.Contains(text, `"code":408`) {
+			t.Errorf("the client of v1 gets %d %q, want 413 and the reason", status, text)
+		}
+	})
+	t.Run("3 probes are messages", func(t *testing.T) {
+		before := node()
+		c.t = t
+		c.ask(200, "GET", ours1, 18080, "/monitoring/load", "", "User-Agent", "Machine")
+		if now := node(); now.Messages.Received != before.Messages.Received+1 || now.Messages.Sent != before.Messages.Sent+1 {
+			t.Errorf("%+v, before %+v", now, before)
+		}
+	})
+	t.Run("4 executor and hops beyond a v1 node", func(t *testing.T) {
+		c.t = t
+		c.schedule(v1b, "RoundRobinWithMasterScheduler", "true", v1b, "true")
+		c.schedule(ours1, "RoundRobinWithMasterScheduler", "false", v1b, "true")
+		for range 2 {
+			_, _, h := c.try("POST", ours1, 18080, "/function/fn", "x")
+			var ips []string
+			_ = json.Unmarshal([]byte(h.Get("X-P2pfaas-Peers-List-Ip")), &ips)
+			if r := report(h); r.Executor != ips[len(ips)-1] || r.Hops != len(ips)-1 {
+				t.Errorf("over %q, reported %+v", ips, r)
+			}
+		}
+	})
+	t.Run("5 what a v1 peer could not do", func(t *testing.T) {
+		old[v1a].t = t
+		old[v1a].die()
+		defer old[v1a].start()
+		for range 2 {
+			status, text, h := c.try("POST", ours1, 18080, "/function/fn", "x")
+			if r := report(h); status != 200 && slices.Contains([]string{"completed"}, r.Outcome) {
+				t.Errorf("%d %.60q: reported %+v", status, text, r)
+			}
+		}
+	})
+}

@@ -46,7 +46,7 @@ func freePorts(t *testing.T, n int) []int {
 	t.Helper()
 	ports := make([]int, n)
 	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp4", ":0") // on all addresses
 		if err != nil {
 			t.Fatal(err)
 		}

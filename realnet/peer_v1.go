@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -123,24 +124,38 @@ func (f *forward) understand(a *peerResponse) (core.Outcome, error) {
 	if a.Status < 200 || a.Status > 599 || len(a.Peers) == 0 {
 		return 0, fmt.Errorf("its answer has the status code %d and %d peers", a.Status, len(a.Peers))
 	}
-	var refused Failure
-	if a.Status >= 500 && json.Unmarshal(a.Body, &refused) == nil {
-		switch refused.Code {
-		case codeRejected:
+	var said Failure
+	if a.Status >= 500 && json.Unmarshal(a.Body, &said) == nil {
+		switch said.Code {
+		case codeRejected, codeAction, codeRecipient:
 			return f.refused(core.Rejected, a.Peers, a.Status, a.Body), nil
 		case codeNoRoom, codeUnavailable, codeHopLimit:
 			return f.refused(core.NoRoom, a.Peers, a.Status, a.Body), nil
 		case codeExpired:
 			return f.refused(core.Expired, a.Peers, a.Status, a.Body), nil
+		case codeForward, codePeerNil: // it has lost the task itself
+			return f.refused(core.LostNodeDown, a.Peers, a.Status, a.Body), nil
 		}
 	}
-	last := a.Peers[0].Timings
-	execution, scheduling, probing := duration(last.Execution), duration(last.Scheduling), duration(last.Probing)
-	t.Timing.Executing += execution
-	t.Timing.Probing += probing
-	t.Timing.Scheduling += max(0, scheduling-probing)
-	t.Timing.Waiting += max(0, duration(last.Total)-max(scheduling, probing)-execution)
-	t.Ran(f.to)
+	for i, h := range a.Peers { // the executing one first
+		scheduling, probing := duration(h.Timings.Scheduling), duration(h.Timings.Probing)
+		t.Timing.Probing += probing
+		t.Timing.Scheduling += max(0, scheduling-probing)
+		if i == 0 {
+			execution := duration(h.Timings.Execution)
+			t.Timing.Executing += execution
+			t.Timing.Waiting += max(0, duration(h.Timings.Total)-max(scheduling, probing)-execution)
+		}
+	}
+	at := f.to
+	if further := len(a.Peers) - 1; further > 0 {
+		at = f.peers.named(a.Peers[0].IP)
+		t.Hops += uint8(min(further, math.MaxUint8-int(t.Hops)))
+	}
+	t.Ran(at)
+	if said.Code == codeGeneric { // its function did not answer
+		return f.refused(core.Completed, a.Peers, a.Status, a.Body), nil
+	}
 	// v1 does not carry the headers of the function.
 	r.note(func() {
 		r.answer = &answer{status: a.Status, header: http.Header{}, body: a.Body}
@@ -161,7 +176,8 @@ func (n *Node) peerFunction(c *gin.Context) {
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		refuse(failure(codeTooLarge, "The body of the request is longer than %d bytes", limit))
+		f := failure(codeTooLarge, "The body of the request is longer than %d bytes", limit)
+		n.answerPeer(c, f.status(), f.body(), nil, n.own(&request{}))
 		return
 	}
 	if err == nil {
@@ -204,6 +220,11 @@ func (n *Node) peerFunction(c *gin.Context) {
 	n.answerPeer(c, said.status, said.body, r.path, n.own(r))
 }
 
+// answerPeer answers as a v1 node does. Its peer ends where there is no JSON: a status that has no body is 200, as are all
+// that say success.
 func (n *Node) answerPeer(c *gin.Context, status int, content []byte, path []hop, own hop) {
+	if status < 300 || status == http.StatusNotModified {
+		status = http.StatusOK
+	}
 	c.JSON(status, peerResponse{Peers: append(path[:len(path):len(path)], own), Body: content, Status: status})
 }

@@ -70,6 +70,8 @@ func (n *Node) monitoringLoad(c *gin.Context) {
 	h.Set(headerMaxLoad, strconv.Itoa(slots))
 	h.Set(headerQueueLength, strconv.Itoa(int(queued)))
 	if c.GetHeader("User-Agent") == agentMachine {
+		n.peers.received.Add(1)
+		n.peers.sent.Add(1)
 		n.peers.hold(c.Request.Context(), n.peers.caller(remoteIP(c.Request)))
 	}
 	c.Status(http.StatusOK)

@@ -124,6 +124,8 @@ const (
 	codeRejected    = 401
 	codeAction      = 402
 	codeForward     = 403
+	codePeerNil     = 404
+	codeRecipient   = 405
 	codeExpired     = 406 // the deadline passed while the task waited
 	codeHopLimit    = 407 // the task may not be forwarded any more, nor executed where it is
 	codeTooLarge    = 408 // the body is longer than the node's limit
