@@ -52,13 +52,12 @@ a key of the file of --config (max-body: 1MB). The variables of the first P2PFaa
 func (f *nodeFlags) ofFlags() error {
 	seed, err := f.seedNumber()
 	backend, err2 := f.backend(seed)
-	words := strings.Fields(f.scheduler)
-	if len(words) == 0 {
-		words = []string{""}
-		err = errors.Join(err, fmt.Errorf("%s: write the name of an algorithm and its parameters", f.source("scheduler")))
+	scheduler, err3 := realnet.ParseDescriptor(f.scheduler)
+	if err3 != nil {
+		err3 = fmt.Errorf("%s: %w", f.source("scheduler"), err3)
 	}
 	f.node = &realnet.NodeOptions{Identity: realnet.Identity{ID: f.id}, Slots: f.slots, Room: f.queue, Queue: f.queue > 0, Types: f.types,
-		Scheduler: realnet.Descriptor{Name: words[0], Parameters: words[1:]},
+		Scheduler: scheduler,
 		Forwarding: core.Forwarding{OnRefusal: f.onRefusal, OnFailure: f.onFailure,
 			ProbeTimeout: f.timeouts.probe, AnswerTimeout: f.timeouts.answer},
 		Backend: backend,
@@ -67,7 +66,7 @@ func (f *nodeFlags) ofFlags() error {
 		at := realnet.Place{IP: f.ip, Scheduler: f.ports.scheduler}
 		f.node.Identity = realnet.Identity{ID: cmp.Or(f.id, "p2pfaas-"+at.Address()), IP: at.Address()}
 	}
-	return errors.Join(err, err2)
+	return errors.Join(err, err2, err3)
 }
 
 // ofScenario makes the node what the scenario says.

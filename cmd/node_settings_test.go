@@ -111,6 +111,24 @@ func TestNodeEverySetting(t *testing.T) {
 	})
 }
 
+// An algorithm has its parameters as v1 orders them, or by name.
+func TestNodeScheduler(t *testing.T) {
+	for text, want := range map[string]string{
+		"PowerOfNScheduler 3 2 true 1": `{"name":"PowerOfNScheduler","parameters":["3","2","true","1"]}`,
+		"JSQ d=3":                      `{"name":"JSQ","parameters":null,"named":{"d":3}}`,
+	} {
+		var f nodeFlags
+		c := &cobra.Command{}
+		f.add(c)
+		if err := c.ParseFlags([]string{"--config", settingsFile(t, "scheduler: "+text)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.check(c); err != nil || f.node.Scheduler.String() != want {
+			t.Errorf("%s is %s, %v; want %s", text, f.node.Scheduler, err, want)
+		}
+	}
+}
+
 // The variables of the first P2PFaaS.
 func TestNodeV1Variables(t *testing.T) {
 	for _, x := range []struct {
@@ -250,6 +268,10 @@ func TestNodeBadSettings(t *testing.T) {
 			"--function-port and --openfaas both say", "--openfaas o: write a URL", "--openfaas-secrets /nowhere: there are no files",
 			"--pprof-port -1: write", "--record r: it logs", "--init-servers [10.0.0.1]: they are for the node's own", "--seed x: write",
 			"--scheduler: write the name", "--peers and --discovery both say"}},
+		"scheduler": {variables: "NODE_SCHEDULER=jsq", says: []string{`P2PFAAS_NODE_SCHEDULER: unknown scheduler "jsq": did you mean JSQ?`}},
+		"too many parameters": {args: []string{"--scheduler", "PowerOfNScheduler 1 2 true 1 7"}, says: []string{
+			"--scheduler: PowerOfNScheduler: wants 4 parameters (fanout, threshold, loss, max_hops), has 5"}},
+		"wrong parameters": {file: "scheduler: JSQ dd=3\n", says: []string{"node.yaml:1:12: scheduler: JSQ: dd: unknown parameter: use d, replacement"}},
 		"elsewhere": {args: []string{"--services", "scheduler,learner", "--learner", "l"}, says: []string{
 			"--learner l: it runs here too, as --services says: leave one out"}},
 		"no port":  {args: []string{"--function-url", "http://g/", "--function-port", "81"}, says: []string{"--function-port 81: there is no {port}"}},

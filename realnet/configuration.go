@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
 )
@@ -76,6 +78,50 @@ type algorithm struct {
 	label      string // as the answers announce it
 }
 
+// ParseDescriptor reads a scheduler as a person writes it: its name, and its parameters either as v1 orders them,
+// "ForwardScheduler 1", or by name, "JSQ d=3", with values as in YAML. Other than on the wire, none too many are ignored.
+func ParseDescriptor(text string) (d Descriptor, err error) {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return d, errors.New("write the name of an algorithm and its parameters, as in JSQ d=3")
+	}
+	d.Name = words[0]
+	entry, err := sched.Lookup(d.Name)
+	if err != nil {
+		return d, err
+	}
+	for _, word := range words[1:] {
+		name, value, named := strings.Cut(word, "=")
+		if !named {
+			d.Parameters = append(d.Parameters, word)
+			continue
+		}
+		if d.Named == nil {
+			d.Named = map[string]any{}
+		}
+		if _, twice := d.Named[name]; twice {
+			return d, fmt.Errorf("%s: %s is given twice: leave one out", d.Name, name)
+		}
+		var v any
+		if err := yaml.Unmarshal([]byte(value), &v); err != nil {
+			return d, fmt.Errorf("%s: %s: write a value, a list like [a,b] without spaces: %w", d.Name, word, err)
+		}
+		d.Named[name] = v
+	}
+	switch {
+	case d.Named != nil && d.Parameters != nil:
+		return d, fmt.Errorf("%s: %s stands beside parameters with names: give all by name, or all in v1's order",
+			d.Name, d.Parameters[0])
+	case entry.Positional != nil && len(entry.Parameters()) == 0 && d.Parameters != nil:
+		return d, fmt.Errorf("%s: has no parameters: leave %s out", d.Name, d.Parameters[0])
+	case entry.Positional != nil && len(d.Parameters) > len(entry.Positional):
+		return d, fmt.Errorf("%s: wants %d parameters (%s), has %d", d.Name, len(entry.Positional),
+			strings.Join(entry.Positional, ", "), len(d.Parameters))
+	}
+	_, err = d.algorithm(func(string) (core.NodeID, error) { return 0, nil })
+	return d, err
+}
+
 // algorithm reads a descriptor. A parameter that is a node is a machine's address, which number gives its number.
 func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) (algorithm, error) {
 	a := algorithm{descriptor: d, inside: d}
@@ -87,7 +133,7 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 	for _, p := range entry.Parameters() {
 		nodes[p.Name] = p.Type == sched.Node
 	}
-	if entry.Positional == nil || d.Named != nil {
+	if d.Named != nil || entry.Positional == nil && len(d.Parameters) == 0 {
 		a.inside.Named = maps.Clone(d.Named)
 		for _, name := range slices.Sorted(maps.Keys(d.Named)) {
 			if address, ok := d.Named[name].(string); ok && nodes[name] {
@@ -108,6 +154,12 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 			a.maxHops = d.Forwarding.MaxHops
 		}
 		a.label = a.spec.FullName(a.maxHops)
+		a.descriptor.Parameters = a.spec.Positional(a.maxHops) // whatever stood beside the names, for a v1 node
+		for i, name := range entry.Positional {
+			if address, ok := d.Named[name].(string); ok && nodes[name] {
+				a.descriptor.Parameters[i] = address
+			}
+		}
 		return a, nil
 	}
 	a.inside.Parameters = slices.Clone(d.Parameters)
@@ -120,12 +172,12 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 			a.inside.Parameters[i] = fmt.Sprint(id)
 		}
 	}
-	if d.Forwarding != nil {
-		return a, fmt.Errorf("forwarding stands with named parameters alone: %s has a list", d.Name)
-	}
 	spec, common, err := sched.ParsePositional(d.Name, a.inside.Parameters)
 	if err != nil {
 		return a, err
+	}
+	if d.Forwarding != nil {
+		return a, fmt.Errorf("forwarding stands with named parameters alone: %s has a list", d.Name)
 	}
 	a.spec, a.maxHops = spec, spec.MaxHops()
 	if common.HasMaxHops {

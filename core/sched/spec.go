@@ -86,10 +86,7 @@ func ParsePositional(name string, params []string) (Spec, Common, error) {
 	if err != nil {
 		return Spec{}, Common{}, err
 	}
-	switch {
-	case e.Positional == nil && len(e.fields) == 0:
-		return Spec{}, Common{}, fmt.Errorf("%s: has no parameters", name)
-	case e.Positional == nil:
+	if e.Positional == nil {
 		return Spec{}, Common{}, fmt.Errorf("%s: has no list of parameters: give them by name: %s", name, strings.Join(e.names(), ", "))
 	}
 	if len(params) < len(e.Positional) {
