@@ -56,7 +56,7 @@ func (f *nodeFlags) ofFlags() error {
 	if err3 != nil {
 		err3 = fmt.Errorf("%s: %w", f.source("scheduler"), err3)
 	}
-	f.node = &realnet.NodeOptions{Identity: realnet.Identity{ID: f.id}, Slots: f.slots, Room: f.queue, Queue: f.queue > 0, Types: f.types,
+	f.node = &realnet.NodeOptions{Identity: realnet.Identity{ID: f.id}, Slots: f.slots, Room: f.queue, Queue: true, Types: f.types,
 		Scheduler: scheduler,
 		Forwarding: core.Forwarding{OnRefusal: f.onRefusal, OnFailure: f.onFailure,
 			ProbeTimeout: f.timeouts.probe, AnswerTimeout: f.timeouts.answer},

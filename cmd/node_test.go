@@ -408,6 +408,38 @@ func TestNodeLimits(t *testing.T) {
 	}
 }
 
+// A node that starts without a place to wait gets places when a client says how many.
+func TestNodeQueueLater(t *testing.T) {
+	entered, leave := make(chan struct{}, 4), make(chan struct{})
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		<-leave
+	}))
+	defer function.Close()
+	n := startNode(t, "--function-url", function.URL, "--slots", "1", "--queue", "0", "--scheduler", "NoScheduler false")
+	n.answers(t, 200, `{"parallel_running_functions_max":1,"queue_length_max":0,"queue_enabled":true}`, "GET", "/configuration", "")
+	var clients sync.WaitGroup
+	clients.Go(func() { n.answers(t, 200, "", "GET", "/function/f", "") })
+	<-entered
+	n.answers(t, 500, "cannot be scheduled", "GET", "/function/f", "")
+	n.answers(t, 200, "", "POST", "/configuration", `{"queue_length_max":3}`)
+	for range 3 {
+		clients.Go(func() { n.answers(t, 200, "", "GET", "/function/f", "") })
+	}
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		r, _ := n.ask("GET", "/monitoring/load", "")
+		if r != nil && r.Header.Get("X-P2pfog-Queue-Length") == "3" {
+			break
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Error("there are no three that wait")
+			break
+		}
+	}
+	close(leave)
+	clients.Wait()
+}
+
 // What a node waits for its peers: it executes a task itself when the peer's time is over.
 func TestNodePeerTimeouts(t *testing.T) {
 	var calls atomic.Int64

@@ -15,6 +15,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 )
 
 // What the configuration routes of the scheduler service change, and where it is kept.
@@ -62,6 +63,43 @@ func (d Descriptor) String() string {
 		panic(fmt.Sprintf("realnet: a descriptor has no JSON: %v", err))
 	}
 	return string(b)
+}
+
+// sentDescriptor is a descriptor that a client sends, or that is kept. What its forwarding leaves out is as own, the settings
+// of the node, and the algorithm say, so that the descriptor has all of it.
+type sentDescriptor struct {
+	Descriptor
+	own core.Forwarding
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *sentDescriptor) UnmarshalJSON(text []byte) error {
+	if err := json.Unmarshal(text, &d.Descriptor); err != nil || d.Forwarding == nil {
+		return err
+	}
+	f := d.own
+	if entry, err := sched.Lookup(d.Name); err == nil { // otherwise that is said when it is looked up for its parameters
+		f.MaxHops = entry.MaxHops
+	}
+	complete, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	var known map[string]any
+	var said struct {
+		Forwarding map[string]json.RawMessage `json:"forwarding"`
+	}
+	if err := errors.Join(json.Unmarshal(complete, &known), json.Unmarshal(text, &said)); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(said.Forwarding)) {
+		if known[key] == nil {
+			return fmt.Errorf("forwarding: the key %.80q is not known: use %s", key,
+				strings.Join(spelling.Nearest(key, slices.Sorted(maps.Keys(known))), ", "))
+		}
+	}
+	d.Forwarding = &f
+	return json.Unmarshal(text, &d.Descriptor) // over what is left out
 }
 
 // DefaultScheduler is v1's.
@@ -267,10 +305,14 @@ func (n *Node) load(wanted *Descriptor) error {
 	if n.options.Data == "" {
 		return nil
 	}
+	kept := sentDescriptor{own: n.options.Forwarding}
 	err := errors.Join(readJSON(filepath.Join(n.options.Data, settingsFile), &n.settings),
-		readJSON(filepath.Join(n.options.Data, schedulerFile), wanted))
+		readJSON(filepath.Join(n.options.Data, schedulerFile), &kept))
 	if err != nil {
 		return fmt.Errorf("reading the configuration: correct or delete the file: %w", err)
+	}
+	if kept.Name != "" {
+		*wanted = kept.Descriptor
 	}
 	return n.settings.check()
 }

@@ -49,7 +49,7 @@ type NodeOptions struct {
 
 	Slots       int             // K
 	Room        int             // Q
-	Queue       bool            // the waiting room is open
+	Queue       bool            // the waiting room is open: v1's queue_enabled, which no Room changes
 	Types       int             // task types that are told apart
 	Speed       float64         // an execution takes demand/speed; 0: 1
 	Discipline  core.Discipline // of the waiting room

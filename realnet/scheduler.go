@@ -217,7 +217,7 @@ func (n *Node) getScheduler(c *gin.Context) {
 }
 
 func (n *Node) postScheduler(c *gin.Context) {
-	var d Descriptor
+	d := sentDescriptor{own: n.options.Forwarding}
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration))
 	if err == nil {
 		err = json.Unmarshal(text, &d)
@@ -226,7 +226,7 @@ func (n *Node) postScheduler(c *gin.Context) {
 		answerFailure(c, explained(codeInput, "%v", err))
 		return
 	}
-	if err := n.reschedule(d); err != nil {
+	if err := n.reschedule(d.Descriptor); err != nil {
 		answerFailure(c, &Failure{codeGeneric, "Bad passed parameters for scheduler", err.Error()})
 		return
 	}
