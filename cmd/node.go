@@ -246,9 +246,23 @@ func (f *nodeFlags) openDiscovery() (*realnet.DiscoveryService, error) {
 		seed = f.point.Seed
 	}
 	return realnet.OpenDiscovery(realnet.DiscoveryOptions{Identity: realnet.Identity{ID: f.node.Identity.ID, IP: f.ip},
-		Bind: bind, Port: f.ports.discovery, SchedulerPort: f.ports.scheduler, Data: f.data, Group: f.group, InitServers: f.init,
+		Bind: bind, Port: f.ports.discovery, SchedulerPort: f.ports.scheduler, Data: f.data, Kept: f.kept, Group: f.group, InitServers: f.init,
 		PollTime: f.poll.time, PollTimeout: f.poll.timeout, DeadPolls: f.deadPolls, Membership: membership.DefaultOptions(0),
 		Stream: *random.Stream(seed, f.replication, random.Membership, f.number)})
+}
+
+// kept tells of what a client configured, and --data has kept, in the place of a setting: loudly where somebody gave that.
+func (f *nodeFlags) kept(k realnet.KeptSetting) {
+	setting := k.Setting
+	if setting == "bind" && f.callFrom() == nil {
+		setting = "iface" // what says the address
+	}
+	level, own := slog.LevelInfo, "the default, "+k.Own
+	if f.isSet(setting) {
+		level, own = slog.LevelWarn, f.source(setting)+" "+k.Own
+	}
+	slog.Log(context.Background(), level, "what a client configured has been kept, and takes the place of a setting: configure it anew, "+
+		"or delete the file", "file", k.File, k.Setting, k.Kept, "instead of", own)
 }
 
 // addressOf is the first IPv4 address of an interface, or its first one; empty: it has none.
@@ -302,7 +316,7 @@ func (f *nodeFlags) callFrom() net.IP {
 // open makes the node.
 func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
 	o := *f.node
-	o.Bind, o.Port, o.Data = f.callFrom(), f.ports.scheduler, f.data
+	o.Bind, o.Port, o.Data, o.Kept = f.callFrom(), f.ports.scheduler, f.data, f.kept
 	o.Limits = realnet.Limits{Body: int64(f.most.body), Requests: f.most.requests}
 	o.Backend.Timeout, o.Backend.Start, o.Backend.MaxAnswer = f.timeouts.function, f.timeouts.start, int64(f.most.answer)
 	o.Development, o.Record, o.Program = f.development, f.record, version()

@@ -440,6 +440,42 @@ func TestNodeQueueLater(t *testing.T) {
 	clients.Wait()
 }
 
+// What clients configured, and --data kept, comes before what flags, variables and the file say: the node tells that once.
+func TestNodeKept(t *testing.T) {
+	data := t.TempDir()
+	for name, text := range map[string]string{
+		"p2p_faas-scheduler.json":        `{"parallel_running_functions_max":2,"queue_length_max":9,"queue_enabled":false}`,
+		"p2p_faas-scheduler-config.json": `{"name":"ForwardScheduler","named":{},"forwarding":{"on_refusal":"next","probe_timeout_ns":3000000}}`,
+		"p2p_faas-discovery.json":        `{"machine_ip":"127.0.0.1","machine_id":"kept","init_servers":[]}`,
+	} {
+		if err := os.WriteFile(filepath.Join(data, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := &output{}
+	log.SetOutput(said)
+	defer log.SetOutput(os.Stderr)
+	t.Setenv("P2PFAAS_NODE_PROBE_TIMEOUT", "7ms")
+	n := startNode(t, "--services", "scheduler,discovery", "--discovery-port", fmt.Sprint(freePorts(t, 1)[0]), "--function", "f=sleep:1ms",
+		"--data", data, "--slots", "7", "--id", "mine", "--group", "g")
+	n.answers(t, 200, `"parallel_running_functions_max":2`, "GET", "/configuration", "")
+	n.end()
+	for _, want := range []string{
+		`WARN what a client configured has been kept, and takes the place of a setting: configure it anew, or delete the file file=` +
+			data + `/p2p_faas-scheduler.json slots=2 "instead of"="--slots 7"`,
+		`p2p_faas-scheduler.json queue=0 "instead of"="the default, 4"`,
+		`p2p_faas-scheduler-config.json scheduler="{\"name\":\"ForwardScheduler\",`, `p2p_faas-scheduler-config.json on-refusal=next "instead of"="the default, fail"`,
+		`probe-timeout=3ms "instead of"="P2PFAAS_NODE_PROBE_TIMEOUT 7ms"`, `p2p_faas-discovery.json id=kept "instead of"="--id mine"`,
+	} {
+		if strings.Count(said.String(), want) != 1 {
+			t.Errorf("it is not told once that %s:\n%s", want, said)
+		}
+	}
+	if warned, told := strings.Count(said.String(), "WARN what a client"), strings.Count(said.String(), "what a client"); warned != 3 || told != 6 {
+		t.Errorf("%d warnings of %d, want 3 of 6:\n%s", warned, told, said)
+	}
+}
+
 // What a node waits for its peers: it executes a task itself when the peer's time is over.
 func TestNodePeerTimeouts(t *testing.T) {
 	var calls atomic.Int64

@@ -300,21 +300,58 @@ const (
 	schedulerFile = "p2p_faas-scheduler-config.json"
 )
 
+// KeptSetting is one that a client configured in an earlier life of the node, where it takes the place of what the options
+// say.
+type KeptSetting struct {
+	File      string
+	Setting   string // by the name that it has among the settings of p2pfaas node
+	Kept, Own string
+}
+
+// keptIn tells of a setting in a file, where the options say another.
+func keptIn(told func(KeptSetting), dir, file, setting, kept, own string) {
+	if told != nil && kept != own {
+		told(KeptSetting{filepath.Join(dir, file), setting, kept, own})
+	}
+}
+
 // load reads what was kept.
 func (n *Node) load(wanted *Descriptor) error {
-	if n.options.Data == "" {
+	o := &n.options
+	if o.Data == "" {
 		return nil
 	}
-	kept := sentDescriptor{own: n.options.Forwarding}
-	err := errors.Join(readJSON(filepath.Join(n.options.Data, settingsFile), &n.settings),
-		readJSON(filepath.Join(n.options.Data, schedulerFile), &kept))
+	own, kept := n.settings, sentDescriptor{own: o.Forwarding}
+	err := errors.Join(readJSON(filepath.Join(o.Data, settingsFile), &n.settings),
+		readJSON(filepath.Join(o.Data, schedulerFile), &kept))
 	if err != nil {
 		return fmt.Errorf("reading the configuration: correct or delete the file: %w", err)
 	}
-	if kept.Name != "" {
-		*wanted = kept.Descriptor
+	if err := n.settings.check(); err != nil {
+		return err
 	}
-	return n.settings.check()
+	keptIn(o.Kept, o.Data, settingsFile, "slots", fmt.Sprint(n.settings.Slots), fmt.Sprint(own.Slots))
+	keptIn(o.Kept, o.Data, settingsFile, "queue", fmt.Sprint(n.settings.room()), fmt.Sprint(own.room()))
+	if kept.Name == "" {
+		return nil
+	}
+	around := kept.Forwarding
+	kept.Forwarding = nil
+	keptIn(o.Kept, o.Data, schedulerFile, "scheduler", kept.Descriptor.String(), wanted.String())
+	if kept.Forwarding = around; around != nil {
+		for _, x := range []struct {
+			setting   string
+			kept, own any
+		}{
+			{"on-refusal", around.OnRefusal, o.Forwarding.OnRefusal}, {"on-failure", around.OnFailure, o.Forwarding.OnFailure},
+			{"probe-timeout", around.ProbeTimeout, o.Forwarding.ProbeTimeout},
+			{"answer-timeout", around.AnswerTimeout, o.Forwarding.AnswerTimeout},
+		} {
+			keptIn(o.Kept, o.Data, schedulerFile, x.setting, fmt.Sprint(x.kept), fmt.Sprint(x.own))
+		}
+	}
+	*wanted = kept.Descriptor
+	return nil
 }
 
 func readJSON(path string, to any) error {

@@ -58,7 +58,8 @@ type NodeOptions struct {
 	// CopyDemand is core.Config's: the demand of replicas, where tasks say theirs.
 	CopyDemand func(t *core.Task, i int) time.Duration
 
-	Data       string // directory of what the configuration routes change; empty: it is not kept
+	Data       string            // directory of what the configuration routes change; empty: it is not kept
+	Kept       func(KeptSetting) // told, while the node opens, of what in Data takes the place of these options; nil: nobody is
 	Scheduler  Descriptor
 	Forwarding core.Forwarding // MaxHops follows the scheduler
 	Backend    Backend
