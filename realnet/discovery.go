@@ -44,6 +44,7 @@ func (n *Node) FollowDiscovery(ctx context.Context, url string) {
 			slog.Info("discovery answers again", "url", url)
 		}
 		if down = err != nil; !down && !slices.Equal(next, peers) {
+			tellPeers(peers, next)
 			peers = next
 			n.SetPeers(peers)
 		}
@@ -52,6 +53,21 @@ func (n *Node) FollowDiscovery(ctx context.Context, url string) {
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// tellPeers tells which peers have come and gone: one line, however many they are.
+func tellPeers(before, after []string) {
+	without := func(all, some []string) (rest []string) {
+		for _, a := range all {
+			if !slices.Contains(some, a) {
+				rest = append(rest, a)
+			}
+		}
+		return rest
+	}
+	if came, gone := without(after, before), without(before, after); len(came)+len(gone) > 0 {
+		slog.Info("the peers have changed", "came", came, "gone", gone, "peers", len(after))
 	}
 }
 

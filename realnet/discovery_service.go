@@ -135,6 +135,7 @@ type member struct {
 	v1        bool
 
 	seed      bool // an init server: asked until it answers
+	missed    bool // an init server of which the log says that it does not answer
 	ask       bool // to be polled whatever membership believes
 	polling   bool
 	next      time.Time // of the next poll
@@ -454,6 +455,7 @@ func (s *DiscoveryService) tell() {
 			return
 		}
 		if nowMe.IP != "" && (nowMe != me || !slices.Equal(nowPeers, peers)) {
+			tellPeers(peers, nowPeers)
 			me, peers = nowMe, nowPeers
 			for _, f := range s.subscribers {
 				f(me, slices.Clone(peers))
