@@ -111,7 +111,7 @@ func (n *Node) function(c *gin.Context) {
 	setLesson(h, r.lesson)
 	if r.report != nil {
 		if r.outcome == core.Completed && r.answer == nil {
-			r.report.Outcome = core.LostNodeDown.String() // its function did not answer
+			r.report.Outcome = core.LostNoAnswer.String() // of its function
 		}
 		r.report.set(h, r.lesson)
 	}
