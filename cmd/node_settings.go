@@ -106,7 +106,8 @@ func (f *nodeFlags) add(c *cobra.Command) {
 
 	fl.TextVar(&f.onRefusal, "on-refusal", core.FallbackFail, "of a task that a peer refuses: fail (the client gets the refusal, as "+
 		"from v1), execute (here) or next (try another peer, where the algorithm names several)")
-	fl.TextVar(&f.onFailure, "on-failure", core.FallbackExecute, "of a task that a peer does not answer: the same")
+	fl.TextVar(&f.onFailure, "on-failure", core.FallbackExecute, "of a task that a peer does not answer: execute (here), "+
+		"next (try another peer, where the algorithm names several) or fail")
 
 	fl.Var(f.functions, "function", "a function and where it is, `NAME=WHAT`: a URL, exec:COMMAND, sleep:TIME, loop:TIME or face-detect; "+
 		"the name * is any other; may be repeated")

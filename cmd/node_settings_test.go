@@ -3,12 +3,14 @@ package cmd
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -109,6 +111,24 @@ func TestNodeEverySetting(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Where there is one loopback address alone, nodes on it need ports of their own.
+func TestNodeOneLoopback(t *testing.T) {
+	f, err := settingsOf(t, "--bind", "127.0.0.2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := f.cannotListen("scheduler-port", fmt.Errorf("listen: %w", syscall.EADDRNOTAVAIL)).Error()
+	for _, want := range []string{"--bind 127.0.0.2: it is no address of this machine", "127.0.0.1", "--scheduler-port", "--discovery-port",
+		"--learner-port", "--websocket-port"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%s: it does not say %q", said, want)
+		}
+	}
+	if other := errors.New("the file is malformed"); f.cannotListen("discovery-port", other) != other {
+		t.Error("another error is taken for one of sockets")
+	}
 }
 
 // An algorithm has its parameters as v1 orders them, or by name.
@@ -214,6 +234,9 @@ func TestNodeGuide(t *testing.T) {
 	f, _ := settingsOf(t)
 	f.flags.VisitAll(func(fl *pflag.Flag) {
 		value, there := rows[fl.Name]
+		if strings.Contains(fl.Usage, "the same") {
+			t.Errorf("--help sorts flags by name, and %s refers to another one: %s", fl.Name, fl.Usage)
+		}
 		if !there && !slices.Contains(scenarioOnly, fl.Name) {
 			t.Errorf("the guide has no row for %s", fl.Name)
 		}
@@ -241,6 +264,7 @@ func TestNodeBadSettings(t *testing.T) {
 			`node.yaml:9:15: init-servers: write a list`, `node.yaml:10:11: services: write a list`,
 			`node.yaml:11:15: function "f=nothing": write NAME=URL`, `node.yaml:11:27: function "g=": write NAME=URL`,
 			`node.yaml:11:45: function "h=sleep:x": the service time of h`}},
+		"a text": {file: "record: true\n", says: []string{`node.yaml:1:9: record "true": write a single value, a text`}},
 		"twice":   {file: "function: {f: face-detect, f: face-detect}", says: []string{"the function f is given twice"}},
 		"anchor":  {file: "slots: &a 4\n", says: []string{"node.yaml:1:8: &a is an anchor"}},
 		"empty":   {file: "# nothing\n", says: []string{"node.yaml:1:1: the file is empty: write settings of a node"}},

@@ -172,13 +172,23 @@ func TestNodeBadInput(t *testing.T) {
 		{[]string{"--slots", "-1", "--task-types", "0"}, "--task-types 0"},
 		{[]string{"--peers", "127.0.0.2", "--discovery", "http://127.0.0.1:19000"}, "leave one out"},
 		{[]string{"--services", "scheduler", "--scheduler", "PowerOfM 1"}, "PowerOfNScheduler"},
-		{[]string{"--services", "scheduler", "--scheduler-port", port}, "is another node running here?"},
+		{[]string{"--services", "scheduler", "--scheduler-port", port}, "--scheduler-port " + port + ": the port is taken on 127.0.0.1: is another node running here?"},
+		{[]string{"--services", "discovery", "--discovery-port", port}, "--discovery-port " + port + ": the port is taken on 127.0.0.1: is another node"},
+		{[]string{"--learner-port", port, "--websocket-port", port}, "--learner-port " + port + ": the port is taken"},
+		{[]string{"--bind", "192.0.2.1", "--function", "f=http://127.0.0.1:1/"}, "--bind 192.0.2.1: it is no address of this machine\n"},
+		{[]string{"--services", "discovery", "--bind", "192.0.2.1"}, "--bind 192.0.2.1: it is no address of this machine\n"},
+		{[]string{"--slot", "3"}, "unknown flag: --slot: see \"p2pfaas node --help\"; did you mean --slots?"},
+		{[]string{"--scenario", "quickstart", "--select", "scheduler=NoScheduler", "--set", "cluster.nodes=3"}, "--cluster and --number: node 0 of 0 " +
+			"addresses: the scenario has 3 nodes: give an address for each, and the number of this one, from 0 to 2"},
 		{[]string{"more"}, "no arguments"},
 	} {
 		said := &output{}
 		if status := cmd.Run(context.Background(), append([]string{"node"}, x.args...), io.Discard, said); status != 2 ||
 			!strings.Contains(said.String(), x.says) {
 			t.Errorf("%v: exit status %d, %q; want 2 and %q", x.args, status, said, x.says)
+		}
+		if strings.HasPrefix(x.says, "--b") && strings.Count(said.String(), "\n") != 1 {
+			t.Errorf("%v: it is not said once: %s", x.args, said)
 		}
 	}
 }
@@ -473,6 +483,26 @@ func TestNodeKept(t *testing.T) {
 	}
 	if warned, told := strings.Count(said.String(), "WARN what a client"), strings.Count(said.String(), "what a client"); warned != 3 || told != 6 {
 		t.Errorf("%d warnings of %d, want 3 of 6:\n%s", warned, told, said)
+	}
+}
+
+// What a node says of itself when it starts: the address that it is known by where it listens on all, and that it has no slots.
+func TestNodeStart(t *testing.T) {
+	said := &output{}
+	log.SetOutput(said)
+	defer log.SetOutput(os.Stderr)
+	function := []string{"--function", "f=http://127.0.0.1:1/"}
+	n := startNode(t, append(function, "--bind", "0.0.0.0", "--iface", loopback(t), "--slots", "0", "--queue", "0")...)
+	if port := n.url[strings.LastIndex(n.url, ":"):]; !strings.Contains(n.said.String(), "known by the address 127.0.0.1"+port+", of ") {
+		t.Errorf("a node that listens on all addresses says: %s", n.said)
+	}
+	if !strings.Contains(said.String(), "WARN the node has no slots: what its algorithm does not forward is refused") {
+		t.Errorf("a node without slots says: %s", said)
+	}
+	before := said.String()
+	n = startNode(t, function...)
+	if strings.Contains(n.said.String(), "known by") || strings.Contains(strings.TrimPrefix(said.String(), before), "no slots") {
+		t.Errorf("an ordinary node says: %s %s", n.said, said)
 	}
 }
 
