@@ -264,7 +264,7 @@ func TestNodeBadSettings(t *testing.T) {
 			`node.yaml:9:15: init-servers: write a list`, `node.yaml:10:11: services: write a list`,
 			`node.yaml:11:15: function "f=nothing": write NAME=URL`, `node.yaml:11:27: function "g=": write NAME=URL`,
 			`node.yaml:11:45: function "h=sleep:x": the service time of h`}},
-		"a text": {file: "record: true\n", says: []string{`node.yaml:1:9: record "true": write a single value, a text`}},
+		"a text":  {file: "record: true\n", says: []string{`node.yaml:1:9: record "true": write a single value, a text`}},
 		"twice":   {file: "function: {f: face-detect, f: face-detect}", says: []string{"the function f is given twice"}},
 		"anchor":  {file: "slots: &a 4\n", says: []string{"node.yaml:1:8: &a is an anchor"}},
 		"empty":   {file: "# nothing\n", says: []string{"node.yaml:1:1: the file is empty: write settings of a node"}},
