@@ -148,8 +148,12 @@ func ParseDescriptor(text string) (d Descriptor, err error) {
 	}
 	switch {
 	case d.Named != nil && d.Parameters != nil:
-		return d, fmt.Errorf("%s: %s stands beside parameters with names: give all by name, or all in v1's order",
-			d.Name, d.Parameters[0])
+		var names []string
+		for _, p := range entry.Parameters() {
+			names = append(names, p.Name)
+		}
+		return d, fmt.Errorf("%s: %s stands beside parameters with names: give all by name: %s", d.Name, d.Parameters[0],
+			strings.Join(names, ", "))
 	case entry.Positional != nil && len(entry.Parameters()) == 0 && d.Parameters != nil:
 		return d, fmt.Errorf("%s: has no parameters: leave %s out", d.Name, d.Parameters[0])
 	case entry.Positional != nil && len(d.Parameters) > len(entry.Positional):

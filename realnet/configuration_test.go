@@ -31,7 +31,7 @@ func TestParseDescriptor(t *testing.T) {
 		{"JSQ d=2 d=3", "JSQ: d is given twice"},
 		{"PowerOfNScheduler 1 2 true 1 7", "PowerOfNScheduler: wants 4 parameters (fanout, threshold, loss, max_hops), has 5"},
 		{"PowerOfNScheduler 1 2 true", "PowerOfNScheduler: wants 4 parameters (fanout, threshold, loss, max_hops), has 3"},
-		{"PowerOfNScheduler fanout=2 2", "PowerOfNScheduler: 2 stands beside parameters with names"},
+		{"PowerOfNScheduler fanout=2 2", "PowerOfNScheduler: 2 stands beside parameters with names: give all by name: fanout, threshold, "},
 		{"RejectScheduler 1", "RejectScheduler: has no parameters: leave 1 out"},
 	} {
 		if d, err := ParseDescriptor(x.text); err == nil || !strings.Contains(err.Error(), x.says) {
