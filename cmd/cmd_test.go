@@ -267,6 +267,7 @@ func TestBadInput(t *testing.T) {
 		want string
 	}{
 		{[]string{"simm"}, "did you mean"},
+		{[]string{"nod"}, `did you mean "p2pfaas node"?`},
 		{[]string{"sim"}, "one scenario"},
 		{[]string{"sim", "small.yaml", "--fo"}, "--help"},
 		{[]string{"sim", "nowhere.yaml"}, "lambda-sweep"},

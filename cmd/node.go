@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,22 +53,25 @@ a key of the file of --config (max-body: 1MB). The variables of the first P2PFaa
 func (f *nodeFlags) ofFlags() error {
 	seed, err := f.seedNumber()
 	backend, err2 := f.backend(seed)
-	words := strings.Fields(f.scheduler)
-	if len(words) == 0 {
-		words = []string{""}
-		err = errors.Join(err, fmt.Errorf("%s: write the name of an algorithm and its parameters", f.source("scheduler")))
+	scheduler, err3 := realnet.ParseDescriptor(f.scheduler)
+	if err3 != nil {
+		err3 = fmt.Errorf("%s: %w", f.source("scheduler"), err3)
 	}
-	f.node = &realnet.NodeOptions{Identity: realnet.Identity{ID: f.id}, Slots: f.slots, Room: f.queue, Queue: f.queue > 0, Types: f.types,
-		Scheduler: realnet.Descriptor{Name: words[0], Parameters: words[1:]},
+	f.node = &realnet.NodeOptions{Identity: realnet.Identity{ID: f.id}, Slots: f.slots, Room: f.queue, Queue: true, Types: f.types,
+		Scheduler: scheduler,
 		Forwarding: core.Forwarding{OnRefusal: f.onRefusal, OnFailure: f.onFailure,
 			ProbeTimeout: f.timeouts.probe, AnswerTimeout: f.timeouts.answer},
 		Backend: backend,
 		Stream:  *random.Stream(seed, 0, random.Algorithm, 0)}
+	if f.slots == 0 && f.runs("scheduler") {
+		slog.Warn("the node has no slots: what its algorithm does not forward is refused or, in the waiting room, waits until a client "+
+			"configures some", "from", f.source("slots"))
+	}
 	if f.ip != "" {
 		at := realnet.Place{IP: f.ip, Scheduler: f.ports.scheduler}
 		f.node.Identity = realnet.Identity{ID: cmp.Or(f.id, "p2pfaas-"+at.Address()), IP: at.Address()}
 	}
-	return errors.Join(err, err2)
+	return errors.Join(err, err2, err3)
 }
 
 // ofScenario makes the node what the scenario says.
@@ -94,9 +98,12 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		return fmt.Errorf("the scenario has %d points: choose one with --select", len(points))
 	}
 	f.point = points[0].Scenario
+	if err := realnet.CheckScenario(f.point); err != nil {
+		return err
+	}
 	o, err := realnet.ScenarioNode(f.point, f.replication, core.NodeID(f.number), f.cluster)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s and %s: %w", f.source("cluster"), f.source("number"), err)
 	}
 	o.Backend = realnet.Backend{Functions: map[string]realnet.Function{}}
 	for i := range f.point.Functions {
@@ -153,8 +160,11 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 	f := r.flags
 	var own realnet.Learner
 	defer func() { err = errors.Join(err, r.stop()) }()
+	if f.ip != f.bind && f.ip != "" && f.discovery == "" {
+		fmt.Fprintf(r.notes, "known by the address %s, of %s\n", f.node.Identity.IP, f.iface)
+	}
 	if f.ports.pprof > 0 {
-		if err := r.serve("profile", f.ports.pprof, profile()); err != nil {
+		if err := r.serve("profile", "pprof-port", profile()); err != nil {
 			return input(err)
 		}
 	}
@@ -165,9 +175,10 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 		}
 		defer l.Close()
 		own = l
-		err = errors.Join(r.serve("learner", f.ports.learner, l.Handler()),
-			r.serve("learner's websocket", f.ports.websocket, l.Websocket()))
-		if err != nil {
+		if err := r.serve("learner", "learner-port", l.Handler()); err != nil {
+			return input(err)
+		}
+		if err := r.serve("learner's websocket", "websocket-port", l.Websocket()); err != nil {
 			return input(err)
 		}
 	}
@@ -196,17 +207,17 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 			}
 			err = errors.Join(err, e)
 		}()
-		if err := r.serve("scheduler", f.ports.scheduler, n.SchedulerHandler()); err != nil {
+		if err := r.serve("scheduler", "scheduler-port", n.SchedulerHandler()); err != nil {
 			return input(err)
 		}
 	}
 	var discovery *realnet.DiscoveryService
 	if f.runs("discovery") {
 		if discovery, err = f.openDiscovery(); err != nil {
-			return input(err)
+			return input(f.cannotListen("discovery-port", err))
 		}
 		defer func() { err = errors.Join(err, discovery.Close()) }()
-		if err := r.serve("discovery", f.ports.discovery, discovery.Handler()); err != nil {
+		if err := r.serve("discovery", "discovery-port", discovery.Handler()); err != nil {
 			return input(err)
 		}
 	}
@@ -247,9 +258,23 @@ func (f *nodeFlags) openDiscovery() (*realnet.DiscoveryService, error) {
 		seed = f.point.Seed
 	}
 	return realnet.OpenDiscovery(realnet.DiscoveryOptions{Identity: realnet.Identity{ID: f.node.Identity.ID, IP: f.ip},
-		Bind: bind, Port: f.ports.discovery, SchedulerPort: f.ports.scheduler, Data: f.data, Group: f.group, InitServers: f.init,
+		Bind: bind, Port: f.ports.discovery, SchedulerPort: f.ports.scheduler, Data: f.data, Kept: f.kept, Group: f.group, InitServers: f.init,
 		PollTime: f.poll.time, PollTimeout: f.poll.timeout, DeadPolls: f.deadPolls, Membership: membership.DefaultOptions(0),
 		Stream: *random.Stream(seed, f.replication, random.Membership, f.number)})
+}
+
+// kept tells of what a client configured, and --data has kept, in the place of a setting: loudly where somebody gave that.
+func (f *nodeFlags) kept(k realnet.KeptSetting) {
+	setting := k.Setting
+	if setting == "bind" && f.callFrom() == nil {
+		setting = "iface" // what says the address
+	}
+	level, own := slog.LevelInfo, "the default, "+k.Own
+	if f.isSet(setting) {
+		level, own = slog.LevelWarn, f.source(setting)+" "+k.Own
+	}
+	slog.Log(context.Background(), level, "what a client configured has been kept, and takes the place of a setting: configure it anew, "+
+		"or delete the file", "file", k.File, k.Setting, k.Kept, "instead of", own)
 }
 
 // addressOf is the first IPv4 address of an interface, or its first one; empty: it has none.
@@ -303,7 +328,7 @@ func (f *nodeFlags) callFrom() net.IP {
 // open makes the node.
 func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
 	o := *f.node
-	o.Bind, o.Port, o.Data = f.callFrom(), f.ports.scheduler, f.data
+	o.Bind, o.Port, o.Data, o.Kept = f.callFrom(), f.ports.scheduler, f.data, f.kept
 	o.Limits = realnet.Limits{Body: int64(f.most.body), Requests: f.most.requests}
 	o.Backend.Timeout, o.Backend.Start, o.Backend.MaxAnswer = f.timeouts.function, f.timeouts.start, int64(f.most.answer)
 	o.Development, o.Record, o.Program = f.development, f.record, version()
@@ -322,14 +347,14 @@ func profile() http.Handler {
 	return m
 }
 
-// serve starts a service.
-func (r *runningNode) serve(name string, port int, h http.Handler) error {
+// serve starts a service; flag says its port.
+func (r *runningNode) serve(name, flag string, h http.Handler) error {
 	f := r.flags
 	limits := realnet.ServerLimits{Connections: f.most.connections, Header: int(f.most.header),
 		HeaderTimeout: f.timeouts.header, IdleTimeout: f.timeouts.idle}
-	l, err := limits.Listen(net.JoinHostPort(f.bind, strconv.Itoa(port)))
+	l, err := limits.Listen(net.JoinHostPort(f.bind, f.flags.Lookup(flag).Value.String()))
 	if err != nil {
-		return fmt.Errorf("the %s cannot listen: is another node running here? %w", name, err)
+		return f.cannotListen(flag, fmt.Errorf("the %s cannot listen: %w", name, err))
 	}
 	s := limits.Server(h)
 	r.servers = append(r.servers, s)
@@ -340,6 +365,22 @@ func (r *runningNode) serve(name string, port int, h http.Handler) error {
 		}
 	})
 	return nil
+}
+
+// cannotListen says what to do where a service has no socket; flag says its port. Other errors it leaves as they are.
+func (f *nodeFlags) cannotListen(flag string, err error) error {
+	const each = "each node of an address needs --scheduler-port, --discovery-port, --learner-port and --websocket-port of its own"
+	switch loopback := net.ParseIP(f.bind).IsLoopback(); {
+	case errors.Is(err, syscall.EADDRNOTAVAIL) && loopback:
+		return fmt.Errorf("%s %s: it is no address of this machine, which has no loopback address but 127.0.0.1: bind that; %s",
+			f.source("bind"), f.bind, each)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s %s: it is no address of this machine", f.source("bind"), f.bind)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s %s: the port is taken on %s: is another node running here? %s", f.source(flag), f.flags.Lookup(flag).Value,
+			f.bind, each)
+	}
+	return err
 }
 
 // stop closes the servers, when what they served has been answered.

@@ -100,12 +100,14 @@ func (f *nodeFlags) add(c *cobra.Command) {
 
 	fl.IntVar(&f.slots, "slots", 4, "K: functions that run at once")
 	fl.IntVar(&f.queue, "queue", 4, "Q: places in the waiting room; 0 = none")
-	fl.StringVar(&f.scheduler, "scheduler", "PowerOfNScheduler 1 2 true 1", "name and parameters of the algorithm, as v1 orders them")
+	fl.StringVar(&f.scheduler, "scheduler", "PowerOfNScheduler 1 2 true 1", "algorithm, and its parameters: as v1 orders them, "+
+		"or by name, as in \"JSQ d=3\" (p2pfaas schedulers NAME lists them)")
 	fl.IntVar(&f.types, "task-types", 16, "task types that are counted apart: as many as a LearningScheduler that clients configure may ask for")
 
 	fl.TextVar(&f.onRefusal, "on-refusal", core.FallbackFail, "of a task that a peer refuses: fail (the client gets the refusal, as "+
 		"from v1), execute (here) or next (try another peer, where the algorithm names several)")
-	fl.TextVar(&f.onFailure, "on-failure", core.FallbackExecute, "of a task that a peer does not answer: the same")
+	fl.TextVar(&f.onFailure, "on-failure", core.FallbackExecute, "of a task that a peer does not answer: execute (here), "+
+		"next (try another peer, where the algorithm names several) or fail")
 
 	fl.Var(f.functions, "function", "a function and where it is, `NAME=WHAT`: a URL, exec:COMMAND, sleep:TIME, loop:TIME or face-detect; "+
 		"the name * is any other; may be repeated")

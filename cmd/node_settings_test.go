@@ -3,12 +3,14 @@ package cmd
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -111,6 +113,42 @@ func TestNodeEverySetting(t *testing.T) {
 	})
 }
 
+// Where there is one loopback address alone, nodes on it need ports of their own.
+func TestNodeOneLoopback(t *testing.T) {
+	f, err := settingsOf(t, "--bind", "127.0.0.2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := f.cannotListen("scheduler-port", fmt.Errorf("listen: %w", syscall.EADDRNOTAVAIL)).Error()
+	for _, want := range []string{"--bind 127.0.0.2: it is no address of this machine", "127.0.0.1", "--scheduler-port", "--discovery-port",
+		"--learner-port", "--websocket-port"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%s: it does not say %q", said, want)
+		}
+	}
+	if other := errors.New("the file is malformed"); f.cannotListen("discovery-port", other) != other {
+		t.Error("another error is taken for one of sockets")
+	}
+}
+
+// An algorithm has its parameters as v1 orders them, or by name.
+func TestNodeScheduler(t *testing.T) {
+	for text, want := range map[string]string{
+		"PowerOfNScheduler 3 2 true 1": `{"name":"PowerOfNScheduler","parameters":["3","2","true","1"]}`,
+		"JSQ d=3":                      `{"name":"JSQ","parameters":null,"named":{"d":3}}`,
+	} {
+		var f nodeFlags
+		c := &cobra.Command{}
+		f.add(c)
+		if err := c.ParseFlags([]string{"--config", settingsFile(t, "scheduler: "+text)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.check(c); err != nil || f.node.Scheduler.String() != want {
+			t.Errorf("%s is %s, %v; want %s", text, f.node.Scheduler, err, want)
+		}
+	}
+}
+
 // The variables of the first P2PFaaS.
 func TestNodeV1Variables(t *testing.T) {
 	for _, x := range []struct {
@@ -192,11 +230,14 @@ func TestNodeGuide(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|[^|]*\\| ([^|]*) ?\\|").FindAllStringSubmatch(guide, -1) {
 		rows[m[1]] = strings.TrimSpace(m[2])
 	}
-	scenarioOnly := []string{"config", "scenario", "replication", "number", "cluster", "seed", "duration", "replications", "set", "select"}
+	elsewhere := []string{"config", "duration", "replications"} // above the table; of a run
 	f, _ := settingsOf(t)
 	f.flags.VisitAll(func(fl *pflag.Flag) {
 		value, there := rows[fl.Name]
-		if !there && !slices.Contains(scenarioOnly, fl.Name) {
+		if strings.Contains(fl.Usage, "the same") {
+			t.Errorf("--help sorts flags by name, and %s refers to another one: %s", fl.Name, fl.Usage)
+		}
+		if !there && !slices.Contains(elsewhere, fl.Name) {
 			t.Errorf("the guide has no row for %s", fl.Name)
 		}
 		if slices.Contains([]string{"int", "duration", "bytes", "bool"}, fl.Value.Type()) && there && value != fl.DefValue {
@@ -223,6 +264,7 @@ func TestNodeBadSettings(t *testing.T) {
 			`node.yaml:9:15: init-servers: write a list`, `node.yaml:10:11: services: write a list`,
 			`node.yaml:11:15: function "f=nothing": write NAME=URL`, `node.yaml:11:27: function "g=": write NAME=URL`,
 			`node.yaml:11:45: function "h=sleep:x": the service time of h`}},
+		"a text":  {file: "record: true\n", says: []string{`node.yaml:1:9: record "true": write a single value, a text`}},
 		"twice":   {file: "function: {f: face-detect, f: face-detect}", says: []string{"the function f is given twice"}},
 		"anchor":  {file: "slots: &a 4\n", says: []string{"node.yaml:1:8: &a is an anchor"}},
 		"empty":   {file: "# nothing\n", says: []string{"node.yaml:1:1: the file is empty: write settings of a node"}},
@@ -250,6 +292,10 @@ func TestNodeBadSettings(t *testing.T) {
 			"--function-port and --openfaas both say", "--openfaas o: write a URL", "--openfaas-secrets /nowhere: there are no files",
 			"--pprof-port -1: write", "--record r: it logs", "--init-servers [10.0.0.1]: they are for the node's own", "--seed x: write",
 			"--scheduler: write the name", "--peers and --discovery both say"}},
+		"scheduler": {variables: "NODE_SCHEDULER=jsq", says: []string{`P2PFAAS_NODE_SCHEDULER: unknown scheduler "jsq": did you mean JSQ?`}},
+		"too many parameters": {args: []string{"--scheduler", "PowerOfNScheduler 1 2 true 1 7"}, says: []string{
+			"--scheduler: PowerOfNScheduler: wants 4 parameters (fanout, threshold, loss, max_hops), has 5"}},
+		"wrong parameters": {file: "scheduler: JSQ dd=3\n", says: []string{"node.yaml:1:12: scheduler: JSQ: dd: unknown parameter: use d, replacement"}},
 		"elsewhere": {args: []string{"--services", "scheduler,learner", "--learner", "l"}, says: []string{
 			"--learner l: it runs here too, as --services says: leave one out"}},
 		"no port":  {args: []string{"--function-url", "http://g/", "--function-port", "81"}, says: []string{"--function-port 81: there is no {port}"}},

@@ -249,7 +249,8 @@ func (s *sources) fromFile(fl *pflag.Flag, n *yaml.Node) {
 		}
 	default:
 		t := fl.Value.Type()
-		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || t == "int" && n.Tag != "!!int" || t == "bool" && n.Tag != "!!bool" {
+		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || t == "int" && n.Tag != "!!int" || t == "bool" && n.Tag != "!!bool" ||
+			t == "string" && n.Tag == "!!bool" {
 			s.wrong(s.place(fl, n), n.Value, errors.New(cmp.Or(written[t], "write a single value")))
 			return
 		}
@@ -300,6 +301,7 @@ var written = map[string]string{
 	"int":      "write a whole number, like 4",
 	"bool":     "write true or false",
 	"duration": "write a number and a unit of time, like 500ms",
+	"string":   "write a single value, a text: in quotes, where that is true or false",
 }
 
 // wrong notes that a source says what cannot be a value.

@@ -172,13 +172,23 @@ func TestNodeBadInput(t *testing.T) {
 		{[]string{"--slots", "-1", "--task-types", "0"}, "--task-types 0"},
 		{[]string{"--peers", "127.0.0.2", "--discovery", "http://127.0.0.1:19000"}, "leave one out"},
 		{[]string{"--services", "scheduler", "--scheduler", "PowerOfM 1"}, "PowerOfNScheduler"},
-		{[]string{"--services", "scheduler", "--scheduler-port", port}, "is another node running here?"},
+		{[]string{"--services", "scheduler", "--scheduler-port", port}, "--scheduler-port " + port + ": the port is taken on 127.0.0.1: is another node running here?"},
+		{[]string{"--services", "discovery", "--discovery-port", port}, "--discovery-port " + port + ": the port is taken on 127.0.0.1: is another node"},
+		{[]string{"--learner-port", port, "--websocket-port", port}, "--learner-port " + port + ": the port is taken"},
+		{[]string{"--bind", "192.0.2.1", "--function", "f=http://127.0.0.1:1/"}, "--bind 192.0.2.1: it is no address of this machine\n"},
+		{[]string{"--services", "discovery", "--bind", "192.0.2.1"}, "--bind 192.0.2.1: it is no address of this machine\n"},
+		{[]string{"--slot", "3"}, "unknown flag: --slot: see \"p2pfaas node --help\"; did you mean --slots?"},
+		{[]string{"--scenario", "quickstart", "--select", "scheduler=NoScheduler", "--set", "cluster.nodes=3"}, "--cluster and --number: node 0 of 0 " +
+			"addresses: the scenario has 3 nodes: give an address for each, and the number of this one, from 0 to 2"},
 		{[]string{"more"}, "no arguments"},
 	} {
 		said := &output{}
 		if status := cmd.Run(context.Background(), append([]string{"node"}, x.args...), io.Discard, said); status != 2 ||
 			!strings.Contains(said.String(), x.says) {
 			t.Errorf("%v: exit status %d, %q; want 2 and %q", x.args, status, said, x.says)
+		}
+		if strings.HasPrefix(x.says, "--b") && strings.Count(said.String(), "\n") != 1 {
+			t.Errorf("%v: it is not said once: %s", x.args, said)
 		}
 	}
 }
@@ -405,6 +415,94 @@ func TestNodeLimits(t *testing.T) {
 	args := []string{"node", "--services", "scheduler", "--function", "f=exec:sleep 60", "--function-start-timeout", "50ms"}
 	if status := cmd.Run(t.Context(), args, io.Discard, said); status != 2 || !strings.Contains(said.String(), "within 50ms") {
 		t.Errorf("--function-start-timeout: exit status %d, %s", status, said)
+	}
+}
+
+// A node that starts without a place to wait gets places when a client says how many.
+func TestNodeQueueLater(t *testing.T) {
+	entered, leave := make(chan struct{}, 4), make(chan struct{})
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		<-leave
+	}))
+	defer function.Close()
+	n := startNode(t, "--function-url", function.URL, "--slots", "1", "--queue", "0", "--scheduler", "NoScheduler false")
+	n.answers(t, 200, `{"parallel_running_functions_max":1,"queue_length_max":0,"queue_enabled":true}`, "GET", "/configuration", "")
+	var clients sync.WaitGroup
+	clients.Go(func() { n.answers(t, 200, "", "GET", "/function/f", "") })
+	<-entered
+	n.answers(t, 500, "cannot be scheduled", "GET", "/function/f", "")
+	n.answers(t, 200, "", "POST", "/configuration", `{"queue_length_max":3}`)
+	for range 3 {
+		clients.Go(func() { n.answers(t, 200, "", "GET", "/function/f", "") })
+	}
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		r, _ := n.ask("GET", "/monitoring/load", "")
+		if r != nil && r.Header.Get("X-P2pfog-Queue-Length") == "3" {
+			break
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Error("there are no three that wait")
+			break
+		}
+	}
+	close(leave)
+	clients.Wait()
+}
+
+// What clients configured, and --data kept, comes before what flags, variables and the file say: the node tells that once.
+func TestNodeKept(t *testing.T) {
+	data := t.TempDir()
+	for name, text := range map[string]string{
+		"p2p_faas-scheduler.json":        `{"parallel_running_functions_max":2,"queue_length_max":9,"queue_enabled":false}`,
+		"p2p_faas-scheduler-config.json": `{"name":"ForwardScheduler","named":{},"forwarding":{"on_refusal":"next","probe_timeout_ns":3000000}}`,
+		"p2p_faas-discovery.json":        `{"machine_ip":"127.0.0.1","machine_id":"kept","init_servers":[]}`,
+	} {
+		if err := os.WriteFile(filepath.Join(data, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := &output{}
+	log.SetOutput(said)
+	defer log.SetOutput(os.Stderr)
+	t.Setenv("P2PFAAS_NODE_PROBE_TIMEOUT", "7ms")
+	n := startNode(t, "--services", "scheduler,discovery", "--discovery-port", fmt.Sprint(freePorts(t, 1)[0]), "--function", "f=sleep:1ms",
+		"--data", data, "--slots", "7", "--id", "mine", "--group", "g")
+	n.answers(t, 200, `"parallel_running_functions_max":2`, "GET", "/configuration", "")
+	n.end()
+	for _, want := range []string{
+		`WARN what a client configured has been kept, and takes the place of a setting: configure it anew, or delete the file file=` +
+			data + `/p2p_faas-scheduler.json slots=2 "instead of"="--slots 7"`,
+		`p2p_faas-scheduler.json queue=0 "instead of"="the default, 4"`,
+		`p2p_faas-scheduler-config.json scheduler="{\"name\":\"ForwardScheduler\",`, `p2p_faas-scheduler-config.json on-refusal=next "instead of"="the default, fail"`,
+		`probe-timeout=3ms "instead of"="P2PFAAS_NODE_PROBE_TIMEOUT 7ms"`, `p2p_faas-discovery.json id=kept "instead of"="--id mine"`,
+	} {
+		if strings.Count(said.String(), want) != 1 {
+			t.Errorf("it is not told once that %s:\n%s", want, said)
+		}
+	}
+	if warned, told := strings.Count(said.String(), "WARN what a client"), strings.Count(said.String(), "what a client"); warned != 3 || told != 6 {
+		t.Errorf("%d warnings of %d, want 3 of 6:\n%s", warned, told, said)
+	}
+}
+
+// What a node says of itself when it starts: the address that it is known by where it listens on all, and that it has no slots.
+func TestNodeStart(t *testing.T) {
+	said := &output{}
+	log.SetOutput(said)
+	defer log.SetOutput(os.Stderr)
+	function := []string{"--function", "f=http://127.0.0.1:1/"}
+	n := startNode(t, append(function, "--bind", "0.0.0.0", "--iface", loopback(t), "--slots", "0", "--queue", "0")...)
+	if port := n.url[strings.LastIndex(n.url, ":"):]; !strings.Contains(n.said.String(), "known by the address 127.0.0.1"+port+", of ") {
+		t.Errorf("a node that listens on all addresses says: %s", n.said)
+	}
+	if !strings.Contains(said.String(), "WARN the node has no slots: what its algorithm does not forward is refused") {
+		t.Errorf("a node without slots says: %s", said)
+	}
+	before := said.String()
+	n = startNode(t, function...)
+	if strings.Contains(n.said.String(), "known by") || strings.Contains(strings.TrimPrefix(said.String(), before), "no slots") {
+		t.Errorf("an ordinary node says: %s %s", n.said, said)
 	}
 }
 

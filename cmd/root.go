@@ -11,8 +11,10 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 	"github.com/p2pfaas/p2pfaas/simnet"
 )
 
@@ -81,7 +83,16 @@ to run it here, to forward it to a peer, or to reject it.
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return input(fmt.Errorf("%w: see %q", err, c.CommandPath()+" --help"))
+		err = fmt.Errorf("%w: see %q", err, c.CommandPath()+" --help")
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) {
+			var flags []string
+			c.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
+			if meant := spelling.Meant(unknown.GetSpecifiedName(), flags); meant != "" {
+				err = fmt.Errorf("%w; did you mean --%s?", err, meant)
+			}
+		}
+		return input(err)
 	})
 	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newReplay(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate())
 	return root
@@ -101,9 +112,14 @@ func noSuchCommand(c *cobra.Command, args []string) error {
 		return nil
 	}
 	err := fmt.Errorf("there is no command %q: see %q", c.CommandPath()+" "+args[0], c.CommandPath()+" --help")
-	c.SuggestionsMinimumDistance = 2
-	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
-		err = fmt.Errorf("%w; did you mean %q?", err, c.CommandPath()+" "+s[0])
+	var commands []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			commands = append(commands, sub.Name())
+		}
+	}
+	if meant := spelling.Meant(args[0], commands); meant != "" {
+		err = fmt.Errorf("%w; did you mean %q?", err, c.CommandPath()+" "+meant)
 	}
 	return input(err)
 }

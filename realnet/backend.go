@@ -197,6 +197,11 @@ func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (*ans
 		if errors.Is(err, errTooLarge) {
 			return nil, failure(codeTooLarge, "The body of the request is longer than %d bytes", c.body.limit)
 		}
+		var lookup *net.DNSError
+		if _, described := b.Functions[c.function]; !described && b.OpenFaaS == nil && errors.As(err, &lookup) && lookup.IsNotFound {
+			return nil, fmt.Errorf("there is no function %s: the node has none of that name, and the host where it calls others does not "+
+				"exist: %w", c.function, err)
+		}
 		return nil, fmt.Errorf("calling function %s: %w", c.function, err)
 	}
 	defer response.Body.Close()

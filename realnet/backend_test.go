@@ -1,6 +1,8 @@
 package realnet
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -102,6 +104,27 @@ func TestFunctionStatus(t *testing.T) {
 		status.Store(s)
 		if r := c.ask(0, "GET", "/function/f", ""); r.status != want {
 			t.Errorf("the function answers %03d: %d %s, want %d", s, r.status, r.body, want)
+		}
+	}
+}
+
+// Who asks for a function that does not exist is told so; that its node is down is not what became of the request.
+func TestNoSuchFunction(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Backend: Backend{URL: "http://{function}:8080/",
+		Functions: map[string]Function{"described": {URL: "http://elsewhere/"}}}})
+	c.nodes[0].options.Backend.http.Transport = &http.Transport{DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
+		host, _, _ := net.SplitHostPort(address)
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}}
+	for function, reason := range map[string]string{"nofunc": "there is no function nofunc: ", "described": "calling function described: "} {
+		r := c.ask(0, "POST", "/function/"+function, "")
+		var f Failure
+		if err := json.Unmarshal([]byte(r.body), &f); err != nil || r.status != 500 || f.Code != codeGeneric ||
+			!strings.HasPrefix(f.Reason, reason) || !strings.Contains(f.Reason, "no such host") {
+			t.Errorf("%s: %d %s, want the reason %s", function, r.status, r.body, reason)
+		}
+		if task := r.header.Get(headerTask); !strings.Contains(task, `"outcome":"lost-no-answer"`) {
+			t.Errorf("%s: the task is %s", function, task)
 		}
 	}
 }

@@ -11,8 +11,11 @@ import (
 	"slices"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 )
 
 // What the configuration routes of the scheduler service change, and where it is kept.
@@ -62,6 +65,43 @@ func (d Descriptor) String() string {
 	return string(b)
 }
 
+// sentDescriptor is a descriptor that a client sends, or that is kept. What its forwarding leaves out is as own, the settings
+// of the node, and the algorithm say, so that the descriptor has all of it.
+type sentDescriptor struct {
+	Descriptor
+	own core.Forwarding
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *sentDescriptor) UnmarshalJSON(text []byte) error {
+	if err := json.Unmarshal(text, &d.Descriptor); err != nil || d.Forwarding == nil {
+		return err
+	}
+	f := d.own
+	if entry, err := sched.Lookup(d.Name); err == nil { // otherwise that is said when it is looked up for its parameters
+		f.MaxHops = entry.MaxHops
+	}
+	complete, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	var known map[string]any
+	var said struct {
+		Forwarding map[string]json.RawMessage `json:"forwarding"`
+	}
+	if err := errors.Join(json.Unmarshal(complete, &known), json.Unmarshal(text, &said)); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(said.Forwarding)) {
+		if known[key] == nil {
+			return fmt.Errorf("forwarding: the key %.80q is not known: use %s", key,
+				strings.Join(spelling.Nearest(key, slices.Sorted(maps.Keys(known))), ", "))
+		}
+	}
+	d.Forwarding = &f
+	return json.Unmarshal(text, &d.Descriptor) // over what is left out
+}
+
 // DefaultScheduler is v1's.
 func DefaultScheduler() Descriptor {
 	return Descriptor{Name: "PowerOfNScheduler", Parameters: []string{"1", "2", "true", "1"}}
@@ -76,6 +116,54 @@ type algorithm struct {
 	label      string // as the answers announce it
 }
 
+// ParseDescriptor reads a scheduler as a person writes it: its name, and its parameters either as v1 orders them,
+// "ForwardScheduler 1", or by name, "JSQ d=3", with values as in YAML. Other than on the wire, none too many are ignored.
+func ParseDescriptor(text string) (d Descriptor, err error) {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return d, errors.New("write the name of an algorithm and its parameters, as in JSQ d=3")
+	}
+	d.Name = words[0]
+	entry, err := sched.Lookup(d.Name)
+	if err != nil {
+		return d, err
+	}
+	for _, word := range words[1:] {
+		name, value, named := strings.Cut(word, "=")
+		if !named {
+			d.Parameters = append(d.Parameters, word)
+			continue
+		}
+		if d.Named == nil {
+			d.Named = map[string]any{}
+		}
+		if _, twice := d.Named[name]; twice {
+			return d, fmt.Errorf("%s: %s is given twice: leave one out", d.Name, name)
+		}
+		var v any
+		if err := yaml.Unmarshal([]byte(value), &v); err != nil {
+			return d, fmt.Errorf("%s: %s: write a value, a list like [a,b] without spaces: %w", d.Name, word, err)
+		}
+		d.Named[name] = v
+	}
+	switch {
+	case d.Named != nil && d.Parameters != nil:
+		var names []string
+		for _, p := range entry.Parameters() {
+			names = append(names, p.Name)
+		}
+		return d, fmt.Errorf("%s: %s stands beside parameters with names: give all by name: %s", d.Name, d.Parameters[0],
+			strings.Join(names, ", "))
+	case entry.Positional != nil && len(entry.Parameters()) == 0 && d.Parameters != nil:
+		return d, fmt.Errorf("%s: has no parameters: leave %s out", d.Name, d.Parameters[0])
+	case entry.Positional != nil && len(d.Parameters) > len(entry.Positional):
+		return d, fmt.Errorf("%s: wants %d parameters (%s), has %d", d.Name, len(entry.Positional),
+			strings.Join(entry.Positional, ", "), len(d.Parameters))
+	}
+	_, err = d.algorithm(func(string) (core.NodeID, error) { return 0, nil })
+	return d, err
+}
+
 // algorithm reads a descriptor. A parameter that is a node is a machine's address, which number gives its number.
 func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) (algorithm, error) {
 	a := algorithm{descriptor: d, inside: d}
@@ -87,7 +175,7 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 	for _, p := range entry.Parameters() {
 		nodes[p.Name] = p.Type == sched.Node
 	}
-	if entry.Positional == nil || d.Named != nil {
+	if d.Named != nil || entry.Positional == nil && len(d.Parameters) == 0 {
 		a.inside.Named = maps.Clone(d.Named)
 		for _, name := range slices.Sorted(maps.Keys(d.Named)) {
 			if address, ok := d.Named[name].(string); ok && nodes[name] {
@@ -108,6 +196,12 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 			a.maxHops = d.Forwarding.MaxHops
 		}
 		a.label = a.spec.FullName(a.maxHops)
+		a.descriptor.Parameters = a.spec.Positional(a.maxHops) // whatever stood beside the names, for a v1 node
+		for i, name := range entry.Positional {
+			if address, ok := d.Named[name].(string); ok && nodes[name] {
+				a.descriptor.Parameters[i] = address
+			}
+		}
 		return a, nil
 	}
 	a.inside.Parameters = slices.Clone(d.Parameters)
@@ -120,12 +214,12 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 			a.inside.Parameters[i] = fmt.Sprint(id)
 		}
 	}
-	if d.Forwarding != nil {
-		return a, fmt.Errorf("forwarding stands with named parameters alone: %s has a list", d.Name)
-	}
 	spec, common, err := sched.ParsePositional(d.Name, a.inside.Parameters)
 	if err != nil {
 		return a, err
+	}
+	if d.Forwarding != nil {
+		return a, fmt.Errorf("forwarding stands with named parameters alone: %s has a list", d.Name)
 	}
 	a.spec, a.maxHops = spec, spec.MaxHops()
 	if common.HasMaxHops {
@@ -210,17 +304,58 @@ const (
 	schedulerFile = "p2p_faas-scheduler-config.json"
 )
 
+// KeptSetting is one that a client configured in an earlier life of the node, where it takes the place of what the options
+// say.
+type KeptSetting struct {
+	File      string
+	Setting   string // by the name that it has among the settings of p2pfaas node
+	Kept, Own string
+}
+
+// keptIn tells of a setting in a file, where the options say another.
+func keptIn(told func(KeptSetting), dir, file, setting, kept, own string) {
+	if told != nil && kept != own {
+		told(KeptSetting{filepath.Join(dir, file), setting, kept, own})
+	}
+}
+
 // load reads what was kept.
 func (n *Node) load(wanted *Descriptor) error {
-	if n.options.Data == "" {
+	o := &n.options
+	if o.Data == "" {
 		return nil
 	}
-	err := errors.Join(readJSON(filepath.Join(n.options.Data, settingsFile), &n.settings),
-		readJSON(filepath.Join(n.options.Data, schedulerFile), wanted))
+	own, kept := n.settings, sentDescriptor{own: o.Forwarding}
+	err := errors.Join(readJSON(filepath.Join(o.Data, settingsFile), &n.settings),
+		readJSON(filepath.Join(o.Data, schedulerFile), &kept))
 	if err != nil {
 		return fmt.Errorf("reading the configuration: correct or delete the file: %w", err)
 	}
-	return n.settings.check()
+	if err := n.settings.check(); err != nil {
+		return err
+	}
+	keptIn(o.Kept, o.Data, settingsFile, "slots", fmt.Sprint(n.settings.Slots), fmt.Sprint(own.Slots))
+	keptIn(o.Kept, o.Data, settingsFile, "queue", fmt.Sprint(n.settings.room()), fmt.Sprint(own.room()))
+	if kept.Name == "" {
+		return nil
+	}
+	around := kept.Forwarding
+	kept.Forwarding = nil
+	keptIn(o.Kept, o.Data, schedulerFile, "scheduler", kept.Descriptor.String(), wanted.String())
+	if kept.Forwarding = around; around != nil {
+		for _, x := range []struct {
+			setting   string
+			kept, own any
+		}{
+			{"on-refusal", around.OnRefusal, o.Forwarding.OnRefusal}, {"on-failure", around.OnFailure, o.Forwarding.OnFailure},
+			{"probe-timeout", around.ProbeTimeout, o.Forwarding.ProbeTimeout},
+			{"answer-timeout", around.AnswerTimeout, o.Forwarding.AnswerTimeout},
+		} {
+			keptIn(o.Kept, o.Data, schedulerFile, x.setting, fmt.Sprint(x.kept), fmt.Sprint(x.own))
+		}
+	}
+	*wanted = kept.Descriptor
+	return nil
 }
 
 func readJSON(path string, to any) error {

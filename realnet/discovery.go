@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ func (n *Node) FollowDiscovery(ctx context.Context, url string) {
 	defer client.CloseIdleConnections()
 	ticker := time.NewTicker(askDiscoveryEvery)
 	defer ticker.Stop()
+	var me Identity
 	var peers []string
 	for down := false; ; {
 		next, err := n.askDiscovery(ctx, client, strings.TrimRight(url, "/"))
@@ -43,7 +45,12 @@ func (n *Node) FollowDiscovery(ctx context.Context, url string) {
 		case err == nil && down:
 			slog.Info("discovery answers again", "url", url)
 		}
+		if now := n.Identity(); err == nil && now != me {
+			me = now
+			n.tellIdentity(url)
+		}
 		if down = err != nil; !down && !slices.Equal(next, peers) {
+			tellPeers(peers, next)
 			peers = next
 			n.SetPeers(peers)
 		}
@@ -52,6 +59,34 @@ func (n *Node) FollowDiscovery(ctx context.Context, url string) {
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// tellIdentity tells who the node is, as discovery says. Where that is the address of another machine, or of another node of this
+// one, peers call that in its place.
+func (n *Node) tellIdentity(url string) {
+	me := n.Identity()
+	bind, bound := netip.AddrFromSlice(n.options.Bind)
+	if at, err := parseAddress(me.IP, SchedulerPort); err == nil && bound && at.Addr() != bind.Unmap() {
+		slog.Warn("discovery says another address of this node than it listens on: peers will look for it there; have a discovery that "+
+			"knows its address", "url", url, "machine_ip", at.Addr(), "bind", bind.Unmap())
+		return
+	}
+	slog.Info("discovery says who this node is", "url", url, "machine_id", me.ID, "machine_ip", me.IP)
+}
+
+// tellPeers tells which peers have come and gone: one line, however many they are.
+func tellPeers(before, after []string) {
+	without := func(all, some []string) (rest []string) {
+		for _, a := range all {
+			if !slices.Contains(some, a) {
+				rest = append(rest, a)
+			}
+		}
+		return rest
+	}
+	if came, gone := without(after, before), without(before, after); len(came)+len(gone) > 0 {
+		slog.Info("the peers have changed", "came", came, "gone", gone, "peers", len(after))
 	}
 }
 

@@ -44,11 +44,12 @@ const (
 
 // DiscoveryOptions are what a discovery service is made of.
 type DiscoveryOptions struct {
-	Identity      Identity   // ID, and the machine's IP without a port; empty: to be configured by a client
-	Bind          netip.Addr // address of the UDP socket
-	Port          int        // of both HTTP and UDP; 0: 19000
-	SchedulerPort int        // of this machine; 0: 18080
-	Data          string     // directory of the configuration and of the machines known; empty: they are not kept
+	Identity      Identity          // ID, and the machine's IP without a port; empty: to be configured by a client
+	Bind          netip.Addr        // address of the UDP socket
+	Port          int               // of both HTTP and UDP; 0: 19000
+	SchedulerPort int               // of this machine; 0: 18080
+	Data          string            // directory of the configuration and of the machines known; empty: they are not kept
+	Kept          func(KeptSetting) // told of what in Data takes the place of these options; nil: nobody is
 	Group         string
 	InitServers   []string      // discovery addresses: IP, or IP:port
 	PollTime      time.Duration // between two polls of a v1 machine; 0: 2 s
@@ -134,6 +135,7 @@ type member struct {
 	v1        bool
 
 	seed      bool // an init server: asked until it answers
+	missed    bool // an init server of which the log says that it does not answer
 	ask       bool // to be polled whatever membership believes
 	polling   bool
 	next      time.Time // of the next poll
@@ -170,9 +172,15 @@ func OpenDiscovery(o DiscoveryOptions) (*DiscoveryService, error) {
 			}
 		}
 	}
-	setDefault(&c.IP, o.Identity.IP)
-	setDefault(&c.ID, o.Identity.ID)
-	setDefault(&c.Group, o.Group)
+	for _, x := range []struct {
+		setting string
+		kept    *string
+		own     string
+	}{{"bind", &c.IP, o.Identity.IP}, {"id", &c.ID, o.Identity.ID}, {"group", &c.Group, o.Group}} {
+		if setDefault(x.kept, x.own); x.own != "" {
+			keptIn(o.Kept, o.Data, discoveryFile, x.setting, *x.kept, x.own)
+		}
+	}
 	if c.ID == "" && c.IP != "" {
 		c.ID = "p2pfaas-" + c.IP
 	}
@@ -447,6 +455,7 @@ func (s *DiscoveryService) tell() {
 			return
 		}
 		if nowMe.IP != "" && (nowMe != me || !slices.Equal(nowPeers, peers)) {
+			tellPeers(peers, nowPeers)
 			me, peers = nowMe, nowPeers
 			for _, f := range s.subscribers {
 				f(me, slices.Clone(peers))

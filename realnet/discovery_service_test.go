@@ -390,6 +390,35 @@ func TestDiscoveryGoodbyeAndBack(t *testing.T) {
 	t.Logf("back after %v", within(t, 20*time.Second, "it comes back", whole))
 }
 
+// An init server that does not answer is told of once, and that it does, when it does; so is every change of the peers.
+func TestDiscoveryTells(t *testing.T) {
+	const here, there = "127.41.9.6", "127.41.9.7"
+	log := said(t)
+	count := func(what string) int { return strings.Count(log(), what) }
+	quick := func(o *DiscoveryOptions) { o.PollTime, o.InitServers = 50*time.Millisecond, []string{there} }
+	a := startDiscovery(t, listenAt(t, here), quick)
+	defer a.end()
+	const missed, answers = "an init server does not answer", "an init server answers now machine=" + there + ":19000"
+	within(t, 10*time.Second, "it is told", func() bool { return count(missed) == 1 })
+	if !strings.Contains(log(), "machine="+there+":19000 error=") || !strings.Contains(log(), "connection refused") {
+		t.Errorf("it does not say which and why: %s", log())
+	}
+	time.Sleep(500 * time.Millisecond) // ten polls
+	b := startDiscovery(t, listenAt(t, there), nil)
+	within(t, 10*time.Second, "they meet", func() bool { return lists(a, there)() && lists(b, here)() })
+	came := func(who string) func() bool {
+		return func() bool { return count(`the peers have changed came=[`+who+"] gone=[] peers=1") == 1 }
+	}
+	within(t, 10*time.Second, "who comes is told", func() bool { return came(there)() && came(here)() })
+	b.end()
+	within(t, 20*time.Second, "who goes is told", func() bool {
+		return count(`the peers have changed came=[] gone=[`+there+"] peers=0") == 1
+	})
+	if count(missed) != 1 || count(answers) != 1 || count("the peers have changed") != 3 {
+		t.Errorf("the log is %s", log())
+	}
+}
+
 // A scheduler on a port of its own finds those on the standard one.
 func TestDiscoveryMixedSchedulerPorts(t *testing.T) {
 	const here, there = "127.41.9.3", "127.41.9.4"

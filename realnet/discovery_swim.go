@@ -200,6 +200,7 @@ func (h *discoveryHost) Changed(id core.NodeID, state membership.State, v1 bool)
 	case state == membership.Left:
 		x.next, x.tries = time.Now().Add(h.options.PollTime), 0
 	case state == membership.Alive:
+		x.answers()
 		x.heard, x.deadPolls = time.Now(), 0
 		if v1 {
 			x.next = time.Time{} // gossip says so: we ask ourselves

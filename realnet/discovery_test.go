@@ -3,6 +3,7 @@ package realnet
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -80,5 +81,39 @@ func TestFollowDiscoveryShiftedPort(t *testing.T) {
 	}
 	if me := n.Identity(); me != (Identity{"seven", "10.0.0.7:18081"}) || n.address() != me.IP {
 		t.Errorf("the node is %v, reached at %s", me, n.address())
+	}
+}
+
+// That discovery takes the node for another machine is told, once: peers would look for it there.
+func TestFollowDiscoveryOfAnother(t *testing.T) {
+	log := said(t)
+	n, err := OpenNode(NodeOptions{Identity: Identity{IP: "127.0.0.3"}, Bind: net.IPv4(127, 0, 0, 3), Slots: 1, Scheduler: DefaultScheduler()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Shutdown(t.Context())
+	for ip, warned := range map[string]int{"127.0.0.1": 1, "127.0.0.3": 0} {
+		var asked atomic.Int32
+		d := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/configuration" {
+				fmt.Fprintf(w, `{"machine_ip":%q,"machine_id":"it"}`, ip)
+				return
+			}
+			asked.Add(1)
+			fmt.Fprint(w, `[]`)
+		}))
+		defer d.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		followed := make(chan struct{})
+		go func() {
+			defer close(followed)
+			n.FollowDiscovery(ctx, d.URL)
+		}()
+		eventually(t, "discovery is asked twice", func() bool { return asked.Load() > 1 })
+		cancel()
+		<-followed
+		if is := strings.Count(log(), "url="+d.URL+" machine_ip="+ip+" bind=127.0.0.3"); is != warned {
+			t.Errorf("of %s it is warned %d times, want %d: %s", ip, is, warned, log())
+		}
 	}
 }

@@ -119,8 +119,9 @@ func (s *DiscoveryService) ask(generation uint64, id core.NodeID, at netip.AddrP
 	x.polling = false
 	switch {
 	case err != nil:
-		s.silent(id)
+		s.silent(id, err)
 	case a.ours:
+		x.answers()
 		x.ping, x.heard, x.name, x.group = a.took, time.Now(), a.name, a.group
 		x.tries, x.deadPolls, x.ask = 0, 0, false
 		x.next = time.Now().Add(s.options.PollTime)
@@ -132,6 +133,7 @@ func (s *DiscoveryService) ask(generation uint64, id core.NodeID, at netip.AddrP
 			s.machine.Join(s.now(), []core.NodeID{id})
 		}
 	default:
+		x.answers()
 		x.ping, x.heard, x.name, x.group = a.took, time.Now(), a.name, a.group
 		x.tries, x.deadPolls, x.ask = 0, 0, false
 		x.next = time.Now().Add(s.options.PollTime)
@@ -148,7 +150,7 @@ func (s *DiscoveryService) ask(generation uint64, id core.NodeID, at netip.AddrP
 }
 
 // silent takes note of a poll in vain.
-func (s *DiscoveryService) silent(id core.NodeID) {
+func (s *DiscoveryService) silent(id core.NodeID, why error) {
 	x := &s.members[id]
 	x.deadPolls++
 	wait := s.options.PollTime
@@ -168,8 +170,20 @@ func (s *DiscoveryService) silent(id core.NodeID) {
 	case late && x.state == membership.Unknown && !x.seed:
 		s.release(id)
 		return
+	case late && x.state == membership.Unknown && !x.missed:
+		x.missed = true
+		slog.Warn("an init server does not answer: is the address right, and discovery running there? It is asked on",
+			"machine", x.address, "error", why)
 	}
 	x.next = time.Now().Add(wait)
+}
+
+// answers takes note of a machine that is there.
+func (x *member) answers() {
+	if x.missed {
+		x.missed = false
+		slog.Info("an init server answers now", "machine", x.address)
+	}
 }
 
 // fetch asks for a list in v1's way.

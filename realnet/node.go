@@ -45,7 +45,7 @@ type NodeOptions struct {
 
 	Slots       int             // K
 	Room        int             // Q
-	Queue       bool            // the waiting room is open
+	Queue       bool            // the waiting room is open: v1's queue_enabled, which no Room changes
 	Types       int             // task types that are told apart
 	Speed       float64         // an execution takes demand/speed; 0: 1
 	Discipline  core.Discipline // of the waiting room
@@ -54,7 +54,8 @@ type NodeOptions struct {
 	// CopyDemand is core.Config's: the demand of replicas, where tasks say theirs.
 	CopyDemand func(t *core.Task, i int) time.Duration
 
-	Data       string // directory of what the configuration routes change; empty: it is not kept
+	Data       string            // directory of what the configuration routes change; empty: it is not kept
+	Kept       func(KeptSetting) // told, while the node opens, of what in Data takes the place of these options; nil: nobody is
 	Scheduler  Descriptor
 	Forwarding core.Forwarding // MaxHops follows the scheduler
 	Backend    Backend

@@ -43,13 +43,13 @@ func CheckScenario(s *scenarios.Scenario) error {
 // by number, the cloud's last. What is missing are its functions, its learner, its directory and its ports.
 func ScenarioNode(s *scenarios.Scenario, replication int, number core.NodeID, cluster []string) (NodeOptions, error) {
 	nodes := s.Cluster.Nodes()
-	wanted := nodes
+	wanted, cloud := nodes, ""
 	if s.Cluster.Cloud != nil {
-		wanted++
+		wanted, cloud = nodes+1, " and a cloud, the last"
 	}
 	if len(cluster) != wanted || number < 0 || int(number) >= wanted {
-		return NodeOptions{}, fmt.Errorf("node %d of %d addresses: the scenario has %d nodes and, with the cloud, wants %d "+
-			"addresses", number, len(cluster), nodes, wanted)
+		return NodeOptions{}, fmt.Errorf("node %d of %d addresses: the scenario has %d nodes%s: give an address for each, and the "+
+			"number of this one, from 0 to %d", number, len(cluster), nodes, cloud, wanted-1)
 	}
 	if err := CheckScenario(s); err != nil {
 		return NodeOptions{}, err

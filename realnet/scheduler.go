@@ -113,7 +113,7 @@ func (n *Node) function(c *gin.Context) {
 	setLesson(h, r.lesson)
 	if r.report != nil {
 		if r.outcome == core.Completed && r.answer == nil {
-			r.report.Outcome = core.LostNodeDown.String() // its function did not answer
+			r.report.Outcome = core.LostNoAnswer.String() // of its function
 		}
 		r.report.set(h, r.lesson)
 	}
@@ -219,7 +219,7 @@ func (n *Node) getScheduler(c *gin.Context) {
 }
 
 func (n *Node) postScheduler(c *gin.Context) {
-	var d Descriptor
+	d := sentDescriptor{own: n.options.Forwarding}
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration))
 	if err == nil {
 		err = json.Unmarshal(text, &d)
@@ -228,7 +228,7 @@ func (n *Node) postScheduler(c *gin.Context) {
 		answerFailure(c, explained(codeInput, "%v", err))
 		return
 	}
-	if err := n.reschedule(d); err != nil {
+	if err := n.reschedule(d.Descriptor); err != nil {
 		answerFailure(c, &Failure{codeGeneric, "Bad passed parameters for scheduler", err.Error()})
 		return
 	}

@@ -158,22 +158,58 @@ func TestNodeThatDoesNotOpen(t *testing.T) {
 	eventually(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// What a node does around its algorithm comes with an algorithm whose parameters have names, and is checked.
+// What a node does around its algorithm comes with an algorithm whose parameters have names, and is checked. What is left out
+// is as the node's settings say, and as many hops as the algorithm needs.
 func TestForwardingOfDescriptor(t *testing.T) {
-	c := openNodes(t, 1, NodeOptions{})
-	for text, status := range map[string]int{
-		`{"name":"ForwardScheduler","named":{},"forwarding":{"max_hops":2,"on_failure":"next","probe_timeout_ns":1000}}`: 200,
-		`{"name":"ForwardScheduler","named":{},"forwarding":{"max_hops":256}}`:                                           500,
-		`{"name":"ForwardScheduler","named":{},"forwarding":{"on_refusal":"perhaps"}}`:                                   400,
-		`{"name":"ForwardScheduler","parameters":["1"],"forwarding":{"max_hops":2}}`:                                     500,
+	own := core.Forwarding{MaxHops: 7, AtLimit: core.LimitLose, OnRefusal: core.FallbackFail, OnFailure: core.FallbackFail,
+		ProbeTimeout: time.Second, AnswerTimeout: time.Minute}
+	data := t.TempDir()
+	c := openNodes(t, 1, NodeOptions{Forwarding: own, Data: data})
+	at := "/configuration/scheduler"
+	for _, x := range []struct{ text, says string }{
+		{`{"name":"ForwardScheduler","named":{},"forwarding":{"max_hops":256}}`, "max_hops is from 0 to 255"},
+		{`{"name":"ForwardScheduler","named":{},"forwarding":{"on_refusal":"perhaps"}}`, "use one of execute, next, fail"},
+		{`{"name":"ForwardScheduler","named":{},"forwarding":{"max_hop":1}}`, `forwarding: the key \"max_hop\" is not known: use max_hops, `},
+		{`{"name":"ForwardScheduler","parameters":["1"],"forwarding":{"max_hops":2}}`, "forwarding stands with named parameters alone"},
 	} {
-		if r := c.ask(0, "POST", "/configuration/scheduler", text); r.status != status {
-			t.Errorf("%s: %d %s, want %d", text, r.status, r.body, status)
+		if r := c.ask(0, "POST", at, x.text); r.status < 400 || !strings.Contains(r.body, x.says) {
+			t.Errorf("%s: %d %s, want %s", x.text, r.status, r.body, x.says)
 		}
 	}
-	want := core.Forwarding{MaxHops: 2, OnFailure: core.FallbackNext, ProbeTimeout: 1000}
-	if got := c.nodes[0].currentForwarding(); got != want {
-		t.Errorf("forwarding is %+v, want %+v", got, want)
+	with := func(edit func(*core.Forwarding)) core.Forwarding {
+		f := own
+		f.MaxHops = 1
+		edit(&f)
+		return f
+	}
+	for text, want := range map[string]core.Forwarding{
+		`{"name":"ForwardScheduler","named":{}}`:                                    with(func(*core.Forwarding) {}),
+		`{"name":"ForwardScheduler","named":{},"forwarding":null}`:                  with(func(*core.Forwarding) {}),
+		`{"name":"ForwardScheduler","named":{},"forwarding":{"on_refusal":"next"}}`: with(func(f *core.Forwarding) { f.OnRefusal = core.FallbackNext }),
+		`{"name":"RoundRobinWithMasterScheduler","named":{"master":"10.0.0.1"},"forwarding":{"answer_timeout_ns":0}}`: with(func(f *core.Forwarding) {
+			f.MaxHops, f.AnswerTimeout = 3, 0
+		}),
+		`{"name":"ForwardScheduler","named":{},"forwarding":{"max_hops":3,"at_hop_limit":"execute","on_failure":"execute","probe_timeout_ns":1}}`: with(
+			func(f *core.Forwarding) {
+				f.MaxHops, f.AtLimit, f.OnFailure, f.ProbeTimeout = 3, core.LimitExecute, core.FallbackExecute, 1
+			}),
+	} {
+		if r := c.ask(0, "POST", at, text); r.status != 200 {
+			t.Errorf("%s: %d %s", text, r.status, r.body)
+		}
+		if got := c.nodes[0].currentForwarding(); got != want {
+			t.Errorf("%s: forwarding is %+v, want %+v", text, got, want)
+		}
+	}
+	// A file that somebody has written is read in the same way.
+	kept := `{"name":"ForwardScheduler","named":{},"forwarding":{"on_refusal":"next"}}`
+	if err := os.WriteFile(filepath.Join(data, schedulerFile), []byte(kept), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	again := openNodes(t, 1, NodeOptions{Forwarding: own, Data: data,
+		Scheduler: Descriptor{Name: "JSQ", Named: map[string]any{"d": 3}}}) // of which nothing is left
+	if got, want := again.nodes[0].currentForwarding(), with(func(f *core.Forwarding) { f.OnRefusal = core.FallbackNext }); got != want {
+		t.Errorf("with %s: forwarding is %+v, want %+v", kept, got, want)
 	}
 }
 

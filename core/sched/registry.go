@@ -76,7 +76,7 @@ func Names() []string {
 	return names
 }
 
-// Lookup returns the entry of an algorithm. Its error names the known ones, nearest first.
+// Lookup returns the entry of an algorithm. Its error names the one that was meant or, where none is near, all.
 func Lookup(name string) (Entry, error) {
 	e, err := lookup(name)
 	if err != nil {
@@ -88,7 +88,10 @@ func Lookup(name string) (Entry, error) {
 func lookup(name string) (*Entry, error) {
 	i, ok := find(name)
 	if !ok {
-		return nil, fmt.Errorf("unknown scheduler %q: use %s", name, strings.Join(spelling.Nearest(name, Names()), ", "))
+		if meant := spelling.Meant(name, Names()); meant != "" {
+			return nil, fmt.Errorf("unknown scheduler %q: did you mean %s?", name, meant)
+		}
+		return nil, fmt.Errorf("unknown scheduler %q: use one of %s", name, strings.Join(Names(), ", "))
 	}
 	return entries[i], nil
 }

@@ -48,9 +48,11 @@ func TestParseErrors(t *testing.T) {
 		named       map[string]any
 		want        []string // a piece of each of the joined errors
 	}{
-		{"unknown scheduler, nearest first", "PowerOfN", nil,
-			[]string{`unknown scheduler "PowerOfN": use PowerOfNScheduler, PowerOfNSchedulerTau, `}},
-		{"other case is another name", "noscheduler", nil, []string{"use NoScheduler, "}},
+		{"unknown scheduler, misspelt", "PowerOfNSchedular", nil,
+			[]string{`unknown scheduler "PowerOfNSchedular": did you mean PowerOfNScheduler?`}},
+		{"unknown scheduler, like none", "Fastest", nil,
+			[]string{`unknown scheduler "Fastest": use one of ` + strings.Join(Names(), ", ")}},
+		{"other case is another name", "jsq", nil, []string{"did you mean JSQ?"}},
 		{"unknown parameter, nearest first", "PowerOfNScheduler", map[string]any{"fan_out": 1},
 			[]string{"PowerOfNScheduler: fan_out: unknown parameter: use fanout, "}},
 		{"no parameters at all", "RejectScheduler", map[string]any{"loss": true}, []string{"the algorithm has none"}},
@@ -149,6 +151,7 @@ func TestParsePositionalErrors(t *testing.T) {
 		{"PowerOfNScheduler", []string{"1", "2", "true", "256"}, "max_hops: must be a whole number from 0 to 255"},
 		{"PowerOfNSchedulerTau", []string{"1", "2", "true", "1", "200"}, "tau: needs a unit"},
 		{"Power", nil, "unknown scheduler"},
+		{"JSQ", []string{"3"}, "JSQ: has no list of parameters: give them by name: d, replacement"},
 	} {
 		if _, _, err := ParsePositional(c.name, c.params); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %q: %v, want %q", c.name, c.params, err, c.want)

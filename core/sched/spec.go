@@ -66,11 +66,16 @@ func (e *Entry) unknown(key string) error {
 	if len(e.fields) == 0 {
 		return errors.New("unknown parameter: the algorithm has none")
 	}
-	known := make([]string, len(e.fields))
+	return fmt.Errorf("unknown parameter: use %s", strings.Join(spelling.Nearest(key, e.names()), ", "))
+}
+
+// names are those of the parameters.
+func (e *Entry) names() []string {
+	names := make([]string, len(e.fields))
 	for i := range e.fields {
-		known[i] = e.fields[i].Name
+		names[i] = e.fields[i].Name
 	}
-	return fmt.Errorf("unknown parameter: use %s", strings.Join(spelling.Nearest(key, known), ", "))
+	return names
 }
 
 // ParsePositional returns the algorithm of that name with v1's parameters: strings, in the order that its Entry gives.
@@ -82,7 +87,7 @@ func ParsePositional(name string, params []string) (Spec, Common, error) {
 		return Spec{}, Common{}, err
 	}
 	if e.Positional == nil {
-		return Spec{}, Common{}, fmt.Errorf("%s: has no list of parameters: give them by name", name)
+		return Spec{}, Common{}, fmt.Errorf("%s: has no list of parameters: give them by name: %s", name, strings.Join(e.names(), ", "))
 	}
 	if len(params) < len(e.Positional) {
 		return Spec{}, Common{}, fmt.Errorf("%s: wants %d parameters (%s), has %d",

@@ -1,0 +1,77 @@
+package realnet
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// A scheduler as a person writes it: nothing of it is dropped.
+func TestParseDescriptor(t *testing.T) {
+	for _, x := range []struct{ text, want string }{
+		{"JSQ", `{"name":"JSQ","parameters":null}`},
+		{"JSQ d=3 replacement=true", `{"name":"JSQ","parameters":null,"named":{"d":3,"replacement":true}}`},
+		{" PowerOfNScheduler  1 2 true 1 ", `{"name":"PowerOfNScheduler","parameters":["1","2","true","1"]}`},
+		{"PowerOfNSchedulerTau tau=200ms", `{"name":"PowerOfNSchedulerTau","parameters":null,"named":{"tau":"200ms"}}`},
+		{"RoundRobinWithMasterScheduler false 10.0.0.1 true", `{"name":"RoundRobinWithMasterScheduler","parameters":["false","10.0.0.1","true"]}`},
+		{"LearningScheduler state=[type,queued] fallback=probe", `{"name":"LearningScheduler","parameters":null,"named":{"fallback":"probe","state":["type","queued"]}}`},
+	} {
+		if d, err := ParseDescriptor(x.text); err != nil || d.String() != x.want {
+			t.Errorf("%q is %s, %v; want %s", x.text, d, err, x.want)
+		}
+	}
+	for _, x := range []struct{ text, says string }{
+		{" ", "write the name of an algorithm"},
+		{"jsq", "did you mean JSQ?"},
+		{"JSQ 3", "JSQ: has no list of parameters: give them by name: d, replacement"},
+		{"JSQ dd=3", "JSQ: dd: unknown parameter: use d, replacement"},
+		{"JSQ d=three", `JSQ: d: must be a whole number, is "three"`},
+		{"JSQ d=", `JSQ: d: must be a whole number, is nothing`},
+		{"JSQ d=[1, 2]", "JSQ: d=[1,: write a value, a list like [a,b] without spaces"},
+		{"JSQ d=2 d=3", "JSQ: d is given twice"},
+		{"PowerOfNScheduler 1 2 true 1 7", "PowerOfNScheduler: wants 4 parameters (fanout, threshold, loss, max_hops), has 5"},
+		{"PowerOfNScheduler 1 2 true", "PowerOfNScheduler: wants 4 parameters (fanout, threshold, loss, max_hops), has 3"},
+		{"PowerOfNScheduler fanout=2 2", "PowerOfNScheduler: 2 stands beside parameters with names: give all by name: fanout, threshold, "},
+		{"RejectScheduler 1", "RejectScheduler: has no parameters: leave 1 out"},
+	} {
+		if d, err := ParseDescriptor(x.text); err == nil || !strings.Contains(err.Error(), x.says) {
+			t.Errorf("%q is %s, %v; want an error with %q", x.text, d, err, x.says)
+		}
+	}
+}
+
+// What GET says of the scheduler is what decides, whatever stood in the list beside names; a list where the algorithm has
+// none is refused.
+func TestSchedulerIsTold(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{})
+	at := "/configuration/scheduler"
+	for _, x := range []struct{ posted, announced, told string }{
+		{`{"name":"JSQ","parameters":[],"named":{"d":3}}`, "JSQ(d=3, replacement=false)", `{"name":"JSQ","parameters":[],"named":{"d":3}}`},
+		{`{"name":"JSQ","parameters":["4"],"named":{"d":3}}`, "JSQ(d=3, replacement=false)", `{"name":"JSQ","parameters":[],"named":{"d":3}}`},
+		{`{"name":"PowerOfNScheduler","parameters":["9","9","true","9"],"named":{"fanout":2}}`, "PowerOfNScheduler(2, 2, false, 1)",
+			`{"name":"PowerOfNScheduler","parameters":["2","2","false","1"],"named":{"fanout":2}}`},
+		{`{"name":"RoundRobinWithMasterScheduler","named":{"master":"10.0.0.1"}}`, "RoundRobinWithMasterScheduler(false, ",
+			`{"name":"RoundRobinWithMasterScheduler","parameters":["false","10.0.0.1","false"],"named":{"master":"10.0.0.1"}}`},
+	} {
+		if r := c.ask(0, "POST", at, x.posted); r.status != 200 {
+			t.Errorf("%s: %d %s", x.posted, r.status, r.body)
+			continue
+		}
+		if told := c.ask(0, "GET", at, "").body; told != x.told {
+			t.Errorf("%s is told as %s, want %s", x.posted, told, x.told)
+		}
+		if r := c.ask(0, "POST", "/function/f", ""); !strings.HasPrefix(r.header.Get(headerScheduler), x.announced) {
+			t.Errorf("%s is announced as %s, want %s", x.posted, r.header.Get(headerScheduler), x.announced)
+		}
+	}
+	before := c.ask(0, "GET", at, "").body
+	var f Failure
+	r := c.ask(0, "POST", at, `{"name":"JSQ","parameters":["3"]}`)
+	if err := json.Unmarshal([]byte(r.body), &f); err != nil || r.status != 500 || f.Code != 1 ||
+		f.Message != "Bad passed parameters for scheduler" || !strings.Contains(f.Reason, "give them by name: d, replacement") {
+		t.Errorf("a list for JSQ: %d %s", r.status, r.body)
+	}
+	if after := c.ask(0, "GET", at, "").body; after != before {
+		t.Errorf("a scheduler that was refused is told: %s", after)
+	}
+}
