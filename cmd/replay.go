@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/schollz/progressbar/v3"
@@ -199,7 +200,9 @@ func (r *replays) missing() (all []absent) {
 		if there[dir] == nil {
 			there[dir] = map[core.NodeID]bool{}
 		}
-		there[dir][l.number()] = true
+		if id := l.number(); id != core.NoNode {
+			there[dir][id] = true
+		}
 	}
 	for i := range r.logs {
 		l := &r.logs[i]
@@ -255,7 +258,7 @@ func (r *replays) text() error {
 		}
 		fmt.Fprintf(&said, "%s: no log of node %s\n", m.Dir, m.told.name(m.Node))
 	}
-	_, err := fmt.Fprintf(r.out, "%s\n%s\n%s, %s, %s, %s compared", t.Render(), said.String(), count(len(r.logs), "log"),
+	_, err := fmt.Fprintf(r.out, "%s\n%s\n%s, %s, %s, %s compared", printable(t.Render()), printable(said.String()), count(len(r.logs), "log"),
 		count(inputs, "input"), count(verdicts, "verdict"), count(effects, "effect"))
 	if err == nil && r.verdict() == nil {
 		_, err = fmt.Fprint(r.out, ": all equal")
@@ -270,6 +273,16 @@ func (r *replays) text() error {
 		_, err = fmt.Fprintln(r.out)
 	}
 	return err
+}
+
+// printable is text without what could make a terminal do something: a log may come from anybody.
+func printable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c == '\n' || unicode.IsPrint(c) {
+			return c
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // say says what is not as it should be.

@@ -24,11 +24,15 @@ type call struct {
 	length   int64 // of the body; -1: not known
 }
 
-// load has r carry the body of the call. Where a kept connection turns out to be dead, net/http repeats a POST of which
-// nothing had left; a GET that can be repeated it repeats in any case, and a function would run twice.
+// load has r carry the body of the call, once. Where a kept connection turns out to be dead, net/http repeats what it takes for
+// idempotent, a GET or what its client gave a key, although the function may have run; anything else it repeats where nothing
+// had left.
 func (c *call) load(r *http.Request) {
+	idempotent := r.Method == http.MethodGet || c.header["Idempotency-Key"] != nil || c.header["X-Idempotency-Key"] != nil
 	switch {
-	case r.Method == http.MethodGet:
+	case c.length == 0 && idempotent:
+		r.Body = io.NopCloser(strings.NewReader("")) // neither nil nor http.NoBody: those can be repeated
+	case idempotent:
 		r.Body = io.NopCloser(c.body.reader())
 	case c.length != 0:
 		r.Body = io.NopCloser(c.body.reader())
@@ -46,6 +50,10 @@ type answer struct {
 	header http.Header
 	body   []byte
 }
+
+// keptIdle is how long a connection to a function is kept that nobody uses: less than the servers that functions are made with
+// keep theirs (two seconds, five), since a call fails on one that its server closes at that instant.
+const keptIdle = time.Second
 
 // Backend runs functions over HTTP.
 type Backend struct {
@@ -81,7 +89,7 @@ func (b *Backend) open() error {
 	}
 	b.http = &http.Client{
 		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, MaxIdleConns: 1024,
-			MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second, DisableCompression: true},
+			MaxIdleConnsPerHost: 256, IdleConnTimeout: keptIdle, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	b.instances = map[string]*instance{}

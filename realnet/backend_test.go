@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// A function runs once for a request, also where its connection dies under a GET, which net/http would repeat.
+// A function runs once for a request, also where its connection dies under what net/http would repeat.
 func TestFunctionRunsOnce(t *testing.T) {
 	for _, where := range []string{headerBypass, headerForward} {
-		for _, method := range []string{"GET", "POST"} {
+		for _, x := range []struct{ method, body, key string }{{"GET", "", "X-No-Key"}, {"GET", "body", "X-No-Key"}, {"POST", "body", "X-No-Key"},
+			{"POST", "", "Idempotency-Key"}, {"POST", "body", "Idempotency-Key"}, {"POST", "body", "X-Idempotency-Key"}} {
 			var ran atomic.Int32
 			m := openMesh(t, 2, func(w http.ResponseWriter, r *http.Request) {
 				if ran.Add(1) == 1 {
@@ -30,9 +31,9 @@ func TestFunctionRunsOnce(t *testing.T) {
 				c.Close()
 			}, nil)
 			for want := range int32(3) {
-				r := m.ask(0, method, "/function/f", "", where, "1")
+				r := m.ask(0, x.method, "/function/f", x.body, where, "1", x.key, "1")
 				if ran.Load() != want+1 || (r.status == 200) != (want == 0) {
-					t.Errorf("%s with %s: request %d: %d %s, and the function has run %d times", method, where, want, r.status, r.body, ran.Load())
+					t.Errorf("%v with %s: request %d: %d %s, and the function has run %d times", x, where, want, r.status, r.body, ran.Load())
 				}
 			}
 		}

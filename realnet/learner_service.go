@@ -41,7 +41,8 @@ const (
 // LearnerService is v1's learner on the wire: routes on one port, actions by websocket on another. It is a Learner of its
 // own node too.
 type LearnerService struct {
-	*LocalLearner // its mutex guards what follows, too
+	*LocalLearner            // its mutex guards what follows, too
+	configuring   sync.Mutex // one change after the other; who holds it may read config
 	config        learner.Config
 	data          string
 	stream        rand.PCG
@@ -311,8 +312,8 @@ func (s *LearnerService) postParameters(c *gin.Context) {
 }
 
 func (s *LearnerService) change(p map[string]json.RawMessage) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.configuring.Lock() // the disk may take its time: nobody else waits for it
+	defer s.configuring.Unlock()
 	next := s.config
 	if err := setParameters(&next, p); err != nil {
 		return err
@@ -323,6 +324,8 @@ func (s *LearnerService) change(p map[string]json.RawMessage) error {
 			return err
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if next.Actions == s.config.Actions {
 		if err := s.learner.Configure(next); err != nil {
 			return err

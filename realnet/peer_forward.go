@@ -102,14 +102,21 @@ func (p *peers) depart(m *core.Parcel, t *core.TaskValue) *forward {
 	return f
 }
 
-// cancel gives up an outgoing task: its connection is closed, by which the peer knows. One that is still on the emulated
-// link has been overtaken: the peer would not know what it is to drop.
-func (p *peers) cancel(k taskKey) {
+// longestUnheard is how long a task may take at a peer that never hears of its cancellation: the answer may be lost as well, and
+// the connection would stay.
+const longestUnheard = time.Minute
+
+// cancel gives up an outgoing task: its connection is closed, by which the peer knows. It does not hear of it where the
+// cancellation is lost on the emulated link, or overtakes the task there: it would not know what to drop.
+func (p *peers) cancel(k taskKey, lost bool) {
 	p.mu.Lock()
 	f := p.outgoing[k]
-	ahead := f != nil && f.left
+	unheard := f != nil && (lost || !f.left)
 	p.mu.Unlock()
-	if ahead {
+	switch {
+	case unheard:
+		time.AfterFunc(longestUnheard, f.end)
+	case f != nil:
 		f.end()
 	}
 }
@@ -141,7 +148,9 @@ func (f *forward) carry() {
 		slog.Warn("a peer does not take a task, or answers nonsense", "peer", p.address(f.to), "error", err)
 	}
 	f.request.failed([]hop{{IP: p.address(f.to)}}, err, nil)
-	p.lost.Add(1)
+	if f.mark == nil || f.mark.Index == 0 { // a handover is one message
+		p.lost.Add(1)
+	}
 	f.back.Outcome = core.LostNodeDown
 	p.post(f.back)
 }

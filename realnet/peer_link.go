@@ -233,6 +233,9 @@ func (x *peer) broken(c *websocket.Conn, why error) {
 	default:
 		return // it has been given up before
 	}
+	if x.dialled != nil || x.accepted != nil {
+		return // there is another one
+	}
 	status := websocket.CloseStatus(why)
 	inOrder := status == websocket.StatusNormalClosure || status == websocket.StatusGoingAway || errors.Is(why, io.EOF)
 	if time.Since(x.opened) > shortLife {
@@ -304,7 +307,7 @@ func (x *peer) measure(ctx context.Context, c *websocket.Conn) {
 func (n *Node) peerLink(c *gin.Context) {
 	p := n.peers
 	from := p.announced(c.Request)
-	if from == core.NoNode {
+	if from == core.NoNode || from == p.stranger { // nobody knows where to answer a stranger: it may ask in v1's way
 		c.String(http.StatusForbidden, "%s does not say a peer's address that is its own\n", headerPeer)
 		return
 	}

@@ -200,8 +200,9 @@ func (p *peers) Send(m core.Parcel) {
 		p.answer(&m)
 	case core.MsgCancel:
 		k := taskKey{from: m.To, token: m.Token, copy: uint8(max(0, m.Item))}
-		if !p.links.pass(m.To, 0, func(time.Duration) { p.cancel(k) }) {
+		if !p.links.pass(m.To, 0, func(time.Duration) { p.cancel(k, false) }) {
 			p.lost.Add(1)
+			p.cancel(k, true)
 		}
 	case core.MsgStarted:
 		if r := p.node.find(taskKey{from: m.To, token: m.Token, copy: uint8(m.Item)}); r != nil {

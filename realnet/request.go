@@ -116,8 +116,6 @@ func (n *Node) register(r *request) error {
 		return failure(codeUnavailable, "The node is shutting down")
 	case len(n.requests) >= n.options.Limits.Requests:
 		return failure(codeUnavailable, "The node has %d requests in hand, and takes no more", len(n.requests))
-	case n.requests[r.key] != nil:
-		return explained(codeInput, "the node has this task already")
 	}
 	r.done = make(chan struct{})
 	r.arrived = time.Now()
