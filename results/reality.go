@@ -3,7 +3,10 @@ package results
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"time"
+
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // Reality is how far a real run was off what it was to be. A simulation has none.
@@ -29,6 +32,19 @@ type Lateness struct {
 	P50   time.Duration `json:"p50_ns"`
 	P99   time.Duration `json:"p99_ns"`
 	Max   time.Duration `json:"max_ns"`
+	// Sure is what more than 1 % exceeded, luck aside: the lower end of the 95 % interval of P99, which at least fewestLate
+	// reached; 0 where so few were counted that there is none.
+	Sure time.Duration `json:"sure_ns"`
+}
+
+// fewestLate are no chance events of a busy machine, as one may be.
+const fewestLate = 5
+
+// lateEnough is how many of n have to be late before more than 1 % are, luck aside: the fewest that would be late with a
+// probability below 5 % if 1 % were. No fewer than fewestLate.
+func lateEnough(n int) int {
+	chance := distuv.Binomial{N: float64(n), P: 0.01}
+	return fewestLate + sort.Search(n, func(k int) bool { return chance.CDF(float64(fewestLate+k-1)) >= Confidence })
 }
 
 // Punctuality counts how much later than meant things happen, each within one in a hundred. As JSON it has a few
@@ -57,8 +73,13 @@ func (p *Punctuality) Lateness() Lateness {
 	if p.late.empty() {
 		return Lateness{}
 	}
-	return Lateness{Count: uint64(p.late.live().TotalCount()), P50: time.Duration(p.late.percentile(50)),
-		P99: time.Duration(p.late.percentile(99)), Max: time.Duration(p.late.max)}
+	n := p.late.live().TotalCount()
+	l := Lateness{Count: uint64(n), P50: time.Duration(p.late.percentile(50)), P99: time.Duration(p.late.percentile(99)),
+		Max: time.Duration(p.late.max)}
+	if k := int64(lateEnough(int(n))); k <= n {
+		l.Sure = time.Duration(p.late.percentile(100 * float64(n-k+1) / float64(n)))
+	}
+	return l
 }
 
 // MarshalJSON implements json.Marshaler.
@@ -138,11 +159,11 @@ func (r *Run) Links() string {
 	return said
 }
 
-// late reports whether in some replication of a point more than 1 % were later than is tolerated.
+// late reports whether in some replication of a point more than 1 % were later than is tolerated, luck aside.
 func late(of func(*Reality) Lateness) func(*Point) bool {
 	return func(p *Point) bool {
 		return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
-			return r.Reality != nil && of(r.Reality).P99 > r.tolerated()
+			return r.Reality != nil && of(r.Reality).Sure > r.tolerated()
 		})
 	}
 }
