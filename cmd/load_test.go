@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -88,8 +89,28 @@ func TestLoad(t *testing.T) {
 		return
 	}
 	a, b, w := parts[0].Points[0].Replications[0], parts[1].Points[0].Replications[0], whole.Points[0].Replications[0]
-	if a.Submitted+b.Submitted != w.Submitted || a.Submitted == 0 || b.Submitted == 0 || a.Requests != w.Requests {
+	if a.Submitted+b.Submitted != w.Submitted || a.Submitted == 0 || b.Submitted == 0 {
 		t.Errorf("the parts have %d and %d requests, the whole %d", a.Submitted, b.Submitted, w.Submitted)
+	}
+	if a.Requests == b.Requests || a.Requests == w.Requests || a.Requests == 0 || b.Requests == 0 {
+		t.Errorf("the digests of different requests are %x, %x and, of the whole, %x", a.Requests, b.Requests, w.Requests)
+	}
+	var compared, said bytes.Buffer
+	if status := cmd.Run(ctx, []string{"report", parts[0].Dir, parts[1].Dir}, &compared, &said); status != 0 ||
+		strings.Contains(compared.String(), "same requests") || !strings.Contains(compared.String(), "different requests") {
+		t.Errorf("of two shares the report says %s %s", compared.String(), said.String())
+	}
+	for metric, has := range map[string]bool{"messages_per_request": false, "utilisation": false, "fairness": false, "energy": false,
+		"energy_per_completed": false, "load.mean": true, "throughput": true} {
+		if x, ok := a.Metric(metric); !ok || math.IsNaN(x) == has {
+			t.Errorf("a share has %v as %s", x, metric)
+		}
+		if x, _ := w.Metric(metric); math.IsNaN(x) {
+			t.Errorf("the whole has no %s", metric)
+		}
+	}
+	if of := "one share of the load"; !strings.Contains(notes(parts[0]), of) || strings.Contains(notes(whole), of) {
+		t.Errorf("notes of a share: %s\nof the whole: %s", notes(parts[0]), notes(whole))
 	}
 	if r, err := http.Get("http://" + all[0] + ":18080/configuration/scheduler"); err != nil {
 		t.Error(err)
@@ -97,6 +118,9 @@ func TestLoad(t *testing.T) {
 		t.Errorf("after --configure the scheduler is %s", text)
 	}
 }
+
+// notes are what is said about the results of a run.
+func notes(r *results.Run) string { return strings.Join(r.Warnings(), "\n") }
 
 // Weakness 23 of v1, of its clients: gaps of at least 10 ms, so that the rate is not what was asked for; seeds from the
 // clock; an end at the first answer without learning headers; checks that cannot be skipped; a latency without the body.

@@ -32,6 +32,14 @@ type Target struct {
 // the number Index. The zero Share is everything.
 type Share struct{ Index, Of int }
 
+// String is the share as its flag has it, counted from 1; empty where it is everything.
+func (s Share) String() string {
+	if s.Of <= 1 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", s.Index+1, s.Of)
+}
+
 // has reports whether a request is in the share.
 func (s Share) has(id core.TaskID) bool { return s.Of <= 1 || int(id%core.TaskID(s.Of)) == s.Index }
 
@@ -125,7 +133,7 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 		return nil, err
 	}
 	wall := time.Since(l.start)
-	return l.count.finish(wall, before, l.askNodes(ctx))
+	return l.count.finish(wall, before, l.askNodes(ctx), &results.Reality{Share: l.Share.String()})
 }
 
 // address prepares what the requests have in common.
@@ -179,10 +187,10 @@ func (l *load) send(ctx context.Context) error {
 	var a scenarios.Arrival
 	told := 0
 	for id := core.TaskID(0); arrivals.Next(&a); id++ {
-		l.count.born(&a)
 		if !l.Share.has(id) {
 			continue
 		}
+		l.count.born(&a)
 		due := l.start.Add(time.Duration(a.At))
 		if l.Progress != nil && (told == 1000 || time.Until(due) > 100*time.Millisecond) {
 			l.Progress(told)

@@ -93,7 +93,7 @@ func (c *counting) bin(at time.Duration) *loadBin {
 	return &c.bins[max(0, min(len(c.bins)-1, int(at/c.every)))]
 }
 
-// born takes a request of the schedule, whoever sends it, into the digest of the schedule.
+// born takes a request that this generator is to send into the digest of the schedule: shares of it have their own.
 func (c *counting) born(a *scenarios.Arrival) { c.result.Requests = a.Fold(c.result.Requests) }
 
 // left counts a request that leaves.
@@ -229,8 +229,9 @@ func (c *counting) sample(i int, loads []int32) {
 	c.sampled = i + 1
 }
 
-// finish puts the results together; before and after are what the nodes said at the ends of the measured part.
-func (c *counting) finish(wall time.Duration, before, after []*Status) (*results.Replication, error) {
+// finish puts the results together; before and after are what the nodes said at the ends of the measured part, and reality
+// is what else is known about the run.
+func (c *counting) finish(wall time.Duration, before, after []*Status, reality *results.Reality) (*results.Replication, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &c.result
@@ -238,8 +239,9 @@ func (c *counting) finish(wall time.Duration, before, after []*Status) (*results
 		return nil, fmt.Errorf("%d requests were sent, and %d have ended", r.Submitted, r.Ended)
 	}
 	r.WallTime, r.Events = wall, r.Ended
-	r.Reality = &results.Reality{Sent: c.late.Lateness(), Links: linksOf(c.scenario.Cluster.Network(), before, after)}
-	r.Messages, r.Reality.Silent = messagesOf(before, after)
+	r.Reality = reality
+	reality.Sent, reality.Links = c.late.Lateness(), linksOf(c.scenario.Cluster.Network(), before, after)
+	r.Messages, reality.Silent = messagesOf(before, after)
 	for i := range c.bins[:c.sampled] {
 		b := &c.bins[i]
 		s := r.Series

@@ -15,6 +15,8 @@ type Reality struct {
 	Links *Links   `json:"links,omitempty"` // emulated between nodes; nil: there were to be none
 	// Silent are nodes that do not say how many messages they sent: those of the first P2PFaaS.
 	Silent int `json:"silent,omitempty"`
+	// Share is the part of the schedule that this generator sent, as in 2/3, where others sent the rest; "": all.
+	Share string `json:"share,omitempty"`
 }
 
 // Links is what became of the messages on emulated links, over all nodes.
@@ -181,3 +183,8 @@ func unknownLinks(p *Point) bool {
 		return r.Reality != nil && r.Reality.Links != nil && r.Reality.Links.Unknown > 0
 	})
 }
+
+// partial reports whether in some replication of a point others sent the rest of the requests.
+func partial(p *Point) bool { return slices.ContainsFunc(p.Replications, (*Replication).partial) }
+
+func (r *Replication) partial() bool { return r.Reality != nil && r.Reality.Share != "" }

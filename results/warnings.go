@@ -28,6 +28,9 @@ func (r *Run) Warnings() []string {
 		{"More than 1 % of the requests had not ended when the run did. They are not counted, and those that take long " +
 			"are among them: latencies come out too short.", unfinished},
 		{"In some replications no request completed: their latencies are left out of the means.", nothingCompleted},
+		{"These are the requests of one share of the load: counts and throughput are of it alone, load.mean and the load over " +
+			"time of the whole cluster. What would need the requests of all shares has no value: utilisation, fairness, energy, " +
+			"energy_per_completed and messages_per_request.", partial},
 		{"The load generator was late: more than 1 % of the requests left later than 1 ms and 2 % of the mean latency after " +
 			"they were to. The load was not the scenario's: take fewer nodes on this machine or lower rates, or share the load " +
 			"among machines.", late(sent)},
