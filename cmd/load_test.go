@@ -3,11 +3,14 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -184,6 +187,74 @@ func TestWeakness23(t *testing.T) {
 	}
 	if x, ok := a.Metric("latency.p50"); !ok || x < late.Seconds() {
 		t.Errorf("the median latency is %v s, and the body alone takes %v", x, late)
+	}
+}
+
+// Why requests were lost, which node has gone, and what functions answered that is an error, is said.
+func TestLoadSaysWhy(t *testing.T) {
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "this is no picture", http.StatusBadRequest)
+	}))
+	defer function.Close()
+	good := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler true")
+	lacks := startNode(t, "--function", "f=http://127.0.0.1:9/", "--scheduler", "NoScheduler true")
+	leaves := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler true")
+	var hosts []string
+	for _, n := range []*nodeAt{good, lacks, leaves} {
+		hosts = append(hosts, strings.TrimPrefix(n.url, "http://"))
+	}
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "why.yaml")
+	text := "{name: why, duration: 2s, warmup: 0s, replications: 1, cluster: {nodes: 3, slots: 4}, functions: [{name: f, service: 1ms}], " +
+		"workload: {rate: 40/s}, scheduler: {name: NoScheduler}}"
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	end := time.AfterFunc(1200*time.Millisecond, func() { leaves.end() })
+	defer end.Stop()
+	var table, said bytes.Buffer
+	out := filepath.Join(dir, "out")
+	args := []string{"load", scenario, "--hosts", strings.Join(hosts, ","), "--out", out}
+	if status := cmd.Run(t.Context(), args, &table, &said); status != 0 {
+		t.Fatalf("%v: exit status %d: %s", args, status, said.String())
+	}
+	r, err := results.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reality := r.Points[0].Replications[0].Reality
+	completed, _ := r.Points[0].Replications[0].Metric("completed")
+	requests, _ := r.Points[0].Replications[0].Metric("requests")
+	lost := uint64(0)
+	for _, l := range reality.Losses {
+		lost += l.Count
+	}
+	if len(reality.Faulty) != 1 || float64(reality.Faulty[0].Count) != completed || completed+float64(lost) != requests || lost == 0 {
+		t.Errorf("%v of %v requests completed: %+v, %+v", completed, requests, reality.Faulty, reality.Losses)
+	}
+	report, err := os.ReadFile(r.Report())
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := os.ReadFile(filepath.Join(out, "run.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf(`%v of %[1]v answers of function f had status 400 (the first said: "this is no picture")`, completed),
+		"node 2 at " + hosts[2], "of node 2 (lost-node-down): connect: connection refused",
+		`of node 1 (lost-node-down): calling function f: Post "http://127.0.0.1:9/": dial tcp 127.0.0.1:9: connect: connection refused`,
+	} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("there is no word of %q:\n%s", want, said.String())
+		}
+		if !strings.Contains(html.UnescapeString(string(report)), want) {
+			t.Errorf("the report has no word of %q", want)
+		}
+		quoted, _ := json.Marshal(want)
+		if !bytes.Contains(manifest, bytes.Trim(quoted, `"`)) {
+			t.Errorf("run.json has no word of %s", quoted)
+		}
 	}
 }
 

@@ -101,7 +101,7 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 	defer l.clock.Close()
 	defer l.http.CloseIdleConnections()
 	l.address()
-	if err := l.reachable(ctx); err != nil {
+	if err := errors.Join(l.reach(ctx)...); err != nil {
 		return nil, err
 	}
 	if err := l.hire(); err != nil {
@@ -133,7 +133,13 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 		return nil, err
 	}
 	wall := time.Since(l.start)
-	return l.count.finish(wall, before, l.askNodes(ctx), &results.Reality{Share: l.Share.String()})
+	reality := &results.Reality{Share: l.Share.String()}
+	for i, err := range l.reach(ctx) {
+		if err != nil {
+			reality.Gone = append(reality.Gone, results.Address{Node: core.NodeID(i), Address: l.Targets[i].Scheduler})
+		}
+	}
+	return l.count.finish(wall, before, l.askNodes(ctx), reality)
 }
 
 // address prepares what the requests have in common.
@@ -163,8 +169,8 @@ func (l *load) payload(a *scenarios.Arrival, id core.TaskID) []byte {
 	return l.filler[a.Type]
 }
 
-// reachable asks every node who it is, and says which of them do not answer.
-func (l *load) reachable(ctx context.Context) error {
+// reach asks every node who it is, and returns what is wrong with those that do not answer, by node.
+func (l *load) reach(ctx context.Context) []error {
 	problems := make([]error, len(l.Targets))
 	var asking sync.WaitGroup
 	for i, t := range l.Targets {
@@ -178,7 +184,7 @@ func (l *load) reachable(ctx context.Context) error {
 		})
 	}
 	asking.Wait()
-	return errors.Join(problems...)
+	return problems
 }
 
 // send is the open loop.

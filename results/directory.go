@@ -45,6 +45,7 @@ type manifest struct {
 	Swept    []string     `json:"swept"`
 	Records  Keep         `json:"records"`
 	Points   []pointState `json:"points"`
+	Notes    []string     `json:"notes,omitempty"` // see Run.Warnings
 	Metrics  []Definition `json:"metrics"`
 	Columns  []Column     `json:"record_columns"`
 	Scenario string       `json:"scenario"`
@@ -65,7 +66,7 @@ type pointState struct {
 func (r *Run) manifest() manifest {
 	m := manifest{Name: r.Name, World: r.World, State: r.State, Seed: r.Seed, Digest: formatDigest(r.Digest()),
 		Version: r.Version, Host: r.Host, Command: r.Command, Started: r.Started, Swept: r.Swept, Records: r.Keep,
-		Metrics: Definitions, Columns: Columns, Scenario: string(r.Scenario)}
+		Notes: r.Warnings(), Metrics: Definitions, Columns: Columns, Scenario: string(r.Scenario)}
 	for _, p := range r.Points {
 		if lacks := p.Missing(); len(lacks) > 0 {
 			m.Missing = append(m.Missing, missing{p.Index, r.Label(p), lacks})

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/p2pfaas/p2pfaas/core"
 )
 
 // Reality is how far a real run was off what it was to be. A simulation has none.
@@ -17,6 +19,36 @@ type Reality struct {
 	Silent int `json:"silent,omitempty"`
 	// Share is the part of the schedule that this generator sent, as in 2/3, where others sent the rest; "": all.
 	Share string `json:"share,omitempty"`
+	// Measured requests whose answers have to be known before the figures are believed.
+	Faulty []Faulty `json:"faulty,omitempty"`
+	Losses []Loss   `json:"losses,omitempty"`
+	// Gone are nodes that answered before the run, and not at its end.
+	Gone []Address `json:"gone,omitempty"`
+}
+
+// Faulty counts the answers of a function with an HTTP status of 400 or more. These requests have completed.
+type Faulty struct {
+	Function string `json:"function"`
+	Status   int    `json:"status"`
+	Count    uint64 `json:"count"`
+	Said     string `json:"said"` // the beginning of the first one's body
+}
+
+// Loss counts requests that were lost, or turned away without a decision of an algorithm, for one reason.
+type Loss struct {
+	Outcome core.Outcome  `json:"outcome"`
+	Reason  string        `json:"reason"` // the first words of the node's or, where it did not answer, of the client
+	Count   uint64        `json:"count"`
+	Nodes   []core.NodeID `json:"nodes"` // that the requests were sent to, ascending
+}
+
+// OtherReasons is the reason of losses beyond as many reasons as are kept.
+const OtherReasons = "other reasons"
+
+// Address is where a node is.
+type Address struct {
+	Node    core.NodeID `json:"node"`
+	Address string      `json:"address"`
 }
 
 // Links is what became of the messages on emulated links, over all nodes.

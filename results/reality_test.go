@@ -1,9 +1,14 @@
 package results
 
 import (
+	"encoding/json"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
 )
 
 // realPoint is a point of one real replication whose requests took 100 ms.
@@ -46,5 +51,50 @@ func TestLateVerdict(t *testing.T) {
 				t.Errorf("%d of %d late: %s: %v", x.late, x.requests, what, is)
 			}
 		}
+	}
+}
+
+// What happened to requests is told once for a run, the most frequent first, and no more of it than can be read.
+func TestRealityNotes(t *testing.T) {
+	a := realPoint(Reality{
+		Faulty: []Faulty{{"f", 500, 1, "late"}},
+		Losses: []Loss{{core.LostNodeDown, "refused", 2, []core.NodeID{1}}, {core.LostNoAnswer, "slow", 9, []core.NodeID{0, 1, 2, 5}}},
+	})
+	b := realPoint(Reality{
+		Faulty: []Faulty{{"f", 400, 3, "no picture"}, {"f", 500, 1, "later"}},
+		Losses: []Loss{{core.LostNodeDown, "refused", 8, []core.NodeID{2}}, {core.NoRoom, "shutting down.", 1, []core.NodeID{3}}},
+		Gone:   []Address{{2, "10.0.0.2:18080"}, {1, "10.0.0.1:18080"}},
+	})
+	a.Index, a.Scheduler, b.Index, b.Scheduler = 0, "A", 1, "B"
+	all := notes(a, b)
+	for _, want := range []string{
+		"end of the run, and did before: node 1 at 10.0.0.1:18080, node 2 at 10.0.0.2:18080. At B.",
+		"20 requests were lost or turned away, not by the decision of an algorithm: " +
+			"10 of nodes 1-2 (lost-node-down): refused; 9 of nodes 0-2, 5 (lost-no-answer): slow; 1 of node 3 (no-room): shutting down.",
+		`3 of 2 answers of function f had status 400 (the first said: "no picture"); 2 of 2 answers of function f had status 500 ` +
+			`(the first said: "late"). They count as completed.`,
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("there is no %q in:\n%s", want, all)
+		}
+	}
+	many := realPoint(Reality{})
+	for i := range 40 {
+		many.Replications[0].Reality.Losses = append(many.Replications[0].Reality.Losses,
+			Loss{core.LostNodeDown, fmt.Sprint("reason ", i), 1, []core.NodeID{core.NodeID(2 * i)}})
+	}
+	if said := notes(many); !strings.Contains(said, "reason 4; and 35 more.") || strings.Contains(said, "reason 5") {
+		t.Error(said)
+	}
+	if said := notes(realPoint(Reality{})); said != "" {
+		t.Errorf("of a run without events: %s", said)
+	}
+	data, err := json.Marshal(b.Replications[0])
+	var back Replication
+	if err == nil {
+		err = json.Unmarshal(data, &back)
+	}
+	if err != nil || !reflect.DeepEqual(back.Reality, b.Replications[0].Reality) {
+		t.Errorf("from a file comes %+v, %v", back.Reality, err)
 	}
 }

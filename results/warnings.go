@@ -3,6 +3,7 @@ package results
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,7 @@ func (r *Run) Warnings() []string {
 	if n := r.missing(); n > 0 {
 		all = append(all, fmt.Sprintf("The run is not complete: %d replications are missing. --resume completes it.", n))
 	}
+	all = slices.Concat(all, r.gone(), r.losses(), r.faulty())
 	for _, w := range []struct {
 		says  string
 		holds func(*Point) bool
@@ -27,7 +29,12 @@ func (r *Run) Warnings() []string {
 			"room there is no steady state.", saturated},
 		{"More than 1 % of the requests had not ended when the run did. They are not counted, and those that take long " +
 			"are among them: latencies come out too short.", unfinished},
-		{"In some replications no request completed: their latencies are left out of the means.", nothingCompleted},
+		{"No request completed: there are no latencies.", func(p *Point) bool {
+			return len(p.Replications) > 0 && p.empty() == len(p.Replications)
+		}},
+		{"In some replications no request completed: their latencies are left out of the means.", func(p *Point) bool {
+			return p.empty() > 0 && p.empty() < len(p.Replications)
+		}},
 		{"These are the requests of one share of the load: counts and throughput are of it alone, load.mean and the load over " +
 			"time of the whole cluster. What would need the requests of all shares has no value: utilisation, fairness, energy, " +
 			"energy_per_completed and messages_per_request.", partial},
@@ -115,13 +122,14 @@ func unfinished(p *Point) bool {
 	return float64(flying) > 0.01*float64(submitted)
 }
 
-func nothingCompleted(p *Point) bool {
+// empty is how many replications completed no request.
+func (p *Point) empty() (n int) {
 	for _, rep := range p.Replications {
 		if rep.Tally.total().completed() == 0 {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 func clamped(p *Point) bool {
