@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,6 +91,9 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 			continue
 		}
 		t := realnet.Target{Scheduler: net.JoinHostPort(host, port)}
+		if slices.ContainsFunc(f.targets, func(o realnet.Target) bool { return o.Scheduler == t.Scheduler }) {
+			wrong("the address %s is given twice: each node has its own", t.Scheduler)
+		}
 		if points[0].Scenario.Learner.Asks() {
 			t.Learner = "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))
 		}
@@ -104,7 +108,7 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 		wrong("the scenario has %d points, and the nodes run one: choose it with --select, or let --configure change the nodes", len(points))
 	}
 	if f.configure && points[0].Scenario.Cluster.Cloud != nil {
-		wrong("--configure does not configure a cloud: leave it out")
+		wrong("--configure does not configure a cloud: leave it out, and start the nodes with p2pfaas node --scenario")
 	}
 	index, of, ok := strings.Cut(f.share, "/")
 	i, err1 := strconv.Atoi(index)

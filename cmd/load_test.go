@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -173,6 +174,13 @@ func TestWeakness23(t *testing.T) {
 	}
 	a := run("load", "a", "--hosts", l.Addr().String())
 	b := run("load", "b", "--hosts", l.Addr().String())
+	what := map[string]bool{}
+	for _, u := range a.Reality.Unlike {
+		what[u.What] = u.Has == ""
+	}
+	if !what["slots"] || !what["queue"] || !what["scheduler"] {
+		t.Errorf("of a node that says nothing of itself is known: %+v", a.Reality.Unlike)
+	}
 	sim := run("sim", "sim")
 	biased := run("sim", "biased", "--set", "workload.min_gap=10ms")
 	if a.Requests != b.Requests || a.Submitted != b.Submitted || a.Requests != sim.Requests || a.Submitted != sim.Submitted {
@@ -187,6 +195,63 @@ func TestWeakness23(t *testing.T) {
 	}
 	if x, ok := a.Metric("latency.p50"); !ok || x < late.Seconds() {
 		t.Errorf("the median latency is %v s, and the body alone takes %v", x, late)
+	}
+}
+
+// Nodes that are not as the scenario says are told, and what they are; once they are configured, no more.
+func TestLoadCompares(t *testing.T) {
+	function := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer function.Close()
+	var hosts []string
+	for range 4 {
+		n := startNode(t, "--function", "f="+function.URL, "--slots", "4", "--queue", "4", "--scheduler", "PowerOfNScheduler 1 2 true 1")
+		hosts = append(hosts, strings.TrimPrefix(n.url, "http://"))
+	}
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "ring.yaml")
+	text := "{name: ring, duration: 1s, warmup: 0s, replications: 1, cluster: {nodes: 4, slots: 2, queue: 3, topology: ring}, " +
+		"functions: [{name: f, service: 1ms}], workload: {rate: 10/s}, scheduler: {name: PowerOfNScheduler, fanout: 2, threshold: 1}}"
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	load := func(out string, args ...string) string {
+		t.Helper()
+		var table, said bytes.Buffer
+		args = append([]string{"load", scenario, "--hosts", strings.Join(hosts, ","), "--out", filepath.Join(dir, out)}, args...)
+		if status := cmd.Run(t.Context(), args, &table, &said); status != 0 {
+			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
+		}
+		return said.String()
+	}
+	neighbours := []string{hosts[1], hosts[3]}
+	slices.Sort(neighbours)
+	said := load("as-they-are")
+	for _, want := range []string{"slots of nodes 0-3: 4, in the scenario 2; ", "queue of nodes 0-3: 4, in the scenario 3; ",
+		"scheduler of nodes 0-3: PowerOfNScheduler(fanout=1, threshold=2", ", in the scenario PowerOfNScheduler(fanout=2, threshold=1",
+		"neighbours of nodes 0-3: none at node 0, in the scenario " + strings.Join(neighbours, ", "), "--configure"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("there is no word of %q:\n%s", want, said)
+		}
+	}
+	said = load("configured", "--configure")
+	if strings.Contains(said, "slots of") || strings.Contains(said, "queue of") || strings.Contains(said, "scheduler of") ||
+		strings.Contains(said, "forwarding of") || !strings.Contains(said, "neighbours of") {
+		t.Errorf("after --configure:\n%s", said)
+	}
+	said = load("by-hand", "--set", "scheduler.fanout=1", "--set", "scheduler.threshold=2", "--configure")
+	if strings.Contains(said, "not known") {
+		t.Errorf("after --configure:\n%s", said)
+	}
+	// As v1's scripts configure it, a node does not say what it does when a peer refuses.
+	r, err := http.Post("http://"+hosts[2]+"/configuration/scheduler", "application/json",
+		strings.NewReader(`{"name":"PowerOfNScheduler","parameters":["2","1","false","2"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	said = load("by-script")
+	if !strings.Contains(said, "max_hops of node 2: 2, in the scenario 1") || !strings.Contains(said, "do not tell: forwarding of node 2.") {
+		t.Errorf("of a node that a script has configured:\n%s", said)
 	}
 }
 
@@ -265,6 +330,7 @@ func TestLoadBadInput(t *testing.T) {
 	}{
 		{[]string{"--hosts", "127.0.0.1,nowhere"}, `"nowhere" is none`},
 		{[]string{"--hosts", "127.0.0.1"}, "give one address for each"},
+		{[]string{"--hosts", "127.0.0.1,127.0.0.2,127.0.0.1:18080"}, "127.0.0.1:18080 is given twice"},
 		{[]string{"--hosts", "127.0.0.1"}, "--configure change the nodes"},
 		{[]string{"--share", "3/2"}, "--share 2/3"},
 		{[]string{"--at", "noon"}, "--at 2030-01-31T12:00:00Z"},

@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -113,6 +114,35 @@ func TestRun(t *testing.T) {
 	for _, words := range []string{"reality", "Load generator"} {
 		if !strings.Contains(string(page), words) {
 			t.Errorf("the report does not say %q", words)
+		}
+	}
+}
+
+// The nodes that run starts are as the scenario says, with a topology and a cloud too, and say so.
+func TestRunNodesAreTheScenarios(t *testing.T) {
+	dir := t.TempDir()
+	ring := filepath.Join(dir, "ring.yaml")
+	text := "{name: ring, duration: 1s, warmup: 0s, replications: 1, cluster: {nodes: 4, slots: 2, queue: 2, topology: ring, " +
+		"cloud: {link: {latency: 5ms}}}, functions: [{name: f, service: 5ms}], workload: {rate: 10/s}, " +
+		"scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}}"
+	if err := os.WriteFile(ring, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for i, scenario := range []string{ring, "quickstart"} {
+		var out, said bytes.Buffer
+		to := filepath.Join(dir, fmt.Sprint(i))
+		args := []string{"run", scenario, "--duration", "1s", "--first-address", "127.79.0.1", "--out", to}
+		if status := cmd.Run(t.Context(), args, &out, &said); status != 0 {
+			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
+		}
+		r, err := results.Open(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range r.Points {
+			if u := p.Replications[0].Reality.Unlike; len(u) > 0 {
+				t.Errorf("%s: the nodes are not as the scenario says: %+v", r.Label(p), u)
+			}
 		}
 	}
 }

@@ -104,6 +104,7 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 	if err := errors.Join(l.reach(ctx)...); err != nil {
 		return nil, err
 	}
+	reality := &results.Reality{Share: l.Share.String(), Unlike: l.compare(ctx)}
 	if err := l.hire(); err != nil {
 		return nil, err
 	}
@@ -133,7 +134,6 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 		return nil, err
 	}
 	wall := time.Since(l.start)
-	reality := &results.Reality{Share: l.Share.String()}
 	for i, err := range l.reach(ctx) {
 		if err != nil {
 			reality.Gone = append(reality.Gone, results.Address{Node: core.NodeID(i), Address: l.Targets[i].Scheduler})

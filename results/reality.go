@@ -19,12 +19,25 @@ type Reality struct {
 	Silent int `json:"silent,omitempty"`
 	// Share is the part of the schedule that this generator sent, as in 2/3, where others sent the rest; "": all.
 	Share string `json:"share,omitempty"`
+	// Unlike is what nodes had, when the run began, otherwise than the scenario says.
+	Unlike []Unlike `json:"unlike,omitempty"`
 	// Measured requests whose answers have to be known before the figures are believed.
 	Faulty []Faulty `json:"faulty,omitempty"`
 	Losses []Loss   `json:"losses,omitempty"`
 	// Gone are nodes that answered before the run, and not at its end.
 	Gone []Address `json:"gone,omitempty"`
 }
+
+// Unlike is a setting that nodes have otherwise than the scenario says, or of which they say nothing.
+type Unlike struct {
+	What  string        `json:"what"`
+	Nodes []core.NodeID `json:"nodes"` // ascending
+	Has   string        `json:"has"`   // each of them; the first, where these are Neighbours. Empty: they do not say
+	Wants string        `json:"wants"` // the scenario; of the first, where these are Neighbours
+}
+
+// Neighbours is the setting that each node has its own of.
+const Neighbours = "neighbours"
 
 // Faulty counts the answers of a function with an HTTP status of 400 or more. These requests have completed.
 type Faulty struct {

@@ -115,6 +115,69 @@ func (r *Run) gone() []string {
 	return []string{fmt.Sprintf("Nodes did not answer at the end of the run, and did before: %s.%s", said, r.places(where))}
 }
 
+// unlike says which nodes were not as the scenario says, and of which that is not known.
+func (r *Run) unlike() (notes []string) {
+	were := r.settingsOf("; ", func(u Unlike) string {
+		switch {
+		case u.Has == "":
+			return ""
+		case u.What == Neighbours && len(u.Nodes) > 1:
+			return fmt.Sprintf("%s of %s: %s at node %d, in the scenario %s", u.What, numbered(u.Nodes), u.Has, u.Nodes[0], u.Wants)
+		}
+		return fmt.Sprintf("%s of %s: %s, in the scenario %s", u.What, numbered(u.Nodes), u.Has, u.Wants)
+	})
+	for _, w := range were {
+		notes = append(notes, "The nodes were not as the scenario says, and the figures are of what they were: "+w.says+
+			". load --configure gives nodes slots, queue, scheduler, max_hops and forwarding; neighbours are what node --scenario "+
+			"or --peers says."+r.places(w.where))
+	}
+	silent := r.settingsOf(" and ", func(u Unlike) string {
+		if u.Has != "" {
+			return ""
+		}
+		return u.What + " of " + numbered(u.Nodes)
+	})
+	for _, w := range silent {
+		notes = append(notes, "Whether the nodes were as the scenario says is not known, because they do not tell: "+w.says+"."+
+			r.places(w.where))
+	}
+	return notes
+}
+
+// saying is what is to be said of some points.
+type saying struct {
+	says  string
+	where []string
+}
+
+// settingsOf writes the settings of each replication, each text once, with the points that have it; what is written as
+// nothing is left out.
+func (r *Run) settingsOf(between string, write func(Unlike) string) (all []saying) {
+	for _, p := range r.Points {
+		p.realities(func(_ *Replication, reality *Reality) {
+			var parts []string
+			for _, u := range reality.Unlike {
+				if text := write(u); text != "" {
+					parts = append(parts, text)
+				}
+			}
+			if len(parts) == 0 {
+				return
+			}
+			text := listed(parts, between, func(s string) string { return s })
+			i := slices.IndexFunc(all, func(s saying) bool { return s.says == text })
+			if i < 0 {
+				i = len(all)
+				all = append(all, saying{says: text})
+			}
+			if label := r.Label(p); !slices.Contains(all[i].where, label) {
+				all[i].where = append(all[i].where, label)
+			}
+		})
+	}
+	return all
+}
+
 // listed writes the first of a list, and how many more there are.
 func listed[T any](all []T, between string, write func(T) string) string {
 	var parts []string

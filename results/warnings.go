@@ -13,7 +13,7 @@ func (r *Run) Warnings() []string {
 	if n := r.missing(); n > 0 {
 		all = append(all, fmt.Sprintf("The run is not complete: %d replications are missing. --resume completes it.", n))
 	}
-	all = slices.Concat(all, r.gone(), r.losses(), r.faulty())
+	all = slices.Concat(all, r.unlike(), r.gone(), r.losses(), r.faulty())
 	for _, w := range []struct {
 		says  string
 		holds func(*Point) bool
