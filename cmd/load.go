@@ -74,9 +74,11 @@ the same instant to begin --at.`,
 func (f *loadFlags) check(points []scenarios.Point) error {
 	var problems []error
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	unread := false
 	if f.hostsFile != "" {
 		hosts, err := readHosts(f.hostsFile)
 		if err != nil {
+			unread = true
 			problems = append(problems, err)
 		}
 		f.hosts = append(f.hosts, hosts...)
@@ -100,7 +102,11 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 		f.targets = append(f.targets, t)
 		f.known = append(f.known, h)
 	}
-	if nodes := points[0].Scenario.Cluster.Nodes(); len(f.hosts) != nodes {
+	switch nodes := points[0].Scenario.Cluster.Nodes(); {
+	case unread:
+	case len(f.hosts) == 0:
+		wrong("where are the nodes? Give --hosts, or --hosts-file, with one address for each of the scenario's %d", nodes)
+	case len(f.hosts) != nodes:
 		wrong("the scenario has %d nodes, and --hosts and --hosts-file name %d: give one address for each, or --set cluster.nodes=%d",
 			nodes, len(f.hosts), len(f.hosts))
 	}

@@ -336,11 +336,15 @@ func TestLoadBadInput(t *testing.T) {
 		{[]string{"--at", "noon"}, "--at 2030-01-31T12:00:00Z"},
 		{[]string{"--payload", "g=picture.jpg"}, "with a function of the scenario"},
 		{[]string{"--hosts-file", "missing.txt"}, "--hosts-file"},
+		{nil, "where are the nodes?"},
 	} {
 		said := &output{}
 		args := append([]string{"load", "quickstart"}, x.args...)
 		if status := cmd.Run(context.Background(), args, io.Discard, said); status != 2 || !strings.Contains(said.String(), x.says) {
 			t.Errorf("%v: exit status %d, %q; want 2 and %q", x.args, status, said, x.says)
+		}
+		if strings.Contains(said.String(), "cluster.nodes=0") {
+			t.Errorf("%v: %q advises a cluster of no nodes", x.args, said)
 		}
 	}
 }

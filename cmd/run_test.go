@@ -161,7 +161,7 @@ func TestRunRefuses(t *testing.T) {
 		}
 		var out, said bytes.Buffer
 		args := []string{"run", scenario, "--set", x.set, "--out", filepath.Join(dir, "out")}
-		if status := cmd.Run(context.Background(), args, &out, &said); status != 2 || !strings.Contains(said.String(), x.says) {
+		if status := cmd.Run(context.Background(), args, &out, &said); status != 2 || strings.Count(said.String(), x.says) != 1 {
 			t.Errorf("%s: exit status %d, %s", x.set, status, said.String())
 		}
 		if _, err := os.Stat(filepath.Join(dir, "out")); err == nil {
@@ -182,5 +182,34 @@ func TestRunPortsTaken(t *testing.T) {
 		"--out", filepath.Join(t.TempDir(), "out")}, &out, &said)
 	if status != 1 || !strings.Contains(said.String(), "1 of 48 ports are taken") || !strings.Contains(said.String(), "--first-address") {
 		t.Errorf("exit status %d: %s", status, said.String())
+	}
+}
+
+// What keeps a node from starting is told once, and not that something was finished; a directory that is taken is told
+// without the advice of another command.
+func TestRunSaysOnce(t *testing.T) {
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "broken.yaml")
+	text := "{name: broken, duration: 1s, warmup: 0s, replications: 1, cluster: {nodes: 1, slots: 2}, " +
+		"functions: [{name: f, service: 5ms, backend: {kind: exec, command: [/nowhere/at/all]}}], workload: {rate: 10/s}, scheduler: {name: NoScheduler}}"
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var out, said bytes.Buffer
+	args := []string{"run", scenario, "--first-address", "127.82.0.1", "--out", filepath.Join(dir, "out")}
+	if status := cmd.Run(t.Context(), args, &out, &said); status != 1 || strings.Count(said.String(), "node-0.log ends with") != 1 ||
+		!strings.Contains(said.String(), "nothing was finished") || strings.Contains(said.String(), "has what was finished") {
+		t.Errorf("exit status %d: %s", status, said.String())
+	}
+	said.Reset()
+	if status := cmd.Run(t.Context(), args, &out, &said); status != 2 || !strings.Contains(said.String(), "it is not empty") ||
+		strings.Contains(said.String(), "--resume") {
+		t.Errorf("into a directory that is not empty: exit status %d: %s", status, said.String())
+	}
+	said.Reset()
+	args[0] = "sim"
+	args = append(args[:2], "--out", filepath.Join(dir, "out"))
+	if status := cmd.Run(t.Context(), args, &out, &said); status != 2 || !strings.Contains(said.String(), "--resume") {
+		t.Errorf("sim into a directory that is not empty: exit status %d: %s", status, said.String())
 	}
 }

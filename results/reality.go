@@ -71,6 +71,7 @@ type Links struct {
 	Lost     uint64   `json:"lost"`    // messages, as was drawn
 	Unknown  uint64   `json:"unknown"` // messages of whose link or length nothing is known
 	Others   int      `json:"others"`  // nodes that do not emulate the scenario's links, or do not say so
+	Unlike   int      `json:"unlike"`  // those of them that emulate other links
 }
 
 // Lateness is how much later than meant things happened.
@@ -215,18 +216,13 @@ func late(of func(*Reality) Lateness) func(*Point) bool {
 	}
 }
 
-// unemulated reports whether in some replication of a point nodes did not emulate the links of the scenario.
-func unemulated(p *Point) bool {
-	return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
-		return r.Reality != nil && r.Reality.Links != nil && r.Reality.Links.Others > 0
-	})
-}
-
-// unknownLinks reports whether in some replication of a point messages passed whose link or length is not known.
-func unknownLinks(p *Point) bool {
-	return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
-		return r.Reality != nil && r.Reality.Links != nil && r.Reality.Links.Unknown > 0
-	})
+// someLinks reports whether that is so of the links in some replication of a point.
+func someLinks(is func(*Links) bool) func(*Point) bool {
+	return func(p *Point) bool {
+		return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
+			return r.Reality != nil && r.Reality.Links != nil && is(r.Reality.Links)
+		})
+	}
 }
 
 // partial reports whether in some replication of a point others sent the rest of the requests.

@@ -3,6 +3,7 @@ package results
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -96,5 +97,39 @@ func TestRealityNotes(t *testing.T) {
 	}
 	if err != nil || !reflect.DeepEqual(back.Reality, b.Replications[0].Reality) {
 		t.Errorf("from a file comes %+v, %v", back.Reality, err)
+	}
+}
+
+// Nodes that emulate other links than the scenario's are not said to emulate none, and the advice is for what has it.
+func TestNotesSayWhatIs(t *testing.T) {
+	const none, other = "do not emulate links", "emulate other links"
+	for _, x := range []struct {
+		links       Links
+		none, other bool
+	}{{Links{}, false, false}, {Links{Others: 2}, true, false}, {Links{Others: 2, Unlike: 2}, false, true}, {Links{Others: 2, Unlike: 1}, true, true}} {
+		said := notes(realPoint(Reality{Links: &x.links}))
+		if strings.Contains(said, none) != x.none || strings.Contains(said, other) != x.other {
+			t.Errorf("%+v: %s", x.links, said)
+		}
+	}
+	for world, advice := range map[string]bool{"sim": true, "real": false} {
+		p := pointOf(100, 101, 99, 100, 100)
+		p.Wanted = 7
+		said := strings.Join((&Run{World: world, Points: []*Point{p}}).Warnings(), " ")
+		if !strings.Contains(said, "2 replications are missing") || strings.Contains(said, "--resume") != advice {
+			t.Errorf("%s: %s", world, said)
+		}
+	}
+}
+
+// Runs that begin within one second have directories of their own.
+func TestDefaultDir(t *testing.T) {
+	t.Chdir(t.TempDir())
+	at := time.Date(2030, 5, 6, 7, 8, 9, 0, time.UTC)
+	for _, want := range []string{"", "-2", "-3"} {
+		dir, err := DefaultDir("x", at)
+		if want = "runs/x-20300506-070809" + want; err != nil || filepath.ToSlash(dir) != want {
+			t.Errorf("%s, %v; want %s", dir, err, want)
+		}
 	}
 }

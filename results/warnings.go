@@ -11,7 +11,11 @@ import (
 func (r *Run) Warnings() []string {
 	var all []string
 	if n := r.missing(); n > 0 {
-		all = append(all, fmt.Sprintf("The run is not complete: %d replications are missing. --resume completes it.", n))
+		w := fmt.Sprintf("The run is not complete: %d replications are missing.", n)
+		if r.World == "sim" {
+			w += " --resume completes it."
+		}
+		all = append(all, w)
 	}
 	all = slices.Concat(all, r.unlike(), r.gone(), r.losses(), r.faulty())
 	for _, w := range []struct {
@@ -43,10 +47,14 @@ func (r *Run) Warnings() []string {
 			"among machines.", late(sent)},
 		{"The emulated links were late: more than 1 % of the messages took longer than they were to by more than 1 ms and " +
 			"2 % of the mean latency. This machine cannot emulate these links under this load.", late(links)},
-		{"Some nodes do not emulate the scenario's links, or do not say so: their messages took what the real network takes. " +
-			"Start them with p2pfaas node --scenario and the same settings, or leave cluster.links out.", unemulated},
+		{"Some nodes do not emulate links, or do not say so: their messages took what the real network takes. Start them with " +
+			"p2pfaas node --scenario and the same settings, or leave cluster.links out.",
+			someLinks(func(l *Links) bool { return l.Others > l.Unlike })},
+		{"Some nodes emulate other links than the scenario's: their messages took what those take. Start them with p2pfaas node " +
+			"--scenario and the same settings.", someLinks(func(l *Links) bool { return l.Unlike > 0 })},
 		{"Some messages were sent to or from machines of whose links the scenario says nothing, or had a length that nobody " +
-			"had announced: what they took is not what the scenario says.", unknownLinks},
+			"had announced: what they took is not what the scenario says.",
+			someLinks(func(l *Links) bool { return l.Unknown > 0 })},
 		{"Some durations could not be (negative, or longer than 146 years) and were counted as the nearest that can.",
 			clamped},
 	} {
