@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,9 +74,11 @@ the same instant to begin --at.`,
 func (f *loadFlags) check(points []scenarios.Point) error {
 	var problems []error
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	unread := false
 	if f.hostsFile != "" {
 		hosts, err := readHosts(f.hostsFile)
 		if err != nil {
+			unread = true
 			problems = append(problems, err)
 		}
 		f.hosts = append(f.hosts, hosts...)
@@ -90,13 +93,20 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 			continue
 		}
 		t := realnet.Target{Scheduler: net.JoinHostPort(host, port)}
+		if slices.ContainsFunc(f.targets, func(o realnet.Target) bool { return o.Scheduler == t.Scheduler }) {
+			wrong("the address %s is given twice: each node has its own", t.Scheduler)
+		}
 		if points[0].Scenario.Learner.Asks() {
 			t.Learner = "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))
 		}
 		f.targets = append(f.targets, t)
 		f.known = append(f.known, h)
 	}
-	if nodes := points[0].Scenario.Cluster.Nodes(); len(f.hosts) != nodes {
+	switch nodes := points[0].Scenario.Cluster.Nodes(); {
+	case unread:
+	case len(f.hosts) == 0:
+		wrong("where are the nodes? Give --hosts, or --hosts-file, with one address for each of the scenario's %d", nodes)
+	case len(f.hosts) != nodes:
 		wrong("the scenario has %d nodes, and --hosts and --hosts-file name %d: give one address for each, or --set cluster.nodes=%d",
 			nodes, len(f.hosts), len(f.hosts))
 	}
@@ -104,7 +114,7 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 		wrong("the scenario has %d points, and the nodes run one: choose it with --select, or let --configure change the nodes", len(points))
 	}
 	if f.configure && points[0].Scenario.Cluster.Cloud != nil {
-		wrong("--configure does not configure a cloud: leave it out")
+		wrong("--configure does not configure a cloud: leave it out, and start the nodes with p2pfaas node --scenario")
 	}
 	index, of, ok := strings.Cut(f.share, "/")
 	i, err1 := strconv.Atoi(index)

@@ -3,12 +3,17 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"html"
 	"io"
+	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -88,8 +93,28 @@ func TestLoad(t *testing.T) {
 		return
 	}
 	a, b, w := parts[0].Points[0].Replications[0], parts[1].Points[0].Replications[0], whole.Points[0].Replications[0]
-	if a.Submitted+b.Submitted != w.Submitted || a.Submitted == 0 || b.Submitted == 0 || a.Requests != w.Requests {
+	if a.Submitted+b.Submitted != w.Submitted || a.Submitted == 0 || b.Submitted == 0 {
 		t.Errorf("the parts have %d and %d requests, the whole %d", a.Submitted, b.Submitted, w.Submitted)
+	}
+	if a.Requests == b.Requests || a.Requests == w.Requests || a.Requests == 0 || b.Requests == 0 {
+		t.Errorf("the digests of different requests are %x, %x and, of the whole, %x", a.Requests, b.Requests, w.Requests)
+	}
+	var compared, said bytes.Buffer
+	if status := cmd.Run(ctx, []string{"report", parts[0].Dir, parts[1].Dir}, &compared, &said); status != 0 ||
+		strings.Contains(compared.String(), "same requests") || !strings.Contains(compared.String(), "different requests") {
+		t.Errorf("of two shares the report says %s %s", compared.String(), said.String())
+	}
+	for metric, has := range map[string]bool{"messages_per_request": false, "utilisation": false, "fairness": false, "energy": false,
+		"energy_per_completed": false, "load.mean": true, "throughput": true} {
+		if x, ok := a.Metric(metric); !ok || math.IsNaN(x) == has {
+			t.Errorf("a share has %v as %s", x, metric)
+		}
+		if x, _ := w.Metric(metric); math.IsNaN(x) {
+			t.Errorf("the whole has no %s", metric)
+		}
+	}
+	if of := "one share of the load"; !strings.Contains(notes(parts[0]), of) || strings.Contains(notes(whole), of) {
+		t.Errorf("notes of a share: %s\nof the whole: %s", notes(parts[0]), notes(whole))
 	}
 	if r, err := http.Get("http://" + all[0] + ":18080/configuration/scheduler"); err != nil {
 		t.Error(err)
@@ -97,6 +122,9 @@ func TestLoad(t *testing.T) {
 		t.Errorf("after --configure the scheduler is %s", text)
 	}
 }
+
+// notes are what is said about the results of a run.
+func notes(r *results.Run) string { return strings.Join(r.Warnings(), "\n") }
 
 // Weakness 23 of v1, of its clients: gaps of at least 10 ms, so that the rate is not what was asked for; seeds from the
 // clock; an end at the first answer without learning headers; checks that cannot be skipped; a latency without the body.
@@ -146,6 +174,13 @@ func TestWeakness23(t *testing.T) {
 	}
 	a := run("load", "a", "--hosts", l.Addr().String())
 	b := run("load", "b", "--hosts", l.Addr().String())
+	what := map[string]bool{}
+	for _, u := range a.Reality.Unlike {
+		what[u.What] = u.Has == ""
+	}
+	if !what["slots"] || !what["queue"] || !what["scheduler"] {
+		t.Errorf("of a node that says nothing of itself is known: %+v", a.Reality.Unlike)
+	}
 	sim := run("sim", "sim")
 	biased := run("sim", "biased", "--set", "workload.min_gap=10ms")
 	if a.Requests != b.Requests || a.Submitted != b.Submitted || a.Requests != sim.Requests || a.Submitted != sim.Submitted {
@@ -163,6 +198,131 @@ func TestWeakness23(t *testing.T) {
 	}
 }
 
+// Nodes that are not as the scenario says are told, and what they are; once they are configured, no more.
+func TestLoadCompares(t *testing.T) {
+	function := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer function.Close()
+	var hosts []string
+	for range 4 {
+		n := startNode(t, "--function", "f="+function.URL, "--slots", "4", "--queue", "4", "--scheduler", "PowerOfNScheduler 1 2 true 1")
+		hosts = append(hosts, strings.TrimPrefix(n.url, "http://"))
+	}
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "ring.yaml")
+	text := "{name: ring, duration: 1s, warmup: 0s, replications: 1, cluster: {nodes: 4, slots: 2, queue: 3, topology: ring}, " +
+		"functions: [{name: f, service: 1ms}], workload: {rate: 10/s}, scheduler: {name: PowerOfNScheduler, fanout: 2, threshold: 1}}"
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	load := func(out string, args ...string) string {
+		t.Helper()
+		var table, said bytes.Buffer
+		args = append([]string{"load", scenario, "--hosts", strings.Join(hosts, ","), "--out", filepath.Join(dir, out)}, args...)
+		if status := cmd.Run(t.Context(), args, &table, &said); status != 0 {
+			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
+		}
+		return said.String()
+	}
+	neighbours := []string{hosts[1], hosts[3]}
+	slices.Sort(neighbours)
+	said := load("as-they-are")
+	for _, want := range []string{"slots of nodes 0-3: 4, in the scenario 2; ", "queue of nodes 0-3: 4, in the scenario 3; ",
+		"scheduler of nodes 0-3: PowerOfNScheduler(fanout=1, threshold=2", ", in the scenario PowerOfNScheduler(fanout=2, threshold=1",
+		"neighbours of nodes 0-3: none at node 0, in the scenario " + strings.Join(neighbours, ", "), "--configure"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("there is no word of %q:\n%s", want, said)
+		}
+	}
+	said = load("configured", "--configure")
+	if strings.Contains(said, "slots of") || strings.Contains(said, "queue of") || strings.Contains(said, "scheduler of") ||
+		strings.Contains(said, "forwarding of") || !strings.Contains(said, "neighbours of") {
+		t.Errorf("after --configure:\n%s", said)
+	}
+	said = load("by-hand", "--set", "scheduler.fanout=1", "--set", "scheduler.threshold=2", "--configure")
+	if strings.Contains(said, "not known") {
+		t.Errorf("after --configure:\n%s", said)
+	}
+	// As v1's scripts configure it, a node does not say what it does when a peer refuses.
+	r, err := http.Post("http://"+hosts[2]+"/configuration/scheduler", "application/json",
+		strings.NewReader(`{"name":"PowerOfNScheduler","parameters":["2","1","false","2"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	said = load("by-script")
+	if !strings.Contains(said, "max_hops of node 2: 2, in the scenario 1") || !strings.Contains(said, "do not tell: forwarding of node 2.") {
+		t.Errorf("of a node that a script has configured:\n%s", said)
+	}
+}
+
+// Why requests were lost, which node has gone, and what functions answered that is an error, is said.
+func TestLoadSaysWhy(t *testing.T) {
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "this is no picture", http.StatusBadRequest)
+	}))
+	defer function.Close()
+	good := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler true")
+	lacks := startNode(t, "--function", "f=http://127.0.0.1:9/", "--scheduler", "NoScheduler true")
+	leaves := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler true")
+	var hosts []string
+	for _, n := range []*nodeAt{good, lacks, leaves} {
+		hosts = append(hosts, strings.TrimPrefix(n.url, "http://"))
+	}
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "why.yaml")
+	text := "{name: why, duration: 2s, warmup: 0s, replications: 1, cluster: {nodes: 3, slots: 4}, functions: [{name: f, service: 1ms}], " +
+		"workload: {rate: 40/s}, scheduler: {name: NoScheduler}}"
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	end := time.AfterFunc(1200*time.Millisecond, func() { leaves.end() })
+	defer end.Stop()
+	var table, said bytes.Buffer
+	out := filepath.Join(dir, "out")
+	args := []string{"load", scenario, "--hosts", strings.Join(hosts, ","), "--out", out}
+	if status := cmd.Run(t.Context(), args, &table, &said); status != 0 {
+		t.Fatalf("%v: exit status %d: %s", args, status, said.String())
+	}
+	r, err := results.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reality := r.Points[0].Replications[0].Reality
+	completed, _ := r.Points[0].Replications[0].Metric("completed")
+	requests, _ := r.Points[0].Replications[0].Metric("requests")
+	lost := uint64(0)
+	for _, l := range reality.Losses {
+		lost += l.Count
+	}
+	if len(reality.Faulty) != 1 || float64(reality.Faulty[0].Count) != completed || completed+float64(lost) != requests || lost == 0 {
+		t.Errorf("%v of %v requests completed: %+v, %+v", completed, requests, reality.Faulty, reality.Losses)
+	}
+	report, err := os.ReadFile(r.Report())
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := os.ReadFile(filepath.Join(out, "run.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf(`%v of %[1]v answers of function f had status 400 (the first said: "this is no picture")`, completed),
+		"node 2 at " + hosts[2], "of node 2 (lost-node-down): connect: connection refused",
+		`of node 1 (lost-node-down): calling function f: Post "http://127.0.0.1:9/": dial tcp 127.0.0.1:9: connect: connection refused`,
+	} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("there is no word of %q:\n%s", want, said.String())
+		}
+		if !strings.Contains(html.UnescapeString(string(report)), want) {
+			t.Errorf("the report has no word of %q", want)
+		}
+		quoted, _ := json.Marshal(want)
+		if !bytes.Contains(manifest, bytes.Trim(quoted, `"`)) {
+			t.Errorf("run.json has no word of %s", quoted)
+		}
+	}
+}
+
 func TestLoadBadInput(t *testing.T) {
 	for _, x := range []struct {
 		args []string
@@ -170,16 +330,21 @@ func TestLoadBadInput(t *testing.T) {
 	}{
 		{[]string{"--hosts", "127.0.0.1,nowhere"}, `"nowhere" is none`},
 		{[]string{"--hosts", "127.0.0.1"}, "give one address for each"},
+		{[]string{"--hosts", "127.0.0.1,127.0.0.2,127.0.0.1:18080"}, "127.0.0.1:18080 is given twice"},
 		{[]string{"--hosts", "127.0.0.1"}, "--configure change the nodes"},
 		{[]string{"--share", "3/2"}, "--share 2/3"},
 		{[]string{"--at", "noon"}, "--at 2030-01-31T12:00:00Z"},
 		{[]string{"--payload", "g=picture.jpg"}, "with a function of the scenario"},
 		{[]string{"--hosts-file", "missing.txt"}, "--hosts-file"},
+		{nil, "where are the nodes?"},
 	} {
 		said := &output{}
 		args := append([]string{"load", "quickstart"}, x.args...)
 		if status := cmd.Run(context.Background(), args, io.Discard, said); status != 2 || !strings.Contains(said.String(), x.says) {
 			t.Errorf("%v: exit status %d, %q; want 2 and %q", x.args, status, said, x.says)
+		}
+		if strings.Contains(said.String(), "cluster.nodes=0") {
+			t.Errorf("%v: %q advises a cluster of no nodes", x.args, said)
 		}
 	}
 }

@@ -97,8 +97,12 @@ func (f *runFlags) run(c *cobra.Command, path string) error {
 		return input(err)
 	}
 	payloads, err := readPayloads(points[0].Scenario, f.payloads)
+	told := map[string]bool{} // points have most in common
 	for _, p := range points {
-		err = errors.Join(err, realnet.CheckScenario(p.Scenario))
+		if refused := realnet.CheckScenario(p.Scenario); refused != nil && !told[refused.Error()] {
+			told[refused.Error()] = true
+			err = errors.Join(err, refused)
+		}
 	}
 	if err != nil {
 		return input(err)
@@ -129,10 +133,12 @@ type real struct {
 
 // run runs every replication of every point, one after the other, and stores what comes out.
 func (r *real) run(ctx context.Context, dir string, one func(ctx context.Context, point, replication int) (*results.Replication, error)) error {
-	if dir == "" {
-		dir = results.DefaultDir(r.result.Name, time.Now())
-	}
 	var err error
+	if dir == "" {
+		if dir, err = results.DefaultDir(r.result.Name, time.Now()); err != nil {
+			return err
+		}
+	}
 	if r.writer, err = results.Create(dir, r.result); err != nil {
 		return input(err)
 	}
@@ -147,7 +153,9 @@ func (r *real) run(ctx context.Context, dir string, one func(ctx context.Context
 	if ferr := r.writer.Finish(); ferr != nil {
 		return errors.Join(err, ferr)
 	}
-	switch {
+	switch finished := slices.ContainsFunc(r.result.Points, func(p *results.Point) bool { return len(p.Replications) > 0 }); {
+	case err != nil && !finished:
+		return fmt.Errorf("%w; nothing was finished", err)
 	case errors.Is(err, simnet.ErrInterrupted):
 		return fmt.Errorf("%w: %s has what was finished", err, dir)
 	case err != nil:

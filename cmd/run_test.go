@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -117,6 +118,35 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// The nodes that run starts are as the scenario says, with a topology and a cloud too, and say so.
+func TestRunNodesAreTheScenarios(t *testing.T) {
+	dir := t.TempDir()
+	ring := filepath.Join(dir, "ring.yaml")
+	text := "{name: ring, duration: 1s, warmup: 0s, replications: 1, cluster: {nodes: 4, slots: 2, queue: 2, topology: ring, " +
+		"cloud: {link: {latency: 5ms}}}, functions: [{name: f, service: 5ms}], workload: {rate: 10/s}, " +
+		"scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}}"
+	if err := os.WriteFile(ring, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for i, scenario := range []string{ring, "quickstart"} {
+		var out, said bytes.Buffer
+		to := filepath.Join(dir, fmt.Sprint(i))
+		args := []string{"run", scenario, "--duration", "1s", "--first-address", "127.79.0.1", "--out", to}
+		if status := cmd.Run(t.Context(), args, &out, &said); status != 0 {
+			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
+		}
+		r, err := results.Open(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range r.Points {
+			if u := p.Replications[0].Reality.Unlike; len(u) > 0 {
+				t.Errorf("%s: the nodes are not as the scenario says: %+v", r.Label(p), u)
+			}
+		}
+	}
+}
+
 // What real nodes cannot do is refused by name, before anything starts.
 func TestRunRefuses(t *testing.T) {
 	for _, x := range []struct{ set, says string }{
@@ -131,7 +161,7 @@ func TestRunRefuses(t *testing.T) {
 		}
 		var out, said bytes.Buffer
 		args := []string{"run", scenario, "--set", x.set, "--out", filepath.Join(dir, "out")}
-		if status := cmd.Run(context.Background(), args, &out, &said); status != 2 || !strings.Contains(said.String(), x.says) {
+		if status := cmd.Run(context.Background(), args, &out, &said); status != 2 || strings.Count(said.String(), x.says) != 1 {
 			t.Errorf("%s: exit status %d, %s", x.set, status, said.String())
 		}
 		if _, err := os.Stat(filepath.Join(dir, "out")); err == nil {
@@ -152,5 +182,34 @@ func TestRunPortsTaken(t *testing.T) {
 		"--out", filepath.Join(t.TempDir(), "out")}, &out, &said)
 	if status != 1 || !strings.Contains(said.String(), "1 of 48 ports are taken") || !strings.Contains(said.String(), "--first-address") {
 		t.Errorf("exit status %d: %s", status, said.String())
+	}
+}
+
+// What keeps a node from starting is told once, and not that something was finished; a directory that is taken is told
+// without the advice of another command.
+func TestRunSaysOnce(t *testing.T) {
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "broken.yaml")
+	text := "{name: broken, duration: 1s, warmup: 0s, replications: 1, cluster: {nodes: 1, slots: 2}, " +
+		"functions: [{name: f, service: 5ms, backend: {kind: exec, command: [/nowhere/at/all]}}], workload: {rate: 10/s}, scheduler: {name: NoScheduler}}"
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var out, said bytes.Buffer
+	args := []string{"run", scenario, "--first-address", "127.82.0.1", "--out", filepath.Join(dir, "out")}
+	if status := cmd.Run(t.Context(), args, &out, &said); status != 1 || strings.Count(said.String(), "node-0.log ends with") != 1 ||
+		!strings.Contains(said.String(), "nothing was finished") || strings.Contains(said.String(), "has what was finished") {
+		t.Errorf("exit status %d: %s", status, said.String())
+	}
+	said.Reset()
+	if status := cmd.Run(t.Context(), args, &out, &said); status != 2 || !strings.Contains(said.String(), "it is not empty") ||
+		strings.Contains(said.String(), "--resume") {
+		t.Errorf("into a directory that is not empty: exit status %d: %s", status, said.String())
+	}
+	said.Reset()
+	args[0] = "sim"
+	args = append(args[:2], "--out", filepath.Join(dir, "out"))
+	if status := cmd.Run(t.Context(), args, &out, &said); status != 2 || !strings.Contains(said.String(), "--resume") {
+		t.Errorf("sim into a directory that is not empty: exit status %d: %s", status, said.String())
 	}
 }

@@ -211,7 +211,9 @@ func pilot(s *scenarios.Scenario) float64 {
 func (s *simulation) open() (err error) {
 	dir := s.flags.out
 	if dir == "" {
-		dir = results.DefaultDir(s.result.Name, time.Now())
+		if dir, err = results.DefaultDir(s.result.Name, time.Now()); err != nil {
+			return err
+		}
 	}
 	if s.flags.resume {
 		s.writer, err = results.Resume(dir, s.result)
@@ -222,6 +224,9 @@ func (s *simulation) open() (err error) {
 		}
 	} else {
 		s.writer, err = results.Create(dir, s.result)
+		if errors.Is(err, results.ErrNotEmpty) {
+			err = fmt.Errorf("%w, or --resume to complete the run in it", err)
+		}
 	}
 	return err
 }

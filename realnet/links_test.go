@@ -145,10 +145,10 @@ func TestLinksBetweenNodes(t *testing.T) {
 	if links.Count != asked*4 || links.Lost != 0 || links.Others != 0 || links.Own.Count == 0 {
 		t.Errorf("%+v, want %d messages held", links, asked*4)
 	}
-	if others := linksOf(networkOf(t, "{latency: 31ms}"), before, before); others.Others != 2 {
+	if others := linksOf(networkOf(t, "{latency: 31ms}"), before, before); others.Others != 2 || others.Unlike != 2 {
 		t.Errorf("%+v, want two nodes that emulate other links", others)
 	}
-	if silent := linksOf(network, []*Status{nil}, []*Status{nil}); silent.Others != 1 {
+	if silent := linksOf(network, []*Status{nil}, []*Status{nil}); silent.Others != 1 || silent.Unlike != 0 {
 		t.Errorf("%+v, want one node that does not emulate them", silent)
 	}
 	if none := linksOf(networkOf(t, "{latency: 0s}"), []*Status{nil}, []*Status{nil}); none != nil {

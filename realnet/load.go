@@ -32,6 +32,14 @@ type Target struct {
 // the number Index. The zero Share is everything.
 type Share struct{ Index, Of int }
 
+// String is the share as its flag has it, counted from 1; empty where it is everything.
+func (s Share) String() string {
+	if s.Of <= 1 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", s.Index+1, s.Of)
+}
+
 // has reports whether a request is in the share.
 func (s Share) has(id core.TaskID) bool { return s.Of <= 1 || int(id%core.TaskID(s.Of)) == s.Index }
 
@@ -93,9 +101,10 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 	defer l.clock.Close()
 	defer l.http.CloseIdleConnections()
 	l.address()
-	if err := l.reachable(ctx); err != nil {
+	if err := errors.Join(l.reach(ctx)...); err != nil {
 		return nil, err
 	}
+	reality := &results.Reality{Share: l.Share.String(), Unlike: l.compare(ctx)}
 	if err := l.hire(); err != nil {
 		return nil, err
 	}
@@ -125,7 +134,12 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 		return nil, err
 	}
 	wall := time.Since(l.start)
-	return l.count.finish(wall, before, l.askNodes(ctx))
+	for i, err := range l.reach(ctx) {
+		if err != nil {
+			reality.Gone = append(reality.Gone, results.Address{Node: core.NodeID(i), Address: l.Targets[i].Scheduler})
+		}
+	}
+	return l.count.finish(wall, before, l.askNodes(ctx), reality)
 }
 
 // address prepares what the requests have in common.
@@ -155,8 +169,8 @@ func (l *load) payload(a *scenarios.Arrival, id core.TaskID) []byte {
 	return l.filler[a.Type]
 }
 
-// reachable asks every node who it is, and says which of them do not answer.
-func (l *load) reachable(ctx context.Context) error {
+// reach asks every node who it is, and returns what is wrong with those that do not answer, by node.
+func (l *load) reach(ctx context.Context) []error {
 	problems := make([]error, len(l.Targets))
 	var asking sync.WaitGroup
 	for i, t := range l.Targets {
@@ -170,7 +184,7 @@ func (l *load) reachable(ctx context.Context) error {
 		})
 	}
 	asking.Wait()
-	return errors.Join(problems...)
+	return problems
 }
 
 // send is the open loop.
@@ -179,10 +193,10 @@ func (l *load) send(ctx context.Context) error {
 	var a scenarios.Arrival
 	told := 0
 	for id := core.TaskID(0); arrivals.Next(&a); id++ {
-		l.count.born(&a)
 		if !l.Share.has(id) {
 			continue
 		}
+		l.count.born(&a)
 		due := l.start.Add(time.Duration(a.At))
 		if l.Progress != nil && (told == 1000 || time.Until(due) > 100*time.Millisecond) {
 			l.Progress(told)

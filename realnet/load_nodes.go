@@ -76,6 +76,7 @@ func linksOf(network *scenarios.Network, before, after []*Status) *results.Links
 		emulated = true
 		if a.Network != wanted {
 			all.Others++
+			all.Unlike++
 		}
 		own.Merge(a.Own) // of all times: a node is measured now and then
 		since, lost, unknown := a.Late, a.Lost, a.Unknown

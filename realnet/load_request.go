@@ -2,6 +2,7 @@ package realnet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
@@ -24,7 +28,7 @@ import (
 func (l *load) request(ctx context.Context, a *scenarios.Arrival, id core.TaskID, due time.Time) {
 	r := results.Record{Replication: l.Replication, ID: id, Node: a.Node, Function: a.Type, Arrival: a.At, Demand: a.Demand,
 		Deadline: a.Deadline, Executor: core.NoNode, Late: max(0, time.Since(due))}
-	report, err := l.ask(ctx, a, id, due)
+	said, err := l.ask(ctx, a, id, due)
 	if ctx.Err() != nil {
 		return
 	}
@@ -32,18 +36,19 @@ func (l *load) request(ctx context.Context, a *scenarios.Arrival, id core.TaskID
 	r.Latency = ended.Sub(due)
 	var lesson *lessonReport
 	if err != nil {
-		r.Outcome = lostBy(err)
+		r.Outcome, said.remark = lostBy(err), reasonOf(err)
 	} else {
-		lesson = report.Lesson
-		r.Outcome = outcomeOf(report.Outcome)
-		r.Hops, r.Probes, r.Retries, r.Cold, r.Timing = report.Hops, report.Probes, report.Retries, report.Cold, report.Timing
-		if n, known := l.numbers[report.Executor]; known {
+		lesson = said.report.Lesson
+		r.Outcome = outcomeOf(said.report.Outcome)
+		r.Hops, r.Probes, r.Retries, r.Cold, r.Timing = said.report.Hops, said.report.Probes, said.report.Retries, said.report.Cold,
+			said.report.Timing
+		if n, known := l.numbers[said.report.Executor]; known {
 			r.Executor = n
 		}
 	}
 	r.Client = r.Latency - r.Timing.Total()
 	r.EnergyJ = l.count.energy(&r)
-	entry := l.count.add(&r, lesson)
+	entry := l.count.add(&r, lesson, said.status, said.remark)
 	if entry != nil && l.teachers != nil {
 		l.teachers[a.Node].teach(ctx, *entry)
 	}
@@ -68,13 +73,20 @@ func outcomeOf(name string) core.Outcome {
 	return core.LostNodeDown // no outcome of ours
 }
 
+// response is what came back for a request.
+type response struct {
+	report *taskReport
+	status int    // of HTTP; 0: no answer
+	remark string // the beginning of an answer that is an error, or why there is none; empty where an algorithm decided so
+}
+
 // ask sends the request and reads its answer, to the end.
-func (l *load) ask(ctx context.Context, a *scenarios.Arrival, id core.TaskID, due time.Time) (*taskReport, error) {
+func (l *load) ask(ctx context.Context, a *scenarios.Arrival, id core.TaskID, due time.Time) (response, error) {
 	f := &l.Scenario.Functions[a.Type]
 	content := l.payload(a, id)
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, l.urls[a.Node][a.Type], bytes.NewReader(content))
 	if err != nil {
-		return nil, err
+		return response{}, err
 	}
 	h := q.Header
 	h.Set("Content-Type", http.DetectContentType(content))
@@ -89,14 +101,58 @@ func (l *load) ask(ctx context.Context, a *scenarios.Arrival, id core.TaskID, du
 	}
 	answer, err := l.http.Do(q)
 	if err != nil {
-		return nil, err
+		return response{}, err
 	}
 	defer answer.Body.Close()
 	var kept bytes.Buffer // an error's body, for a node that says no more
 	if _, err := io.Copy(io.Discard, io.TeeReader(answer.Body, &limitedBuffer{&kept, 4096})); err != nil {
-		return nil, err
+		return response{}, err
 	}
-	return readReport(answer.StatusCode, answer.Header, kept.Bytes())
+	report, err := readReport(answer.StatusCode, answer.Header, kept.Bytes())
+	if err != nil {
+		return response{}, err
+	}
+	return response{report, answer.StatusCode, remarkOf(report, answer.StatusCode, kept.Bytes())}, nil
+}
+
+// passing is what makes an error another one each time: the number of the request, the port of the caller.
+var passing = regexp.MustCompile(`\[R#\d+,T[^\]]*\] |\S+:\d+->`)
+
+// remarkOf is what an answer says that is an error, in so few words that they can be counted.
+func remarkOf(r *taskReport, status int, body []byte) string {
+	if status < http.StatusBadRequest {
+		return ""
+	}
+	var f Failure
+	o := outcomeOf(r.Outcome)
+	if o != core.Completed {
+		_ = json.Unmarshal(body, &f) // where it is none, it is words
+		if !o.Lost() && f.Code != codeUnavailable {
+			return ""
+		}
+	}
+	return short(cmp.Or(f.Reason, f.Message, string(body)))
+}
+
+// reasonOf is why there is no answer.
+func reasonOf(err error) string {
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		err = u.Err
+	}
+	if o := (*net.OpError)(nil); errors.As(err, &o) { // without addresses: the node is known
+		err = o.Err
+	}
+	return short(err.Error())
+}
+
+// short writes a text in one line that is not too long.
+func short(text string) string {
+	const most = 200
+	text = strings.Join(strings.Fields(passing.ReplaceAllString(strings.ToValidUTF8(text, "?"), "")), " ")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
 }
 
 // limitedBuffer keeps the beginning of what is written to it.

@@ -1,10 +1,12 @@
 package realnet
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +24,7 @@ const (
 	loadSamples = 200                    // of a run
 	sampleEvery = 100 * time.Millisecond // at least between two
 	watchedMost = 64                     // nodes whose loads are kept one by one
+	reasonsMost = 32                     // reasons of losses
 )
 
 // counting is what becomes of a replication's requests.
@@ -41,6 +44,8 @@ type counting struct {
 	lottery *rand.Rand
 	wanted  int
 	seen    int
+	faulty  []results.Faulty
+	losses  []results.Loss
 }
 
 // nodeCount is what one node did in the measured part.
@@ -93,7 +98,7 @@ func (c *counting) bin(at time.Duration) *loadBin {
 	return &c.bins[max(0, min(len(c.bins)-1, int(at/c.every)))]
 }
 
-// born takes a request of the schedule, whoever sends it, into the digest of the schedule.
+// born takes a request that this generator is to send into the digest of the schedule: shares of it have their own.
 func (c *counting) born(a *scenarios.Arrival) { c.result.Requests = a.Fold(c.result.Requests) }
 
 // left counts a request that leaves.
@@ -105,8 +110,9 @@ func (c *counting) left(a *scenarios.Arrival) {
 	c.bin(time.Duration(a.At)).arrived++
 }
 
-// add counts a request that has ended, and returns what there is to teach its learner; nil: nothing.
-func (c *counting) add(r *results.Record, lesson *lessonReport) *learner.Entry {
+// add counts a request that has ended, with the status of its answer and what is remarkable about that, and returns what
+// there is to teach its learner; nil: nothing.
+func (c *counting) add(r *results.Record, lesson *lessonReport, status int, remark string) *learner.Entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reward(r, lesson)
@@ -124,6 +130,7 @@ func (c *counting) add(r *results.Record, lesson *lessonReport) *learner.Entry {
 	c.execution(r)
 	if time.Duration(r.Arrival) >= c.scenario.Warmup {
 		c.measured(r)
+		c.remark(r, status, remark)
 	}
 	if lesson == nil {
 		return nil
@@ -150,6 +157,37 @@ func (c *counting) measured(r *results.Record) {
 		*kept = append(*kept, *r)
 	} else if i := c.lottery.IntN(c.seen); i < c.wanted {
 		(*kept)[i] = *r
+	}
+}
+
+// remark counts answers that are errors of a function, and why requests were lost.
+func (c *counting) remark(r *results.Record, status int, remark string) {
+	switch {
+	case r.Outcome == core.Completed && status >= http.StatusBadRequest:
+		f := results.Faulty{Function: c.scenario.Functions[r.Function].Name, Status: status, Said: remark}
+		i := slices.IndexFunc(c.faulty, func(x results.Faulty) bool { return x.Function == f.Function && x.Status == status })
+		if i < 0 {
+			i = len(c.faulty)
+			c.faulty = append(c.faulty, f)
+		}
+		c.faulty[i].Count++
+	case r.Outcome.Lost() || r.Outcome != core.Completed && remark != "":
+		remark = cmp.Or(remark, "no reason was given")
+		same := func(x results.Loss) bool { return x.Outcome == r.Outcome && x.Reason == remark }
+		i := slices.IndexFunc(c.losses, same)
+		if i < 0 && len(c.losses) >= reasonsMost {
+			remark = results.OtherReasons
+			i = slices.IndexFunc(c.losses, same)
+		}
+		if i < 0 {
+			i = len(c.losses)
+			c.losses = append(c.losses, results.Loss{Outcome: r.Outcome, Reason: remark})
+		}
+		l := &c.losses[i]
+		l.Count++
+		if k, known := slices.BinarySearch(l.Nodes, r.Node); !known {
+			l.Nodes = slices.Insert(l.Nodes, k, r.Node)
+		}
 	}
 }
 
@@ -229,8 +267,9 @@ func (c *counting) sample(i int, loads []int32) {
 	c.sampled = i + 1
 }
 
-// finish puts the results together; before and after are what the nodes said at the ends of the measured part.
-func (c *counting) finish(wall time.Duration, before, after []*Status) (*results.Replication, error) {
+// finish puts the results together; before and after are what the nodes said at the ends of the measured part, and reality
+// is what else is known about the run.
+func (c *counting) finish(wall time.Duration, before, after []*Status, reality *results.Reality) (*results.Replication, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &c.result
@@ -238,8 +277,10 @@ func (c *counting) finish(wall time.Duration, before, after []*Status) (*results
 		return nil, fmt.Errorf("%d requests were sent, and %d have ended", r.Submitted, r.Ended)
 	}
 	r.WallTime, r.Events = wall, r.Ended
-	r.Reality = &results.Reality{Sent: c.late.Lateness(), Links: linksOf(c.scenario.Cluster.Network(), before, after)}
-	r.Messages, r.Reality.Silent = messagesOf(before, after)
+	r.Reality = reality
+	reality.Faulty, reality.Losses = c.faulty, c.losses
+	reality.Sent, reality.Links = c.late.Lateness(), linksOf(c.scenario.Cluster.Network(), before, after)
+	r.Messages, reality.Silent = messagesOf(before, after)
 	for i := range c.bins[:c.sampled] {
 		b := &c.bins[i]
 		s := r.Series

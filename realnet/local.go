@@ -134,6 +134,7 @@ type process struct {
 	log   string
 	ended chan struct{}
 	err   error // when ended is closed
+	told  bool  // that it has ended
 }
 
 // StartLocal starts the processes of a cluster and waits until each is ready. Where one is not, all are ended again.
@@ -225,6 +226,7 @@ func (l *Local) await(ctx context.Context, client *http.Client, i int) error {
 		}
 		select {
 		case <-l.nodes[i].ended:
+			l.nodes[i].told = true
 			return fmt.Errorf("node %d has ended: %w: %s", i, errOr(l.nodes[i].err, errors.New("without an error")), lastLines(l.nodes[i].log))
 		case <-ctx.Done():
 			if err == nil {
@@ -259,6 +261,7 @@ func (l *Local) Ended() error {
 	for i, p := range l.nodes {
 		select {
 		case <-p.ended:
+			p.told = true
 			problems = append(problems, fmt.Errorf("node %d has ended during the run: %w: %s", i,
 				errOr(p.err, errors.New("without an error")), lastLines(p.log)))
 		default:
@@ -268,7 +271,7 @@ func (l *Local) Ended() error {
 }
 
 // Stop ends all processes, once: asked first, so that they finish what runs, then without asking. It reports those that did not
-// end in good order.
+// end in good order, but for what has been told before.
 func (l *Local) Stop() error {
 	for _, p := range l.nodes {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM) // where that fails, it has ended
@@ -286,7 +289,7 @@ func (l *Local) Stop() error {
 				lastLines(p.log)))
 			continue
 		}
-		if p.err != nil {
+		if p.err != nil && !p.told {
 			problems = append(problems, fmt.Errorf("node %d ended with an error: %w: %s", i, p.err, lastLines(p.log)))
 		}
 	}

@@ -24,7 +24,7 @@ func CheckScenario(s *scenarios.Scenario) error {
 	}
 	for i := range s.Cluster.Groups {
 		g := &s.Cluster.Groups[i]
-		refuse(g.Service != scenarios.DedicatedSlots, "cluster.service_mode of the nodes %s: real nodes run each function in "+
+		refuse(g.Service != scenarios.DedicatedSlots, "cluster.service_mode of the group %s: real nodes run each function in "+
 			"a slot of its own, and the machine shares its cores among them: leave the key out, or simulate", g.Name)
 	}
 	for i := range s.Functions {

@@ -25,10 +25,25 @@ const (
 	partPattern  = "p%d-r%d"     // reads partName: widths would be limits
 )
 
-// DefaultDir is where a run is stored unless its user says otherwise: runs/NAME-TIME.
-func DefaultDir(name string, started time.Time) string {
-	return filepath.Join("runs", name+"-"+started.Format("20060102-150405"))
+// DefaultDir makes the directory where a run is stored unless its user says otherwise: runs/NAME-TIME or, where there is one
+// already, runs/NAME-TIME-2 and so on.
+func DefaultDir(name string, started time.Time) (string, error) {
+	first := filepath.Join("runs", name+"-"+started.Format("20060102-150405"))
+	if err := os.MkdirAll("runs", 0o755); err != nil {
+		return "", fmt.Errorf("the directory of the results: %w", err)
+	}
+	for dir, i := first, 2; ; dir, i = fmt.Sprintf("%s-%d", first, i), i+1 {
+		switch err := os.Mkdir(dir, 0o755); {
+		case err == nil:
+			return dir, nil
+		case !errors.Is(err, fs.ErrExist):
+			return "", fmt.Errorf("the directory of the results: %w", err)
+		}
+	}
 }
+
+// ErrNotEmpty says that the directory of a new run holds something.
+var ErrNotEmpty = errors.New("it is not empty: give --out another directory")
 
 // manifest is run.json.
 type manifest struct {
@@ -45,6 +60,7 @@ type manifest struct {
 	Swept    []string     `json:"swept"`
 	Records  Keep         `json:"records"`
 	Points   []pointState `json:"points"`
+	Notes    []string     `json:"notes,omitempty"` // see Run.Warnings
 	Metrics  []Definition `json:"metrics"`
 	Columns  []Column     `json:"record_columns"`
 	Scenario string       `json:"scenario"`
@@ -65,7 +81,7 @@ type pointState struct {
 func (r *Run) manifest() manifest {
 	m := manifest{Name: r.Name, World: r.World, State: r.State, Seed: r.Seed, Digest: formatDigest(r.Digest()),
 		Version: r.Version, Host: r.Host, Command: r.Command, Started: r.Started, Swept: r.Swept, Records: r.Keep,
-		Metrics: Definitions, Columns: Columns, Scenario: string(r.Scenario)}
+		Notes: r.Warnings(), Metrics: Definitions, Columns: Columns, Scenario: string(r.Scenario)}
 	for _, p := range r.Points {
 		if lacks := p.Missing(); len(lacks) > 0 {
 			m.Missing = append(m.Missing, missing{p.Index, r.Label(p), lacks})
@@ -102,7 +118,7 @@ func Create(dir string, run *Run) (*Writer, error) {
 		return nil, fmt.Errorf("the directory of the results: %w", err)
 	}
 	if len(entries) > 0 {
-		return nil, fmt.Errorf("%s is not empty: give --out another directory, or --resume to complete the run in it", dir)
+		return nil, fmt.Errorf("%s: %w", dir, ErrNotEmpty)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, partsDir), 0o755); err != nil {
 		return nil, fmt.Errorf("the directory of the results: %w", err)

@@ -117,8 +117,11 @@ func Unit(metric string) string {
 
 // Metric returns one of Definitions by name, of all functions together or of one ("latency.mean[face-detect]"), and
 // false where there is none of that name. It is NaN where it is not defined: a mean over nothing, the fairness of
-// nodes that were not counted one by one.
+// nodes that were not counted one by one, or what would need the requests of all shares of a load.
 func (r *Replication) Metric(name string) (float64, bool) {
+	if d, _ := definitionOf(name); d.whole && name != "load.mean" && r.partial() {
+		return math.NaN(), true
+	}
 	switch name {
 	case "messages_per_request":
 		if r.Reality != nil && r.Reality.Silent > 0 {

@@ -3,7 +3,12 @@ package results
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"time"
+
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/p2pfaas/p2pfaas/core"
 )
 
 // Reality is how far a real run was off what it was to be. A simulation has none.
@@ -12,6 +17,51 @@ type Reality struct {
 	Links *Links   `json:"links,omitempty"` // emulated between nodes; nil: there were to be none
 	// Silent are nodes that do not say how many messages they sent: those of the first P2PFaaS.
 	Silent int `json:"silent,omitempty"`
+	// Share is the part of the schedule that this generator sent, as in 2/3, where others sent the rest; "": all.
+	Share string `json:"share,omitempty"`
+	// Unlike is what nodes had, when the run began, otherwise than the scenario says.
+	Unlike []Unlike `json:"unlike,omitempty"`
+	// Measured requests whose answers have to be known before the figures are believed.
+	Faulty []Faulty `json:"faulty,omitempty"`
+	Losses []Loss   `json:"losses,omitempty"`
+	// Gone are nodes that answered before the run, and not at its end.
+	Gone []Address `json:"gone,omitempty"`
+}
+
+// Unlike is a setting that nodes have otherwise than the scenario says, or of which they say nothing.
+type Unlike struct {
+	What  string        `json:"what"`
+	Nodes []core.NodeID `json:"nodes"` // ascending
+	Has   string        `json:"has"`   // each of them; the first, where these are Neighbours. Empty: they do not say
+	Wants string        `json:"wants"` // the scenario; of the first, where these are Neighbours
+}
+
+// Neighbours is the setting that each node has its own of.
+const Neighbours = "neighbours"
+
+// Faulty counts the answers of a function with an HTTP status of 400 or more. These requests have completed.
+type Faulty struct {
+	Function string `json:"function"`
+	Status   int    `json:"status"`
+	Count    uint64 `json:"count"`
+	Said     string `json:"said"` // the beginning of the first one's body
+}
+
+// Loss counts requests that were lost, or turned away without a decision of an algorithm, for one reason.
+type Loss struct {
+	Outcome core.Outcome  `json:"outcome"`
+	Reason  string        `json:"reason"` // the first words of the node's or, where it did not answer, of the client
+	Count   uint64        `json:"count"`
+	Nodes   []core.NodeID `json:"nodes"` // that the requests were sent to, ascending
+}
+
+// OtherReasons is the reason of losses beyond as many reasons as are kept.
+const OtherReasons = "other reasons"
+
+// Address is where a node is.
+type Address struct {
+	Node    core.NodeID `json:"node"`
+	Address string      `json:"address"`
 }
 
 // Links is what became of the messages on emulated links, over all nodes.
@@ -21,6 +71,7 @@ type Links struct {
 	Lost     uint64   `json:"lost"`    // messages, as was drawn
 	Unknown  uint64   `json:"unknown"` // messages of whose link or length nothing is known
 	Others   int      `json:"others"`  // nodes that do not emulate the scenario's links, or do not say so
+	Unlike   int      `json:"unlike"`  // those of them that emulate other links
 }
 
 // Lateness is how much later than meant things happened.
@@ -29,6 +80,19 @@ type Lateness struct {
 	P50   time.Duration `json:"p50_ns"`
 	P99   time.Duration `json:"p99_ns"`
 	Max   time.Duration `json:"max_ns"`
+	// Sure is what more than 1 % exceeded, luck aside: the lower end of the 95 % interval of P99, which at least fewestLate
+	// reached; 0 where so few were counted that there is none.
+	Sure time.Duration `json:"sure_ns"`
+}
+
+// fewestLate are no chance events of a busy machine, as one may be.
+const fewestLate = 5
+
+// lateEnough is how many of n have to be late before more than 1 % are, luck aside: the fewest that would be late with a
+// probability below 5 % if 1 % were. No fewer than fewestLate.
+func lateEnough(n int) int {
+	chance := distuv.Binomial{N: float64(n), P: 0.01}
+	return fewestLate + sort.Search(n, func(k int) bool { return chance.CDF(float64(fewestLate+k-1)) >= Confidence })
 }
 
 // Punctuality counts how much later than meant things happen, each within one in a hundred. As JSON it has a few
@@ -57,8 +121,13 @@ func (p *Punctuality) Lateness() Lateness {
 	if p.late.empty() {
 		return Lateness{}
 	}
-	return Lateness{Count: uint64(p.late.live().TotalCount()), P50: time.Duration(p.late.percentile(50)),
-		P99: time.Duration(p.late.percentile(99)), Max: time.Duration(p.late.max)}
+	n := p.late.live().TotalCount()
+	l := Lateness{Count: uint64(n), P50: time.Duration(p.late.percentile(50)), P99: time.Duration(p.late.percentile(99)),
+		Max: time.Duration(p.late.max)}
+	if k := int64(lateEnough(int(n))); k <= n {
+		l.Sure = time.Duration(p.late.percentile(100 * float64(n-k+1) / float64(n)))
+	}
+	return l
 }
 
 // MarshalJSON implements json.Marshaler.
@@ -138,25 +207,25 @@ func (r *Run) Links() string {
 	return said
 }
 
-// late reports whether in some replication of a point more than 1 % were later than is tolerated.
+// late reports whether in some replication of a point more than 1 % were later than is tolerated, luck aside.
 func late(of func(*Reality) Lateness) func(*Point) bool {
 	return func(p *Point) bool {
 		return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
-			return r.Reality != nil && of(r.Reality).P99 > r.tolerated()
+			return r.Reality != nil && of(r.Reality).Sure > r.tolerated()
 		})
 	}
 }
 
-// unemulated reports whether in some replication of a point nodes did not emulate the links of the scenario.
-func unemulated(p *Point) bool {
-	return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
-		return r.Reality != nil && r.Reality.Links != nil && r.Reality.Links.Others > 0
-	})
+// someLinks reports whether that is so of the links in some replication of a point.
+func someLinks(is func(*Links) bool) func(*Point) bool {
+	return func(p *Point) bool {
+		return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
+			return r.Reality != nil && r.Reality.Links != nil && is(r.Reality.Links)
+		})
+	}
 }
 
-// unknownLinks reports whether in some replication of a point messages passed whose link or length is not known.
-func unknownLinks(p *Point) bool {
-	return slices.ContainsFunc(p.Replications, func(r *Replication) bool {
-		return r.Reality != nil && r.Reality.Links != nil && r.Reality.Links.Unknown > 0
-	})
-}
+// partial reports whether in some replication of a point others sent the rest of the requests.
+func partial(p *Point) bool { return slices.ContainsFunc(p.Replications, (*Replication).partial) }
+
+func (r *Replication) partial() bool { return r.Reality != nil && r.Reality.Share != "" }

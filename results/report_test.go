@@ -212,7 +212,8 @@ func TestWarnings(t *testing.T) {
 		"still growing":              ramp,
 		"Utilisation of 98 %":        each(func(r *Replication) { r.Groups[0].Busy = 990 * ms }),
 		"had not ended":              each(func(r *Replication) { r.InFlight = 20 }),
-		"no request completed":       func(p *Point) { p.Replications[1].Tally = NewTally("f") },
+		"In some replications no":    func(p *Point) { p.Replications[1].Tally = NewTally("f") },
+		"No request completed":       each(func(r *Replication) { r.Tally = NewTally("f") }),
 		"could not be":               func(p *Point) { p.Replications[1].Tally.Add(completed(0, -time.Second)) },
 		"batch means": func(p *Point) {
 			p.Replications, p.Wanted = p.Replications[:1], 1

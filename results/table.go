@@ -175,7 +175,8 @@ type pointJSON struct {
 }
 
 // WriteJSON prints the summary of a run for a script: its provenance, and per point every metric, or those that are
-// named, with its interval. Times are in seconds, shares between 0 and 1; null stands for no value.
+// named, with its interval, and what is to be known before believing them. Times are in seconds, shares between 0 and 1;
+// null stands for no value.
 func WriteJSON(w io.Writer, r *Run, metrics ...string) error {
 	s := Summarise(r, metrics...)
 	points := []pointJSON{}
@@ -202,5 +203,6 @@ func WriteJSON(w io.Writer, r *Run, metrics ...string) error {
 		Directory  string      `json:"directory"`
 		Confidence float64     `json:"confidence"`
 		Points     []pointJSON `json:"points"`
-	}{r.Name, r.World, r.State, r.Seed, formatDigest(r.Digest()), r.Version, r.Dir, Confidence, points})
+		Notes      []string    `json:"notes,omitempty"` // see Run.Warnings
+	}{r.Name, r.World, r.State, r.Seed, formatDigest(r.Digest()), r.Version, r.Dir, Confidence, points, r.Warnings()})
 }

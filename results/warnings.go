@@ -3,6 +3,7 @@ package results
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -10,8 +11,13 @@ import (
 func (r *Run) Warnings() []string {
 	var all []string
 	if n := r.missing(); n > 0 {
-		all = append(all, fmt.Sprintf("The run is not complete: %d replications are missing. --resume completes it.", n))
+		w := fmt.Sprintf("The run is not complete: %d replications are missing.", n)
+		if r.World == "sim" {
+			w += " --resume completes it."
+		}
+		all = append(all, w)
 	}
+	all = slices.Concat(all, r.unlike(), r.gone(), r.losses(), r.faulty())
 	for _, w := range []struct {
 		says  string
 		holds func(*Point) bool
@@ -27,16 +33,28 @@ func (r *Run) Warnings() []string {
 			"room there is no steady state.", saturated},
 		{"More than 1 % of the requests had not ended when the run did. They are not counted, and those that take long " +
 			"are among them: latencies come out too short.", unfinished},
-		{"In some replications no request completed: their latencies are left out of the means.", nothingCompleted},
+		{"No request completed: there are no latencies.", func(p *Point) bool {
+			return len(p.Replications) > 0 && p.empty() == len(p.Replications)
+		}},
+		{"In some replications no request completed: their latencies are left out of the means.", func(p *Point) bool {
+			return p.empty() > 0 && p.empty() < len(p.Replications)
+		}},
+		{"These are the requests of one share of the load: counts and throughput are of it alone, load.mean and the load over " +
+			"time of the whole cluster. What would need the requests of all shares has no value: utilisation, fairness, energy, " +
+			"energy_per_completed and messages_per_request.", partial},
 		{"The load generator was late: more than 1 % of the requests left later than 1 ms and 2 % of the mean latency after " +
 			"they were to. The load was not the scenario's: take fewer nodes on this machine or lower rates, or share the load " +
 			"among machines.", late(sent)},
 		{"The emulated links were late: more than 1 % of the messages took longer than they were to by more than 1 ms and " +
 			"2 % of the mean latency. This machine cannot emulate these links under this load.", late(links)},
-		{"Some nodes do not emulate the scenario's links, or do not say so: their messages took what the real network takes. " +
-			"Start them with p2pfaas node --scenario and the same settings, or leave cluster.links out.", unemulated},
+		{"Some nodes do not emulate links, or do not say so: their messages took what the real network takes. Start them with " +
+			"p2pfaas node --scenario and the same settings, or leave cluster.links out.",
+			someLinks(func(l *Links) bool { return l.Others > l.Unlike })},
+		{"Some nodes emulate other links than the scenario's: their messages took what those take. Start them with p2pfaas node " +
+			"--scenario and the same settings.", someLinks(func(l *Links) bool { return l.Unlike > 0 })},
 		{"Some messages were sent to or from machines of whose links the scenario says nothing, or had a length that nobody " +
-			"had announced: what they took is not what the scenario says.", unknownLinks},
+			"had announced: what they took is not what the scenario says.",
+			someLinks(func(l *Links) bool { return l.Unknown > 0 })},
 		{"Some durations could not be (negative, or longer than 146 years) and were counted as the nearest that can.",
 			clamped},
 	} {
@@ -112,13 +130,14 @@ func unfinished(p *Point) bool {
 	return float64(flying) > 0.01*float64(submitted)
 }
 
-func nothingCompleted(p *Point) bool {
+// empty is how many replications completed no request.
+func (p *Point) empty() (n int) {
 	for _, rep := range p.Replications {
 		if rep.Tally.total().completed() == 0 {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 func clamped(p *Point) bool {

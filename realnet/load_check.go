@@ -1,0 +1,144 @@
+package realnet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/results"
+)
+
+// Are the nodes what the scenario says? They are asked before the first request.
+
+// The settings that are compared.
+const (
+	whatSlots      = "slots"
+	whatQueue      = "queue"
+	whatScheduler  = "scheduler"
+	whatMaxHops    = "max_hops"
+	whatForwarding = "forwarding"
+)
+
+// compare asks every node for its settings, and returns those that are not the scenario's, nodes that are alike together.
+func (l *load) compare(ctx context.Context) (all []results.Unlike) {
+	found := make([][]results.Unlike, len(l.Targets))
+	var asking sync.WaitGroup
+	for i := range l.Targets {
+		asking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			found[i] = slices.Concat(l.compareSettings(ctx, i), l.compareScheduler(ctx, i), l.compareNeighbours(ctx, i))
+		})
+	}
+	asking.Wait()
+	for _, u := range slices.Concat(found...) {
+		i := slices.IndexFunc(all, func(a results.Unlike) bool {
+			each := u.What == results.Neighbours && a.Has != "" && u.Has != "" // every node has others: one is an example
+			return a.What == u.What && (each || a.Has == u.Has && a.Wants == u.Wants)
+		})
+		if i < 0 {
+			all = append(all, u)
+		} else {
+			all[i].Nodes = append(all[i].Nodes, u.Nodes...)
+		}
+	}
+	return all
+}
+
+// differs is what node i has otherwise than wanted; an empty has stands for a node that does not say.
+func differs(i int, what, has, wants string) []results.Unlike {
+	if has == wants {
+		return nil
+	}
+	return []results.Unlike{{What: what, Nodes: []core.NodeID{core.NodeID(i)}, Has: has, Wants: wants}}
+}
+
+func (l *load) compareSettings(ctx context.Context, i int) []results.Unlike {
+	g := l.Scenario.Cluster.GroupOf(core.NodeID(i))
+	slots, queue := "", ""
+	var s struct { // a field that is missing is not 0
+		Slots *int  `json:"parallel_running_functions_max"`
+		Room  *int  `json:"queue_length_max"`
+		Queue *bool `json:"queue_enabled"`
+	}
+	if getJSON(ctx, l.http, "http://"+l.Targets[i].Scheduler+"/configuration", &s) == nil &&
+		s.Slots != nil && s.Room != nil && s.Queue != nil {
+		slots, queue = strconv.Itoa(*s.Slots), "0"
+		if *s.Queue {
+			queue = strconv.Itoa(*s.Room)
+		}
+	}
+	return slices.Concat(differs(i, whatSlots, slots, strconv.Itoa(g.Slots)), differs(i, whatQueue, queue, strconv.Itoa(g.Queue)))
+}
+
+func (l *load) compareScheduler(ctx context.Context, i int) []results.Unlike {
+	spec, forwarding := l.Scenario.Scheduler.Spec, l.Scenario.Scheduler.Forwarding
+	var d Descriptor
+	if getJSON(ctx, l.http, "http://"+l.Targets[i].Scheduler+"/configuration/scheduler", &d) != nil || d.Name == "" {
+		return differs(i, whatScheduler, "", spec.String())
+	}
+	a, err := d.algorithm(func(address string) (core.NodeID, error) {
+		if n, known := l.numbers[canonical(address)]; known {
+			return n, nil
+		}
+		return 0, fmt.Errorf("%s is no node of the scenario", address)
+	})
+	if err != nil {
+		return differs(i, whatScheduler, d.String(), spec.String())
+	}
+	found := differs(i, whatScheduler, a.spec.String(), spec.String())
+	if len(found) > 0 || forwarding.MaxHops == 0 {
+		return found
+	}
+	found = differs(i, whatMaxHops, strconv.Itoa(a.maxHops), strconv.Itoa(forwarding.MaxHops))
+	has := ""
+	if d.Forwarding != nil {
+		own := *d.Forwarding
+		own.MaxHops = forwarding.MaxHops // compared above
+		has = rules(own)
+	}
+	return append(found, differs(i, whatForwarding, has, rules(forwarding))...)
+}
+
+// rules are what a node does around its algorithm, in words.
+func rules(f core.Forwarding) string {
+	return fmt.Sprintf("at_hop_limit %v, on_refusal %v, on_failure %v, probe_timeout %v, answer_timeout %v", f.AtLimit, f.OnRefusal,
+		f.OnFailure, f.ProbeTimeout, f.AnswerTimeout)
+}
+
+func (l *load) compareNeighbours(ctx context.Context, i int) []results.Unlike {
+	var wants []string
+	for k, t := range l.Targets {
+		row, id := l.Scenario.Cluster.Topology.Neighbours(core.NodeID(i)), core.NodeID(k)
+		if k != i && (row == nil || slices.Contains(row, id)) {
+			wants = append(wants, canonical(t.Scheduler))
+		}
+	}
+	s, err := AskStatus(ctx, l.http, l.Targets[i].Scheduler)
+	if err != nil {
+		return differs(i, results.Neighbours, "", addressList(wants))
+	}
+	slices.Sort(wants)
+	slices.Sort(s.Peers)
+	if slices.Equal(s.Peers, wants) {
+		return nil
+	}
+	return differs(i, results.Neighbours, addressList(s.Peers), addressList(wants))
+}
+
+// addressList names addresses, the first of many.
+func addressList(all []string) string {
+	const most = 5
+	switch n := len(all); {
+	case n == 0:
+		return "none"
+	case n > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), n-most)
+	}
+	return strings.Join(all, ", ")
+}
