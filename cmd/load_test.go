@@ -242,7 +242,7 @@ func TestLoadCompares(t *testing.T) {
 	if strings.Contains(said, "not known") {
 		t.Errorf("after --configure:\n%s", said)
 	}
-	// As v1's scripts configure it, a node does not say what it does when a peer refuses.
+	// As v1's scripts configure it, a node does what its settings say when a peer refuses.
 	r, err := http.Post("http://"+hosts[2]+"/configuration/scheduler", "application/json",
 		strings.NewReader(`{"name":"PowerOfNScheduler","parameters":["2","1","false","2"]}`))
 	if err != nil {
@@ -250,7 +250,8 @@ func TestLoadCompares(t *testing.T) {
 	}
 	r.Body.Close()
 	said = load("by-script")
-	if !strings.Contains(said, "max_hops of node 2: 2, in the scenario 1") || !strings.Contains(said, "do not tell: forwarding of node 2.") {
+	if !strings.Contains(said, "max_hops of node 2: 2, in the scenario 1") || strings.Contains(said, "do not tell") ||
+		!strings.Contains(said, "forwarding of node 2: at_hop_limit execute, on_refusal fail, ") {
 		t.Errorf("of a node that a script has configured:\n%s", said)
 	}
 }
@@ -308,7 +309,7 @@ func TestLoadSaysWhy(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf(`%v of %[1]v answers of function f had status 400 (the first said: "this is no picture")`, completed),
 		"node 2 at " + hosts[2], "of node 2 (lost-node-down): connect: connection refused",
-		`of node 1 (lost-node-down): calling function f: Post "http://127.0.0.1:9/": dial tcp 127.0.0.1:9: connect: connection refused`,
+		`of node 1 (lost-no-answer): calling function f: Post "http://127.0.0.1:9/": dial tcp 127.0.0.1:9: connect: connection refused`,
 	} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("there is no word of %q:\n%s", want, said.String())

@@ -177,7 +177,7 @@ const (
 	NoRoom                        // no free slot and no place in the waiting room
 	Expired                       // abandoned: its deadline passed while it waited
 	LostNodeDown                  // the node that held it went down
-	LostNoAnswer                  // a forward was never answered
+	LostNoAnswer                  // a forward was never answered or, in reality, a function
 	LostHopLimit                  // it reached the hop limit where it may not be executed
 	LostClientGone                // the client hung up
 	NumOutcomes    = iota

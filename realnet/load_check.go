@@ -32,7 +32,11 @@ func (l *load) compare(ctx context.Context) (all []results.Unlike) {
 		asking.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 			defer cancel()
-			found[i] = slices.Concat(l.compareSettings(ctx, i), l.compareScheduler(ctx, i), l.compareNeighbours(ctx, i))
+			var said *Status
+			if s, err := AskStatus(ctx, l.http, l.Targets[i].Scheduler); err == nil {
+				said = &s
+			}
+			found[i] = slices.Concat(l.compareSettings(ctx, i), l.compareScheduler(ctx, i, said), l.compareNeighbours(i, said))
 		})
 	}
 	asking.Wait()
@@ -76,7 +80,7 @@ func (l *load) compareSettings(ctx context.Context, i int) []results.Unlike {
 	return slices.Concat(differs(i, whatSlots, slots, strconv.Itoa(g.Slots)), differs(i, whatQueue, queue, strconv.Itoa(g.Queue)))
 }
 
-func (l *load) compareScheduler(ctx context.Context, i int) []results.Unlike {
+func (l *load) compareScheduler(ctx context.Context, i int, said *Status) []results.Unlike {
 	spec, forwarding := l.Scenario.Scheduler.Spec, l.Scenario.Scheduler.Forwarding
 	var d Descriptor
 	if getJSON(ctx, l.http, "http://"+l.Targets[i].Scheduler+"/configuration/scheduler", &d) != nil || d.Name == "" {
@@ -97,8 +101,8 @@ func (l *load) compareScheduler(ctx context.Context, i int) []results.Unlike {
 	}
 	found = differs(i, whatMaxHops, strconv.Itoa(a.maxHops), strconv.Itoa(forwarding.MaxHops))
 	has := ""
-	if d.Forwarding != nil {
-		own := *d.Forwarding
+	if said != nil && said.Forwarding != nil {
+		own := *said.Forwarding
 		own.MaxHops = forwarding.MaxHops // compared above
 		has = rules(own)
 	}
@@ -111,7 +115,7 @@ func rules(f core.Forwarding) string {
 		f.OnFailure, f.ProbeTimeout, f.AnswerTimeout)
 }
 
-func (l *load) compareNeighbours(ctx context.Context, i int) []results.Unlike {
+func (l *load) compareNeighbours(i int, said *Status) []results.Unlike {
 	var wants []string
 	for k, t := range l.Targets {
 		row, id := l.Scenario.Cluster.Topology.Neighbours(core.NodeID(i)), core.NodeID(k)
@@ -119,16 +123,15 @@ func (l *load) compareNeighbours(ctx context.Context, i int) []results.Unlike {
 			wants = append(wants, canonical(t.Scheduler))
 		}
 	}
-	s, err := AskStatus(ctx, l.http, l.Targets[i].Scheduler)
-	if err != nil {
+	if said == nil {
 		return differs(i, results.Neighbours, "", addressList(wants))
 	}
 	slices.Sort(wants)
-	slices.Sort(s.Peers)
-	if slices.Equal(s.Peers, wants) {
+	slices.Sort(said.Peers)
+	if slices.Equal(said.Peers, wants) {
 		return nil
 	}
-	return differs(i, results.Neighbours, addressList(s.Peers), addressList(wants))
+	return differs(i, results.Neighbours, addressList(said.Peers), addressList(wants))
 }
 
 // addressList names addresses, the first of many.

@@ -191,6 +191,8 @@ func readReport(status int, h http.Header, body []byte) (*taskReport, error) {
 			r.Outcome = core.Rejected.String()
 		case codeNoRoom, codeUnavailable:
 			r.Outcome = core.NoRoom.String()
+		case codeGeneric: // above all of a function that did not answer
+			r.Outcome = core.LostNoAnswer.String()
 		}
 		return r, nil
 	}

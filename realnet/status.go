@@ -12,17 +12,19 @@ import (
 
 // Status is what a node says of itself at /monitoring/node, beyond v1.
 type Status struct {
-	ID       string         `json:"machine_id"`
-	IP       string         `json:"machine_ip"`
-	Number   core.NodeID    `json:"number"` // the node's own, in its log
-	Peers    []string       `json:"peers"`  // addresses of the neighbours
-	Running  int32          `json:"running"`
-	Queued   int32          `json:"queued"`
-	Slots    int32          `json:"slots"`
-	Requests int            `json:"requests"` // in hand, those of peers included
-	Messages Messages       `json:"messages"`
-	Links    *LinkStatus    `json:"links,omitempty"`   // emulated ones; nil: there are none
-	Learner  *LearnerStatus `json:"learner,omitempty"` // nil: there is none
+	ID       string      `json:"machine_id"`
+	IP       string      `json:"machine_ip"`
+	Number   core.NodeID `json:"number"` // the node's own, in its log
+	Peers    []string    `json:"peers"`  // addresses of the neighbours
+	Running  int32       `json:"running"`
+	Queued   int32       `json:"queued"`
+	Slots    int32       `json:"slots"`
+	Requests int         `json:"requests"` // in hand, those of peers included
+	// Forwarding is what the node does around its algorithm, whether its settings say so or the scheduler's descriptor.
+	Forwarding *core.Forwarding `json:"forwarding,omitempty"`
+	Messages   Messages         `json:"messages"`
+	Links      *LinkStatus      `json:"links,omitempty"`   // emulated ones; nil: there are none
+	Learner    *LearnerStatus   `json:"learner,omitempty"` // nil: there is none
 }
 
 // Messages counts what a node exchanged with its peers since it began, tasks and their answers included.
@@ -39,6 +41,8 @@ func (n *Node) Status() Status {
 	s.Messages = Messages{n.peers.sent.Load(), n.peers.received.Load(), n.peers.lost.Load()}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	f := n.forwarding(n.scheduler)
+	s.Forwarding = &f
 	s.ID, s.IP = n.identity.ID, n.identity.IP
 	s.Peers, s.Requests = slices.Clone(n.neighbours), len(n.requests)
 	return s
