@@ -176,6 +176,8 @@ func (n *Node) peerFunction(c *gin.Context) {
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
+		// Who still sends hears nothing of an answer when the connection ends: some more is read for it.
+		_, _ = io.CopyN(io.Discard, c.Request.Body, max(limit, 16<<20))
 		f := failure(codeTooLarge, "The body of the request is longer than %d bytes", limit)
 		n.answerPeer(c, f.status(), f.body(), nil, n.own(&request{}))
 		return
