@@ -33,6 +33,7 @@ type loadFlags struct {
 	timeout   time.Duration
 
 	targets []realnet.Target
+	cloud   string   // address of the cloud's scheduler; empty: there is none
 	known   []string // addresses by which the nodes know each other
 	part    realnet.Share
 	start   time.Time
@@ -59,7 +60,7 @@ the same instant to begin --at.`,
 	f.scenarioFlags.add(c)
 	f.outputFlags.add(c)
 	fl := c.Flags()
-	fl.StringSliceVar(&f.hosts, "hosts", nil, "addresses of the nodes, by number: IP, or IP:port")
+	fl.StringSliceVar(&f.hosts, "hosts", nil, "addresses of the nodes, by number, the cloud last: IP, or IP:port")
 	fl.StringVar(&f.hostsFile, "hosts-file", "", "file with these addresses, one on each line; # begins a comment")
 	fl.IntVar(&f.ports.scheduler, "scheduler-port", realnet.SchedulerPort, "port of nodes whose address has none")
 	fl.IntVar(&f.ports.learner, "learner-port", realnet.LearnerPort, "port of the nodes' learners")
@@ -102,18 +103,25 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 		f.targets = append(f.targets, t)
 		f.known = append(f.known, h)
 	}
-	switch nodes := points[0].Scenario.Cluster.Nodes(); {
+	cluster := &points[0].Scenario.Cluster
+	nodes, wanted, also := cluster.Nodes(), cluster.Nodes(), ""
+	if cluster.Cloud != nil {
+		wanted, also = nodes+1, " and a cloud, which comes last"
+	}
+	switch {
 	case unread:
 	case len(f.hosts) == 0:
-		wrong("where are the nodes? Give --hosts, or --hosts-file, with one address for each of the scenario's %d", nodes)
-	case len(f.hosts) != nodes:
-		wrong("the scenario has %d nodes, and --hosts and --hosts-file name %d: give one address for each, or --set cluster.nodes=%d",
-			nodes, len(f.hosts), len(f.hosts))
+		wrong("where are the nodes? Give --hosts, or --hosts-file, with one address for each: the scenario has %d%s", nodes, also)
+	case len(f.hosts) != wanted:
+		wrong("the scenario has %d nodes%s, and --hosts and --hosts-file name %d: give %d addresses, or change cluster.nodes by --set",
+			nodes, also, len(f.hosts), wanted)
+	case len(f.targets) > nodes:
+		f.cloud, f.targets = f.targets[nodes].Scheduler, f.targets[:nodes]
 	}
 	if len(points) > 1 && !f.configure {
 		wrong("the scenario has %d points, and the nodes run one: choose it with --select, or let --configure change the nodes", len(points))
 	}
-	if f.configure && points[0].Scenario.Cluster.Cloud != nil {
+	if f.configure && cluster.Cloud != nil {
 		wrong("--configure does not configure a cloud: leave it out, and start the nodes with p2pfaas node --scenario")
 	}
 	index, of, ok := strings.Cut(f.share, "/")
@@ -127,6 +135,8 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 		var err error
 		if f.start, err = time.Parse(time.RFC3339, f.at); err != nil {
 			wrong("--at %s: write an instant, as in --at 2030-01-31T12:00:00Z", f.at)
+		} else if f.start.Before(time.Now()) {
+			wrong("--at %s: it has passed", f.at)
 		}
 		if len(points) > 1 || points[0].Scenario.Replications > 1 {
 			wrong("--at begins one run: choose a point with --select, and --replications 1")
@@ -172,6 +182,7 @@ func (f *loadFlags) run(c *cobra.Command, path string) error {
 				return nil, err
 			}
 		}
-		return r.load(ctx, point, replication, realnet.LoadOptions{Targets: f.targets, Share: f.part, Start: f.start})
+		return r.load(ctx, point, replication, realnet.LoadOptions{Targets: f.targets, Cloud: f.cloud, Share: f.part,
+			Start: f.start})
 	})
 }

@@ -123,6 +123,56 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// The cloud comes last among the hosts: what it executes counts as its own, and it is asked for its links as the others. Nodes
+// of a scenario in another order than theirs are told.
+func TestLoadCloud(t *testing.T) {
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "cloud.yaml")
+	text := "{name: cloud, duration: 1s, warmup: 0s, replications: 1, cluster: {nodes: 2, slots: 1, cloud: {link: {latency: 5ms}}}, " +
+		"functions: [{name: f, service: 1ms}], workload: {rate: 20/s}, scheduler: {name: CloudOffload, threshold: 0, probe_timeout: 1s, answer_timeout: 9s}}"
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	ports := freePorts(t, 3)
+	hosts := make([]string, len(ports))
+	for i, port := range ports {
+		hosts[i] = fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	for i, port := range ports {
+		startNodeAt(t, port, "--scenario", scenario, "--number", fmt.Sprint(i), "--cluster", strings.Join(hosts, ","))
+	}
+	for _, x := range []struct {
+		order []string
+		notes []string
+	}{
+		{hosts, nil},
+		{[]string{hosts[1], hosts[0], hosts[2]}, []string{"number of node 0: 1, in the scenario 0; ", "number of node 1: 0, in the scenario 1"}},
+	} {
+		out := filepath.Join(dir, x.order[0])
+		said := &output{}
+		args := []string{"load", scenario, "--hosts", strings.Join(x.order, ","), "--out", out}
+		if status := cmd.Run(t.Context(), args, io.Discard, said); status != 0 {
+			t.Fatalf("%v: exit status %d: %s", args, status, said)
+		}
+		r, err := results.Open(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rep := r.Points[0].Replications[0]
+		if cloud := rep.Nodes[2]; rep.Ended == 0 || cloud.Executed != rep.Ended || rep.Reality.Links.Others != 0 {
+			t.Errorf("%d of %d requests executed in the cloud, %d nodes do not emulate their links", cloud.Executed, rep.Ended, rep.Reality.Links.Others)
+		}
+		for _, n := range x.notes {
+			if !strings.Contains(notes(r), n) {
+				t.Errorf("there is no word of %q:\n%s", n, notes(r))
+			}
+		}
+		if x.notes == nil && strings.Contains(notes(r), "in the scenario") {
+			t.Errorf("the nodes are the scenario's:\n%s", notes(r))
+		}
+	}
+}
+
 // notes are what is said about the results of a run.
 func notes(r *results.Run) string { return strings.Join(r.Warnings(), "\n") }
 
@@ -330,11 +380,14 @@ func TestLoadBadInput(t *testing.T) {
 		says string
 	}{
 		{[]string{"--hosts", "127.0.0.1,nowhere"}, `"nowhere" is none`},
-		{[]string{"--hosts", "127.0.0.1"}, "give one address for each"},
+		{[]string{"--hosts", "127.0.0.1"}, "give 12 addresses"},
 		{[]string{"--hosts", "127.0.0.1,127.0.0.2,127.0.0.1:18080"}, "127.0.0.1:18080 is given twice"},
 		{[]string{"--hosts", "127.0.0.1"}, "--configure change the nodes"},
 		{[]string{"--share", "3/2"}, "--share 2/3"},
 		{[]string{"--at", "noon"}, "--at 2030-01-31T12:00:00Z"},
+		{[]string{"--at", "2020-01-31T12:00:00Z"}, "it has passed"},
+		{[]string{"--set", "cluster.nodes=2", "--set", "cluster.cloud={link: {latency: 1ms}}", "--hosts", "127.0.0.1,127.0.0.2"},
+			"the scenario has 2 nodes and a cloud, which comes last, and --hosts and --hosts-file name 2: give 3 addresses"},
 		{[]string{"--payload", "g=picture.jpg"}, "with a function of the scenario"},
 		{[]string{"--hosts-file", "missing.txt"}, "--hosts-file"},
 		{nil, "where are the nodes?"},

@@ -52,6 +52,11 @@ a key of the file of --config (max-body: 1MB). The variables of the first P2PFaa
 // ofFlags makes the node what the flags say.
 func (f *nodeFlags) ofFlags() error {
 	seed, err := f.seedNumber()
+	for _, name := range []string{"set", "select", "duration", "replications", "replication", "number", "cluster"} {
+		if f.isSet(name) {
+			err = errors.Join(err, fmt.Errorf("%s is about a node of a scenario: give --scenario, or leave it out", f.source(name)))
+		}
+	}
 	backend, err2 := f.backend(seed)
 	scheduler, err3 := realnet.ParseDescriptor(f.scheduler)
 	if err3 != nil {
@@ -104,6 +109,11 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	o, err := realnet.ScenarioNode(f.point, f.replication, core.NodeID(f.number), f.cluster)
 	if err != nil {
 		return fmt.Errorf("%s and %s: %w", f.source("cluster"), f.source("number"), err)
+	}
+	own := realnet.Place{IP: f.bind, Scheduler: f.ports.scheduler}
+	if at := f.cluster[f.number]; !net.ParseIP(f.bind).IsUnspecified() && at != own.Address() && at != own.Dial() {
+		return fmt.Errorf("%s %d: that is %s in --cluster, and this node is to be at %s: correct one of --number, --bind and --scheduler-port",
+			f.source("number"), f.number, at, own.Address())
 	}
 	o.Backend = realnet.Backend{Functions: map[string]realnet.Function{}}
 	for i := range f.point.Functions {

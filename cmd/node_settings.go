@@ -210,6 +210,8 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	wrong(slices.ContainsFunc(f.init, isNoAddress), "init-servers", "write an IP address, or one with a port, for each")
 	wrong(slices.ContainsFunc(f.cluster, isNoAddress), "cluster", "write an IP address, or one with a port, for each")
 	wrong(f.discovery != "" && isNoURL(f.discovery), "discovery", "write a URL, as http://192.168.1.7:19000")
+	wrong(strings.ContainsAny(f.learner, "/[] ") || strings.Contains(f.learner, ":") && net.ParseIP(f.learner) == nil, "learner",
+		"write a host, as 192.168.1.7: its ports are --learner-port and --websocket-port")
 	wrong(f.openfaas.url != "" && isNoURL(f.openfaas.url), "openfaas", "write a URL, as http://192.168.1.7:8080")
 	if err := checkFunctionURL(f.functionURL); err != nil {
 		wrong(true, "function-url", err.Error())

@@ -284,14 +284,16 @@ func TestNodeBadSettings(t *testing.T) {
 			"--max-body", "0B", "--max-requests", "0", "--max-connections", "0", "--max-header", "0B", "--max-answer", "0B", "--probe-timeout",
 			"-1s", "--idle-timeout", "0s", "--header-timeout", "0s", "--function-start-timeout", "0s", "--grace", "-1s", "--function-url",
 			"f:8080", "--function-port", "81", "--openfaas", "o", "--openfaas-secrets", "/nowhere", "--pprof-port", "-1", "--record", "r",
-			"--init-servers", "10.0.0.1", "--seed", "x", "--scheduler", " "}, says: []string{
-			"--peers [nobody]: write", "--cluster [10.0.0.1:x]: write", "--discovery 10.0.0.1:19000: write a URL", "--services [nothing]: write",
-			"--max-body 0B: write more", "--max-requests 0: write more", "--max-connections 0: write more", "--max-header 0B: write more",
-			"--max-answer 0B: write more", "--probe-timeout -1s: write 0 or more", "--idle-timeout 0s: write more", "--header-timeout 0s",
-			"--function-start-timeout 0s", "--grace -1s", "--function-url f:8080: write a URL", "--function-url and --openfaas both say",
-			"--function-port and --openfaas both say", "--openfaas o: write a URL", "--openfaas-secrets /nowhere: there are no files",
-			"--pprof-port -1: write", "--record r: it logs", "--init-servers [10.0.0.1]: they are for the node's own", "--seed x: write",
-			"--scheduler: write the name", "--peers and --discovery both say"}},
+			"--init-servers", "10.0.0.1", "--seed", "x", "--scheduler", " ", "--number", "1", "--set", "a=1", "--learner", "http://l:19020"},
+			says: []string{
+				"--number is about a node of a scenario", "--set is about a node of", "--cluster is about", "--learner http://l:19020: write a host",
+				"--peers [nobody]: write", "--cluster [10.0.0.1:x]: write", "--discovery 10.0.0.1:19000: write a URL", "--services [nothing]: write",
+				"--max-body 0B: write more", "--max-requests 0: write more", "--max-connections 0: write more", "--max-header 0B: write more",
+				"--max-answer 0B: write more", "--probe-timeout -1s: write 0 or more", "--idle-timeout 0s: write more", "--header-timeout 0s",
+				"--function-start-timeout 0s", "--grace -1s", "--function-url f:8080: write a URL", "--function-url and --openfaas both say",
+				"--function-port and --openfaas both say", "--openfaas o: write a URL", "--openfaas-secrets /nowhere: there are no files",
+				"--pprof-port -1: write", "--record r: it logs", "--init-servers [10.0.0.1]: they are for the node's own", "--seed x: write",
+				"--scheduler: write the name", "--peers and --discovery both say"}},
 		"scheduler": {variables: "NODE_SCHEDULER=jsq", says: []string{`P2PFAAS_NODE_SCHEDULER: unknown scheduler "jsq": did you mean JSQ?`}},
 		"too many parameters": {args: []string{"--scheduler", "PowerOfNScheduler 1 2 true 1 7"}, says: []string{
 			"--scheduler: PowerOfNScheduler: wants 4 parameters (fanout, threshold, loss, max_hops), has 5"}},
@@ -302,6 +304,9 @@ func TestNodeBadSettings(t *testing.T) {
 		"no iface": {args: []string{"--bind", "0.0.0.0", "--iface", "none", "--peers", "10.0.0.1"}, says: []string{"--iface none: it has no address"}},
 		"scenario": {args: []string{"--scenario", "quickstart", "--slots", "3", "--function", "f=sleep", "--data", "d"}, variables: "NODE_QUEUE=3", says: []string{
 			"--slots is the scenario's to say", "--function is the scenario's", "P2PFAAS_NODE_QUEUE is the scenario's", "--data keeps what clients configure"}},
+		"elsewhere in the cluster": {args: []string{"--scenario", "quickstart", "--select", "scheduler=NoScheduler", "--set", "cluster.nodes=2",
+			"--cluster", "127.0.0.1,127.0.0.2", "--bind", "127.0.0.2"}, says: []string{
+			"--number 0: that is 127.0.0.1 in --cluster, and this node is to be at 127.0.0.2: correct one of --number, --bind"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir()) // data and log may be made

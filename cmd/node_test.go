@@ -204,7 +204,13 @@ type nodeAt struct {
 // startNode starts a scheduler with these arguments, and waits until it answers. It ends with the test, if not before.
 func startNode(t *testing.T, args ...string) *nodeAt {
 	t.Helper()
-	port := fmt.Sprint(freePorts(t, 1)[0])
+	return startNodeAt(t, freePorts(t, 1)[0], args...)
+}
+
+// startNodeAt is startNode with a port that others know already.
+func startNodeAt(t *testing.T, at int, args ...string) *nodeAt {
+	t.Helper()
+	port := fmt.Sprint(at)
 	n := &nodeAt{url: "http://127.0.0.1:" + port, said: &output{}}
 	ctx, stop := context.WithCancel(context.Background())
 	status := make(chan int, 1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,6 +98,9 @@ func (f *runFlags) run(c *cobra.Command, path string) error {
 		return input(err)
 	}
 	payloads, err := readPayloads(points[0].Scenario, f.payloads)
+	if first := net.ParseIP(f.first).To4(); first == nil || !first.IsLoopback() {
+		err = errors.Join(err, fmt.Errorf("--first-address %s: write a loopback address, as 127.1.0.1", f.first))
+	}
 	told := map[string]bool{} // points have most in common
 	for _, p := range points {
 		if refused := realnet.CheckScenario(p.Scenario); refused != nil && !told[refused.Error()] {

@@ -170,6 +170,17 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
+// A first address that is none of this machine's own is an error before anything starts.
+func TestRunFirstAddress(t *testing.T) {
+	for _, a := range []string{"192.168.1.1", "localhost", "::1"} {
+		said := &output{}
+		if status := cmd.Run(t.Context(), []string{"run", "quickstart", "--first-address", a}, said, said); status != 2 ||
+			!strings.Contains(said.String(), "--first-address "+a+": write a loopback address") {
+			t.Errorf("%s: exit status %d: %s", a, status, said)
+		}
+	}
+}
+
 // Ports that are taken are told in a line, with what to do.
 func TestRunPortsTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.84.0.2:18080")

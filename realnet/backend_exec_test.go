@@ -205,9 +205,10 @@ func TestExecRefused(t *testing.T) {
 	})
 }
 
-// A process that leaves behind one that cannot be ended with it, and that holds its output open, is ended all the same.
-func TestExecForsaken(t *testing.T) {
-	i, err := startInstance("f", functionCommand(t, "forsaken"), patience{start: 20 * time.Second, end: time.Second, pause: time.Hour})
+// startFunction starts a function that behaves so, and has so long to end.
+func startFunction(t *testing.T, how string, end time.Duration) (i *instance, own, child int) {
+	t.Helper()
+	i, err := startInstance("f", functionCommand(t, how), patience{start: 20 * time.Second, end: end, pause: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +216,13 @@ func TestExecForsaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, child := processesAt(t, url)
+	own, child = processesAt(t, url)
+	return i, own, child
+}
+
+// A process that leaves behind one that cannot be ended with it, and that holds its output open, is ended all the same.
+func TestExecForsaken(t *testing.T) {
+	i, own, child := startFunction(t, "forsaken", time.Second)
 	began := time.Now()
 	i.close()
 	if took := time.Since(began); took > 10*time.Second || !ended(own) || ended(child) {
@@ -228,15 +235,7 @@ func TestExecForsaken(t *testing.T) {
 
 // A process that does not end when it is told to is killed.
 func TestExecStubborn(t *testing.T) {
-	i, err := startInstance("f", functionCommand(t, "stubborn"), patience{start: 20 * time.Second, end: 50 * time.Millisecond, pause: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	url, err := i.at()
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, child := processesAt(t, url)
+	i, own, child := startFunction(t, "stubborn", 50*time.Millisecond)
 	i.close()
 	if !ended(own) {
 		t.Errorf("process %d is left", own)

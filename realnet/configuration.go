@@ -128,6 +128,9 @@ func ParseDescriptor(text string) (d Descriptor, err error) {
 	if err != nil {
 		return d, err
 	}
+	if len(words) == 1 && len(entry.Positional) > 0 {
+		d.Named = map[string]any{} // with the defaults of a scenario: a list would have all of them
+	}
 	for _, word := range words[1:] {
 		name, value, named := strings.Cut(word, "=")
 		if !named {

@@ -10,6 +10,9 @@ import (
 func TestParseDescriptor(t *testing.T) {
 	for _, x := range []struct{ text, want string }{
 		{"JSQ", `{"name":"JSQ","parameters":null}`},
+		{"PowerOfNScheduler", `{"name":"PowerOfNScheduler","parameters":null,"named":{}}`}, // as in a scenario
+		{"LearningScheduler", `{"name":"LearningScheduler","parameters":null,"named":{}}`},
+		{"RejectScheduler", `{"name":"RejectScheduler","parameters":null}`},
 		{"JSQ d=3 replacement=true", `{"name":"JSQ","parameters":null,"named":{"d":3,"replacement":true}}`},
 		{" PowerOfNScheduler  1 2 true 1 ", `{"name":"PowerOfNScheduler","parameters":["1","2","true","1"]}`},
 		{"PowerOfNSchedulerTau tau=200ms", `{"name":"PowerOfNSchedulerTau","parameters":null,"named":{"tau":"200ms"}}`},

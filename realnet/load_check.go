@@ -22,6 +22,7 @@ const (
 	whatScheduler  = "scheduler"
 	whatMaxHops    = "max_hops"
 	whatForwarding = "forwarding"
+	whatNumber     = "number"
 )
 
 // compare asks every node for its settings, and returns those that are not the scenario's, nodes that are alike together.
@@ -37,6 +38,9 @@ func (l *load) compare(ctx context.Context) (all []results.Unlike) {
 				said = &s
 			}
 			found[i] = slices.Concat(l.compareSettings(ctx, i), l.compareScheduler(ctx, i, said), l.compareNeighbours(i, said))
+			if said != nil && said.Cluster > 0 { // a node of a scenario
+				found[i] = append(found[i], differs(i, whatNumber, strconv.Itoa(int(said.Number)), strconv.Itoa(i))...)
+			}
 		})
 	}
 	asking.Wait()

@@ -209,7 +209,11 @@ func (l *Local) ready(ctx context.Context) error {
 	defer client.CloseIdleConnections()
 	var waiting sync.WaitGroup
 	for i := range l.nodes {
-		waiting.Go(func() { problems[i] = l.await(ctx, client, i) })
+		waiting.Go(func() {
+			if problems[i] = l.await(ctx, client, i); problems[i] != nil {
+				cancel() // the others are not waited for
+			}
+		})
 	}
 	waiting.Wait()
 	return errors.Join(problems...)

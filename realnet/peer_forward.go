@@ -217,19 +217,25 @@ func (f *forward) send(ctx context.Context) (core.Outcome, error) {
 	if r.tracing != "" {
 		q.Header.Set(headerTracing, r.tracing)
 	}
-	response, err := p.http.Do(q)
+	response, text, err := p.do(q, p.node.options.Backend.MaxAnswer)
 	if err != nil {
 		return 0, err
 	}
-	defer response.Body.Close()
-	text, err = io.ReadAll(io.LimitReader(response.Body, p.node.options.Backend.MaxAnswer+1))
-	switch {
-	case err != nil:
-		return 0, err
-	case int64(len(text)) > p.node.options.Backend.MaxAnswer:
-		return 0, fmt.Errorf("its answer is longer than %d bytes", p.node.options.Backend.MaxAnswer)
-	}
 	return f.ended(response, text)
+}
+
+// do sends a request to a peer and reads its answer to the end, which may have so many bytes.
+func (p *peers) do(q *http.Request, most int64) (*http.Response, []byte, error) {
+	response, err := p.http.Do(q)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("its answer is longer than %d bytes", most)
+	}
+	return response, text, err
 }
 
 // ended reads what a node of this project answered.

@@ -25,17 +25,12 @@ import (
 // probing asks one peer for each decision.
 var probing = Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 0}}
 
-// servePeer serves what is to be taken for a node, on an address of its own.
+// servePeer serves what is to be taken for a node.
 func servePeer(t *testing.T, h http.HandlerFunc) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.9:0")
-	if err != nil {
-		t.Skip("this system has one loopback address")
-	}
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}}
-	s.Start()
+	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
-	return l.Addr().String()
+	return s.Listener.Addr().String()
 }
 
 // said takes what is logged from now on.

@@ -100,19 +100,13 @@ func (f *forward) sendV1(ctx context.Context) (core.Outcome, error) {
 	if r.tracing != "" {
 		q.Header.Set(headerTracing, r.tracing)
 	}
-	response, err := p.http.Do(q)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
 	// Base64 takes four bytes for three; the rest of the JSON is small.
-	limit := p.node.options.Backend.MaxAnswer*4/3 + maxConfiguration
-	text, err = io.ReadAll(io.LimitReader(response.Body, limit+1))
+	response, text, err := p.do(q, p.node.options.Backend.MaxAnswer*4/3+maxConfiguration)
 	if err != nil {
 		return 0, err
 	}
 	var a peerResponse
-	if err := json.Unmarshal(text, &a); err != nil || int64(len(text)) > limit {
+	if err := json.Unmarshal(text, &a); err != nil {
 		return 0, fmt.Errorf("its answer of status %d and %d bytes is none of a node: %w", response.StatusCode, len(text), err)
 	}
 	return f.understand(&a)

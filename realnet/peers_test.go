@@ -530,11 +530,7 @@ func TestPeersComeAndGo(t *testing.T) {
 func TestPeersNonsense(t *testing.T) {
 	var mode atomic.Value // string
 	mode.Store("")
-	l, err := net.Listen("tcp", "127.0.0.9:0")
-	if err != nil {
-		t.Skip("this system has one loopback address")
-	}
-	evil := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	evil := servePeer(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		how := mode.Load().(string)
 		if r.URL.Path != "/peer/link" {
@@ -562,14 +558,12 @@ func TestPeersNonsense(t *testing.T) {
 				_ = c.Write(r.Context(), websocket.MessageBinary, bytes.Repeat(text, 2))
 			}
 		}
-	})}}
-	evil.Start()
-	defer evil.Close()
+	})
 	m := openMesh(t, 1, function, func(_ int, o *NodeOptions) {
 		o.Forwarding.ProbeTimeout, o.Forwarding.AnswerTimeout = 100*time.Millisecond, time.Second
 		o.Scheduler = Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 0}}
 	})
-	m.nodes.nodes[0].SetPeers([]string{l.Addr().String()})
+	m.nodes.nodes[0].SetPeers([]string{evil})
 	ask := func(what string) {
 		t.Helper()
 		began := time.Now()

@@ -263,7 +263,7 @@ func TestRecordDamaged(t *testing.T) {
 	if r, err := Replay(bytes.NewReader(file[:len(file)-20])); err != nil || r.Incomplete == "" || r.Difference != nil {
 		t.Errorf("of a file that breaks off: %+v, %v", r, err)
 	}
-	for text, want := range map[string]string{"": "empty", "this is no log of anything": "no log of a node"} {
+	for text, want := range map[string]string{"": "empty", "junk": "no log of a node", "this is no log of anything": "no log of a node"} {
 		if _, err := Replay(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("of %q: %v, want %q", text, err, want)
 		}

@@ -44,7 +44,7 @@ type Replayed struct {
 func Replay(from io.Reader) (*Replayed, error) {
 	lines, err := gzip.NewReader(from)
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF):
 		return nil, errors.New("the log is empty: the node was killed before its first second was over")
 	case err != nil:
 		return nil, fmt.Errorf("this is no log of a node: %w", err)

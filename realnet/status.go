@@ -14,8 +14,9 @@ import (
 type Status struct {
 	ID       string      `json:"machine_id"`
 	IP       string      `json:"machine_ip"`
-	Number   core.NodeID `json:"number"` // the node's own, in its log
-	Peers    []string    `json:"peers"`  // addresses of the neighbours
+	Number   core.NodeID `json:"number"`            // the node\'s own, in its log
+	Cluster  int         `json:"cluster,omitempty"` // machines that had numbers when it began, those of a scenario; 0: none
+	Peers    []string    `json:"peers"`             // addresses of the neighbours
 	Running  int32       `json:"running"`
 	Queued   int32       `json:"queued"`
 	Slots    int32       `json:"slots"`
@@ -36,7 +37,7 @@ type Messages struct {
 
 // Status is what the node says of itself.
 func (n *Node) Status() Status {
-	s := Status{Number: n.options.Number, Links: n.peers.links.status(), Learner: n.learner.said()}
+	s := Status{Number: n.options.Number, Cluster: len(n.options.Cluster), Links: n.peers.links.status(), Learner: n.learner.said()}
 	s.Running, s.Queued, s.Slots = n.mailbox.Load()
 	s.Messages = Messages{n.peers.sent.Load(), n.peers.received.Load(), n.peers.lost.Load()}
 	n.mu.Lock()
