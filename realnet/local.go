@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -165,7 +166,8 @@ func StartLocal(ctx context.Context, o LocalOptions) (*Local, error) {
 		l.nodes = append(l.nodes, p)
 	}
 	if err := l.ready(ctx); err != nil {
-		return nil, errors.Join(err, l.Stop())
+		_ = l.Stop() // how they end, whom nobody waited for, is no news
+		return nil, err
 	}
 	return l, nil
 }
@@ -216,7 +218,14 @@ func (l *Local) ready(ctx context.Context) error {
 		})
 	}
 	waiting.Wait()
-	return errors.Join(problems...)
+	givenUp := func(err error) bool { return errors.Is(err, context.Canceled) }
+	if why := slices.DeleteFunc(slices.Clone(problems), func(err error) bool { return err == nil || givenUp(err) }); len(why) > 0 {
+		return errors.Join(why...)
+	}
+	if slices.ContainsFunc(problems, givenUp) {
+		return context.Canceled
+	}
+	return nil
 }
 
 func (l *Local) await(ctx context.Context, client *http.Client, i int) error {
@@ -233,6 +242,9 @@ func (l *Local) await(ctx context.Context, client *http.Client, i int) error {
 			l.nodes[i].told = true
 			return fmt.Errorf("node %d has ended: %w: %s", i, errOr(l.nodes[i].err, errors.New("without an error")), lastLines(l.nodes[i].log))
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
 			if err == nil {
 				err = fmt.Errorf("it knows %d peers of %d", len(s.Peers), wanted)
 			}
