@@ -330,6 +330,9 @@ func (p *Parcel) check() error {
 
 // JSON has no number for an infinite float, or for one that is none: what has floats is written as words.
 
+// IsZero reports whether n says nothing: a negative zero does, to whoever looks at its sign. It is left out where n is written.
+func (n Note) IsZero() bool { return n.Kind == 0 && n.Int == 0 && math.Float64bits(n.Float) == 0 }
+
 // MarshalText implements encoding.TextMarshaler: "kind int float".
 func (n Note) MarshalText() ([]byte, error) { return []byte(n.text()), nil }
 

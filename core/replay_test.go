@@ -320,6 +320,12 @@ func TestExtremeValuesRoundTrip(t *testing.T) {
 	if in != out {
 		t.Errorf("read %+v, want %+v", out, in)
 	}
+	// What a field leaves out where it is zero is no negative zero.
+	text, err = json.Marshal(core.Parcel{Note: core.Note{Float: math.Copysign(0, -1)}})
+	var p core.Parcel
+	if err = errors.Join(err, json.Unmarshal(text, &p)); err != nil || !math.Signbit(p.Note.Float) {
+		t.Errorf("a negative zero comes back as %v from %s, %v", p.Note.Float, text, err)
+	}
 	for _, bad := range []string{`{"Load":"1 2 3 4"}`, `{"Load":"1 2 3 4 x"}`, `{"Load":"1 2 3 4294967296 1"}`, `{"Note":"1 2"}`,
 		`{"Note":"-1 2 3"}`, `{"Action":"1"}`, `{"Action":"a 1"}`} {
 		if err := json.Unmarshal([]byte(bad), &out); err == nil {

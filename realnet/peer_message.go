@@ -32,7 +32,7 @@ func appendMessage(b []byte, m *core.Parcel) []byte {
 	if m.Load.Slots >= 0 {
 		has |= hasLoad
 	}
-	if m.Note != (core.Note{}) {
+	if !m.Note.IsZero() {
 		has |= hasNote
 	}
 	b = append(b, byte(m.Kind), byte(m.Outcome), has)

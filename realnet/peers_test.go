@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -678,6 +679,7 @@ func TestMessages(t *testing.T) {
 		{Kind: core.MsgReply, Token: 7, Item: -1, Load: load},
 		{Kind: core.MsgTell, Load: unknown, Note: core.Note{Kind: 9, Int: -1 << 63, Float: -0.5}},
 		{Kind: core.MsgHandover, Load: unknown},
+		{Kind: core.MsgAsk, Load: unknown, Note: core.Note{Float: math.Copysign(0, -1)}},
 	} {
 		b := appendMessage(nil, &m)
 		got, err := parseMessage(b)
