@@ -91,6 +91,12 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f *field, path string) {
 		return
 	}
 	switch x := v.Addr().Interface().(type) {
+	case *string: // in files that are no scenarios
+		d.scalar(n, (*text)(x), f, path)
+		return
+	case *int:
+		d.scalar(n, (*count)(x), f, path)
+		return
 	case custom:
 		x.decode(d, n, path)
 		return
