@@ -325,15 +325,7 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 		Logs:    filepath.Join(r.result.Dir, "log", processes(p, replication)),
 		Command: func(i int) []string { return r.command(p, replication, i, places, addresses) },
 		Env:     slices.DeleteFunc(os.Environ(), isNodeVariable), // the scenario says what the nodes are
-		Ready: func(i int) int {
-			switch {
-			case i >= nodes:
-				return 0
-			case s.Cluster.Topology.FullMesh():
-				return nodes - 1
-			}
-			return len(s.Cluster.Topology.Neighbours(core.NodeID(i)))
-		}})
+		Ready:   func(i int) int { return realnet.ScenarioPeers(s, core.NodeID(i)) }})
 	if err != nil {
 		return nil, err
 	}

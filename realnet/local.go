@@ -51,9 +51,31 @@ func (p Place) LearnerURL() string {
 	return "http://" + net.JoinHostPort(p.IP, strconv.Itoa(p.Learner))
 }
 
+// Ports of the nodes that share an address: node i's are in a block of ten from shiftedPorts+10i on. They end where the ports
+// begin that systems give to clients.
+const (
+	shiftedPorts = 20_000
+	perAddress   = (32_760 - shiftedPorts) / 10
+)
+
+// SharedPlaces are places for n nodes that share an address: the first has the standard ports.
+func SharedPlaces(ip string, n int) ([]Place, error) {
+	if n > perAddress {
+		return nil, fmt.Errorf("%s has ports for %d nodes, not for %d", ip, perAddress, n)
+	}
+	places := make([]Place, n)
+	for i := range places {
+		first := shiftedPorts + 10*i
+		places[i] = Place{ip, first, first + 1, first + 2, first + 3}
+	}
+	if n > 0 {
+		places[0] = Place{ip, SchedulerPort, DiscoveryPort, LearnerPort, WebsocketPort}
+	}
+	return places, nil
+}
+
 // LoopbackPlaces are places for n nodes on this machine: with the standard ports on 127.0.0.1, 127.0.0.2 and so on or,
-// where the system has 127.0.0.1 alone (macOS), on ports that are shifted by ten from node to node. A place that is taken
-// is an error.
+// where the system has 127.0.0.1 alone (macOS), places that share it. A place that is taken is an error.
 func LoopbackPlaces(first string, n int) ([]Place, error) {
 	ip := net.ParseIP(first).To4()
 	if ip == nil || ip[0] != 127 {
@@ -63,25 +85,21 @@ func LoopbackPlaces(first string, n int) ([]Place, error) {
 	if base+n > 1<<24-1 {
 		return nil, fmt.Errorf("there are no %d addresses from %s on", n, first)
 	}
-	at := func(i int) string {
-		k := base + i
-		return net.IPv4(127, byte(k>>16), byte(k>>8), byte(k)).String()
-	}
 	places := make([]Place, n)
-	one := n > 1 && !mayBind(at(n-1))
-	if one && 10*n+DiscoveryPort > 1<<16 {
-		return nil, fmt.Errorf("this system has one loopback address, and no ports for %d nodes on it", n)
+	for i := range places {
+		k := base + i
+		at := net.IPv4(127, byte(k>>16), byte(k>>8), byte(k)).String()
+		places[i] = Place{at, SchedulerPort, DiscoveryPort, LearnerPort, WebsocketPort}
+	}
+	if n > 1 && !mayBind(places[n-1].IP) {
+		var err error
+		if places, err = SharedPlaces(places[0].IP, n); err != nil {
+			return nil, fmt.Errorf("this system has one loopback address: %w", err)
+		}
 	}
 	var problem error
 	taken := 0
-	for i := range places {
-		p := Place{at(i), SchedulerPort, DiscoveryPort, LearnerPort, WebsocketPort}
-		if one {
-			shift := 10 * i
-			// Between the standard ports of discovery and learner are two nodes' worth: they are spread apart.
-			p = Place{at(0), SchedulerPort + shift, DiscoveryPort + 10_000 + shift, LearnerPort + 20_000 + shift, WebsocketPort + shift}
-		}
-		places[i] = p
+	for _, p := range places {
 		for _, port := range []int{p.Scheduler, p.Discovery, p.Learner, p.Websocket} {
 			if err := isFree(p.IP, port); err != nil {
 				taken++
@@ -229,29 +247,25 @@ func (l *Local) ready(ctx context.Context) error {
 }
 
 func (l *Local) await(ctx context.Context, client *http.Client, i int) error {
-	wanted := l.options.Ready(i)
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		s, err := AskStatus(ctx, client, l.options.Places[i].Dial())
-		if err == nil && len(s.Peers) >= wanted {
-			return nil
-		}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	node, ended := l.nodes[i], errors.New("the process has ended")
+	go func() {
 		select {
-		case <-l.nodes[i].ended:
-			l.nodes[i].told = true
-			return fmt.Errorf("node %d has ended: %w: %s", i, errOr(l.nodes[i].err, errors.New("without an error")), lastLines(l.nodes[i].log))
+		case <-node.ended:
+			cancel(ended)
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return ctx.Err()
-			}
-			if err == nil {
-				err = fmt.Errorf("it knows %d peers of %d", len(s.Peers), wanted)
-			}
-			return fmt.Errorf("node %d is not ready after %v: %w: %s", i, l.options.Patience, err, lastLines(l.nodes[i].log))
-		case <-ticker.C:
 		}
+	}()
+	err := AwaitPeers(ctx, client, l.options.Places[i].Dial(), l.options.Ready(i))
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, ended):
+		node.told = true
+		return fmt.Errorf("node %d has ended: %w: %s", i, errOr(node.err, errors.New("without an error")), lastLines(node.log))
 	}
+	return fmt.Errorf("node %d is not ready after %v: %w: %s", i, l.options.Patience, err, lastLines(node.log))
 }
 
 func errOr(err, otherwise error) error {

@@ -85,6 +85,18 @@ func ScenarioNode(s *scenarios.Scenario, replication int, number core.NodeID, cl
 	return o, nil
 }
 
+// ScenarioPeers is how many peers node number of a scenario's cluster knows when it is ready. The cloud knows none.
+func ScenarioPeers(s *scenarios.Scenario, number core.NodeID) int {
+	nodes := s.Cluster.Nodes()
+	switch {
+	case int(number) >= nodes:
+		return 0
+	case s.Cluster.Topology.FullMesh():
+		return nodes - 1
+	}
+	return len(s.Cluster.Topology.Neighbours(number))
+}
+
 // ScenarioLearner returns what the learner of a node is made of; ok is false where the scenario's algorithm asks none, or
 // one that is elsewhere.
 func ScenarioLearner(s *scenarios.Scenario, replication int, number core.NodeID) (o LearnerServiceOptions, ok bool) {

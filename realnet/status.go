@@ -2,8 +2,11 @@ package realnet
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -55,4 +58,31 @@ func (n *Node) getStatus(c *gin.Context) { c.JSON(http.StatusOK, n.Status()) }
 func AskStatus(ctx context.Context, client *http.Client, address string) (Status, error) {
 	var s Status
 	return s, getJSON(ctx, client, "http://"+address+"/monitoring/node", &s)
+}
+
+// AwaitPeers waits until the node whose scheduler service is at address, IP:PORT, knows as many peers as wanted. Where the
+// context's time is up before, the error says what the node lacks; where it ends otherwise, the error is its cause.
+func AwaitPeers(ctx context.Context, client *http.Client, address string, wanted int) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	lacks := errors.New("it has not answered")
+	for {
+		s, err := AskStatus(ctx, client, address)
+		switch {
+		case err == nil && len(s.Peers) >= wanted:
+			return nil
+		case err == nil:
+			lacks = fmt.Errorf("it knows %d peers of %d", len(s.Peers), wanted)
+		case ctx.Err() == nil:
+			lacks = err
+		}
+		select {
+		case <-ctx.Done():
+			if why := context.Cause(ctx); !errors.Is(why, context.DeadlineExceeded) {
+				return why
+			}
+			return lacks
+		case <-ticker.C:
+		}
+	}
 }

@@ -91,6 +91,16 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f *field, path string) {
 		return
 	}
 	switch x := v.Addr().Interface().(type) {
+	case *string: // in files that are no scenarios
+		if len(f.oneOf) > 0 {
+			d.choice(n, (*choice)(x), f, path)
+		} else {
+			d.scalar(n, (*text)(x), f, path)
+		}
+		return
+	case *int:
+		d.scalar(n, (*count)(x), f, path)
+		return
 	case custom:
 		x.decode(d, n, path)
 		return
@@ -98,11 +108,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f *field, path string) {
 		d.scalar(n, x, f, path)
 		return
 	case *choice:
-		if d.isScalar(n, path) && !slices.Contains(f.oneOf, n.Value) {
-			d.bad(n, path, "%q is not known here: %s", short(n.Value), suggest(n.Value, f.oneOf))
-			return
-		}
-		*x = choice(n.Value)
+		d.choice(n, x, f, path)
 		return
 	}
 	switch v.Kind() {
@@ -115,6 +121,14 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f *field, path string) {
 	default:
 		panic("scenarios: cannot decode a " + v.Type().String())
 	}
+}
+
+func (d *decoder) choice(n *yaml.Node, x *choice, f *field, path string) {
+	if d.isScalar(n, path) && !slices.Contains(f.oneOf, n.Value) {
+		d.bad(n, path, "%q is not known here: %s", short(n.Value), suggest(n.Value, f.oneOf))
+		return
+	}
+	*x = choice(n.Value)
 }
 
 func (d *decoder) isScalar(n *yaml.Node, path string) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
 	"regexp"
 	"strconv"
 	"unicode/utf8"
@@ -29,6 +30,30 @@ func ParseKeys(file string, data []byte, what string, known []string) (map[strin
 	d := newDecoder(file)
 	return d.keys(root, known, ""), d.problems.err()
 }
+
+// Reading is a file that is no scenario, read as strictly as one. It knows where its values stand.
+type Reading struct{ d *decoder }
+
+// Read reads such a file into the struct at v: what says what belongs in it. Fields are of type string or int, structs, and
+// pointers, slices and maps of those. Their tags are a scenario's: key, default, min, max, oneof, eg (how an error shows a
+// missing one), and need for a slice that must be there; a pointer need not be.
+func Read(file string, data []byte, what string, v any) *Reading {
+	root, problems := parseYAML(file, data, what)
+	r := &Reading{newDecoder(file)}
+	if r.d.problems = problems; len(problems) == 0 {
+		r.d.value(root, reflect.ValueOf(v).Elem(), &field{}, "")
+	}
+	return r
+}
+
+// Wrong notes a problem with a value that was read, given its address.
+func (r *Reading) Wrong(ptr any, format string, args ...any) { r.d.wrong(ptr, format, args...) }
+
+// Sound reports whether a value was given, or has a default, and has no problem yet, given its address.
+func (r *Reading) Sound(ptr any) bool { return r.d.sound(ptr) }
+
+// Err are all problems, of type Problems, or nil.
+func (r *Reading) Err() error { return r.d.problems.err() }
 
 // parseYAML reads the one document of a file. It refuses what a scenario has no use for: anchors, aliases, tags.
 func parseYAML(file string, data []byte, what string) (*yaml.Node, Problems) {
