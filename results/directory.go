@@ -447,3 +447,22 @@ func (f *atomicFile) finish(err error) error {
 	}
 	return nil
 }
+
+// Simulated reports whether a directory of runs has a simulation that was made with these algorithms (Run.Algorithms).
+func Simulated(dir, algorithms string) (bool, error) {
+	runs, err := filepath.Glob(filepath.Join(dir, "*", manifestFile))
+	if err != nil {
+		return false, err
+	}
+	for _, path := range runs {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return false, err
+		}
+		var m struct{ World, Algorithms string }
+		if json.Unmarshal(text, &m) == nil && m.World == "sim" && m.Algorithms == algorithms { // a file that is none is no simulation
+			return true, nil
+		}
+	}
+	return false, nil
+}

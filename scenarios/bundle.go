@@ -20,6 +20,7 @@ const BundleFile = "scenario.yaml"
 // which leads out of the bundle's directory. Reading it there gives the same points. It is to be called after Points.
 func (f *File) Bundle() (map[string][]byte, error) {
 	doc, missing := f.resolved()
+	doc.Real = nil // what it says has been applied, or is not wanted
 	leave(reflect.ValueOf(doc).Elem())
 	bundle := map[string][]byte{BundleFile: f.encode(doc, missing)}
 	for _, name := range slices.Sorted(maps.Keys(f.cache.opened)) {

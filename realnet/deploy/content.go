@@ -27,11 +27,18 @@ func contentOf(path string) (hash string, dir bool, err error) {
 		if _, err := os.Stat(filepath.Join(path, "Dockerfile")); err != nil {
 			return "", true, fmt.Errorf("%s has no Dockerfile", path)
 		}
-		err = hashTree(h, path)
-	} else {
-		err = hashFile(h, path)
+		hash, err = treeHash(path)
+		return hash, true, err
 	}
-	return hex.EncodeToString(h.Sum(nil)[:6]), st.IsDir(), err
+	err = hashFile(h, path)
+	return hex.EncodeToString(h.Sum(nil)[:6]), false, err
+}
+
+// treeHash identifies what is in a directory.
+func treeHash(dir string) (string, error) {
+	h := sha256.New()
+	err := hashTree(h, dir)
+	return hex.EncodeToString(h.Sum(nil)[:6]), err
 }
 
 func hashTree(h io.Writer, dir string) error {

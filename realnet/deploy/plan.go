@@ -179,16 +179,13 @@ func New(o Options) (*Plan, error) {
 		return given[h].String(), nil
 	}
 	for i, place := range o.Places {
-		n := Node{Number: i, Place: place, Peers: 0}
+		n := Node{Number: i, Place: place, Peers: realnet.ScenarioPeers(s, core.NodeID(i))}
 		if o.Hosts != nil {
 			n.Host = o.Hosts[i]
 		}
 		limits := Limits{}
 		if i < nodes {
 			limits = Limits(s.Cluster.GroupOf(core.NodeID(i)).Limits)
-			if n.Peers = nodes - 1; !s.Cluster.Topology.FullMesh() {
-				n.Peers = len(s.Cluster.Topology.Neighbours(core.NodeID(i)))
-			}
 		}
 		own := Container{Name: fmt.Sprintf("%s-node-%d", o.Name, i), Role: RoleNode, Node: i, Image: o.Tag(n.Host, image.Node), Own: true, Files: true,
 			Health: "http://" + place.Dial() + "/monitoring/node", Limits: limits}
@@ -249,6 +246,27 @@ func nth(subnet netip.Prefix, n int) netip.Addr {
 	a := subnet.Masked().Addr().As4()
 	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+uint32(n))
 	return netip.AddrFrom4(a)
+}
+
+// PartOf is part i of n equal ones of a subnet.
+func PartOf(subnet netip.Prefix, i, n int) (netip.Prefix, error) {
+	bits := subnet.Bits()
+	for 1<<(bits-subnet.Bits()) < n {
+		bits++
+	}
+	if bits > 28 {
+		return netip.Prefix{}, fmt.Errorf("the subnet %s is too small for %d machines: give a larger one", subnet, n)
+	}
+	return netip.PrefixFrom(nth(subnet, i<<(32-bits)), bits), nil
+}
+
+// Processes is the plan of a deployment without containers, whose nodes run the functions themselves.
+func Processes(name string, s *scenarios.Scenario, places []realnet.Place, content string) *Plan {
+	p := &Plan{Name: name, Content: content}
+	for i, place := range places {
+		p.Nodes = append(p.Nodes, Node{Number: i, Place: place, Peers: realnet.ScenarioPeers(s, core.NodeID(i))})
+	}
+	return p
 }
 
 // DefaultSubnet is a subnet of 10.213.0.0/16 for so many containers of machine host: one that a deployment of another name rarely has.

@@ -1,0 +1,406 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/deploy"
+	"github.com/p2pfaas/p2pfaas/realnet/image"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// deployFlags are the flags of deploy.
+type deployFlags struct {
+	scenarioFlags
+	programFlags
+	deploymentFlags
+	target string
+	hosts  string
+	name   string
+	subnet string
+
+	given     *cobra.Command
+	file      *scenarios.File
+	points    []scenarios.Point
+	inventory *deploy.Inventory // of the target hosts
+	platforms []image.Platform  // of the machines, by index
+	images    []*image.Images   // for them
+}
+
+// deploymentFlags say where deployments are remembered.
+type deploymentFlags struct{ dir string }
+
+func (f *deploymentFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.dir, "deployments", "deployments", "directory where deployments are remembered")
+}
+
+func newDeploy() *cobra.Command {
+	var f deployFlags
+	c := &cobra.Command{
+		Use:   "deploy SCENARIO",
+		Short: "bring a scenario's nodes and functions to where they run, and keep them there",
+		Long: `deploy starts the nodes of a scenario with their functions, and leaves them running: in containers on this machine
+(--target compose, the default), in containers on machines that are reached over SSH (--hosts FILE), or as processes of this
+machine (--target local). p2pfaas load drives them; p2pfaas deploy status, logs and down are about them.
+
+It may be repeated: what is as it should be is left alone, what has changed, is missing or has stopped is made anew. What is deployed is
+this program, in images that it makes itself.
+
+Of a scenario with a sweep the nodes are those of the first point; load configures them for each point, where that can be done, which is
+for the scheduler, the slots, the queue, and the workload.`,
+		Example: `  p2pfaas deploy quickstart
+  p2pfaas load quickstart
+  p2pfaas deploy down
+  p2pfaas deploy my.yaml --hosts pis.yaml --set cluster.nodes=8`,
+		Args:              wants(1, 1, "one scenario"),
+		ValidArgsFunction: completeScenario,
+		RunE:              func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
+	}
+	f.scenarioFlags.add(c)
+	f.programFlags.add(c)
+	f.deploymentFlags.add(c)
+	fl := c.Flags()
+	fl.StringVar(&f.target, "target", "", "local, compose or hosts (default compose; hosts where --hosts is given)")
+	fl.StringVar(&f.hosts, "hosts", "", "`file` with the machines of the target hosts")
+	fl.StringVar(&f.name, "name", "", "name of the deployment (default the scenario's)")
+	fl.StringVar(&f.subnet, "subnet", "", "addresses of containers, as 10.50.0.0/24 (default one of 10.213.0.0/16)")
+	completeFlag(c, "target", "local", "compose", "hosts")
+	c.AddCommand(newDeployStatus(), newDeployLogs(), newDeployDown())
+	return c
+}
+
+// configurable are the keys that load can change on running nodes: these, and what is below them.
+var configurable = []string{"scheduler", "cluster.slots", "cluster.queue", "workload"}
+
+// check reads the flags and the scenario; all problems at once.
+func (f *deployFlags) check(c *cobra.Command, path string) error {
+	var err error
+	if f.file, f.points, err = f.scenario(c, path, true); err != nil {
+		return err
+	}
+	var problems []error
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	switch {
+	case f.target == "" && f.hosts != "":
+		f.target = string(deploy.Hosts)
+	case f.target == "":
+		f.target = string(deploy.Compose)
+	case !slices.Contains(deploy.Targets(), deploy.Target(f.target)):
+		wrong("--target %s: write one of %v", f.target, deploy.Targets())
+	}
+	if is := f.target == string(deploy.Hosts); is != (f.hosts != "") {
+		wrong("--target %s and --hosts: the target hosts needs a file of hosts, and the others have none", f.target)
+	} else if is {
+		f.inventory, err = deploy.LoadInventory(c.Context(), f.hosts)
+		problems = append(problems, err)
+	}
+	if f.name == "" {
+		f.name = strings.ToLower(f.file.Name())
+	}
+	if f.subnet != "" {
+		if p, err := netip.ParsePrefix(f.subnet); err != nil || !p.Addr().Is4() || p != p.Masked() {
+			wrong("--subnet %s: write a network of IPv4, as 10.50.0.0/24", f.subnet)
+		}
+	}
+	told := map[string]bool{}
+	for _, p := range f.points {
+		if refused := realnet.CheckScenario(p.Scenario); refused != nil && !told[refused.Error()] {
+			told[refused.Error()] = true
+			problems = append(problems, refused)
+		}
+	}
+	for i, key := range f.file.Swept() {
+		others := slices.ContainsFunc(f.points, func(p scenarios.Point) bool { return p.Values[i] != f.points[0].Values[i] })
+		if others && !slices.ContainsFunc(configurable, func(k string) bool { return key == k || strings.HasPrefix(key, k+".") }) {
+			wrong("%s is swept, and running nodes cannot be given another one: choose one with --select, or p2pfaas run the scenario, which starts "+
+				"nodes for each point", key)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (f *deployFlags) run(c *cobra.Command, path string) error {
+	if err := f.check(c, path); err != nil {
+		return input(err)
+	}
+	d, err := deploy.Open(f.dir, f.name)
+	before := err == nil
+	switch {
+	case errors.Is(err, deploy.ErrNone):
+		d = &deploy.Deployment{Name: f.name, Target: deploy.Target(f.target), Dir: filepath.Join(f.dir, f.name)}
+	case err != nil:
+		return input(err)
+	case d.Target != deploy.Target(f.target):
+		return input(fmt.Errorf("the deployment %s is of the target %s: take it down first (p2pfaas deploy down %s), or give another --name",
+			f.name, d.Target, f.name))
+	}
+	d.Scenario, d.Version, d.Algorithms = path, version(), algorithms()
+	d.Points = nil
+	if f.pick != "" {
+		for _, p := range f.points {
+			d.Points = append(d.Points, p.Index)
+		}
+	}
+	files, err := f.file.Bundle()
+	if err != nil {
+		return input(err)
+	}
+	content, err := d.WriteFiles(files)
+	if err != nil {
+		return err
+	}
+	notes := c.ErrOrStderr()
+	f.warn(notes)
+	began := time.Now()
+	if err := f.up(c, d, content); err != nil {
+		if before {
+			return fmt.Errorf("%w; what was there before is left as it is now: p2pfaas deploy goes on from here, p2pfaas deploy down %s ends it", err, d.Name)
+		}
+		undo, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), time.Minute)
+		defer cancel()
+		fmt.Fprintln(notes, "taking down what has been made")
+		if undone := takeDown(undo, d, notes); undone != nil {
+			return errors.Join(err, undone)
+		}
+		return err
+	}
+	d.Deployed = time.Now().UTC().Truncate(time.Second)
+	if err := d.Save(); err != nil {
+		return err
+	}
+	fmt.Fprintf(notes, "%s: %s ready after %.1f s", d.Name, count(len(d.Plan.Nodes), "node"), time.Since(began).Seconds())
+	if len(d.ColdStarts) > 0 {
+		sum := time.Duration(0)
+		for _, s := range d.ColdStarts {
+			sum += s.Time
+		}
+		fmt.Fprintf(notes, "; functions were there %v after their containers were made (mean of %d)",
+			(sum / time.Duration(len(d.ColdStarts))).Round(time.Millisecond), len(d.ColdStarts))
+	}
+	fmt.Fprintf(notes, "\nnext: p2pfaas load %s; p2pfaas deploy status|logs|down %s\n", path, d.Name)
+	return nil
+}
+
+// warn says where nothing was simulated with the algorithms that are deployed.
+func (f *deployFlags) warn(notes io.Writer) {
+	if found, err := results.Simulated("runs", algorithms()); err != nil {
+		fmt.Fprintf(notes, "note: whether these algorithms (%s) have been simulated is not known: %v\n", algorithms(), err)
+	} else if !found {
+		fmt.Fprintf(notes, "note: no simulation in runs/ was made with these algorithms (%s): simulate the scenario first, to have something to "+
+			"compare with\n", algorithms())
+	}
+}
+
+// up makes the deployment true.
+func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, content string) error {
+	ctx, notes := c.Context(), c.ErrOrStderr()
+	if d.Target == deploy.Local {
+		return f.upLocal(ctx, d, content)
+	}
+	engines, err := f.engines(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer deploy.Close(engines)
+	if err := f.pack(c, engines); err != nil {
+		return err
+	}
+	if d.Plan, err = f.plan(d, content); err != nil {
+		return input(err)
+	}
+	if err := d.Save(); err != nil { // so that it can be taken down, whatever comes
+		return err
+	}
+	progress := deploy.NewProgress(notes)
+	if err := deploy.Images(ctx, d.Plan, engines, f.image, progress); err != nil {
+		return err
+	}
+	if d.Target == deploy.Compose {
+		if err := d.ComposeUp(ctx); err != nil {
+			return err
+		}
+		d.ColdStarts, err = deploy.Await(ctx, d.Plan, engines, progress)
+		return err
+	}
+	d.ColdStarts, err = deploy.Ensure(ctx, d.Plan, engines, progress)
+	return err
+}
+
+// engines are those of the deployment's machines.
+func (f *deployFlags) engines(ctx context.Context, d *deploy.Deployment) ([]*deploy.Engine, error) {
+	if d.Target == deploy.Compose {
+		e, err := deploy.ThisMachine(ctx)
+		return []*deploy.Engine{e}, err
+	}
+	path, err := filepath.Abs(f.hosts)
+	if err != nil {
+		return nil, err
+	}
+	d.HostsFile = path
+	return f.inventory.Connect(ctx)
+}
+
+// pack makes the images for the platforms of the engines.
+func (f *deployFlags) pack(c *cobra.Command, engines []*deploy.Engine) error {
+	var wanted []image.Platform
+	for _, e := range engines {
+		p, err := image.ParsePlatform(e.Platform)
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.Name, err)
+		}
+		f.platforms = append(f.platforms, p)
+		if !slices.Contains(wanted, p) {
+			wanted = append(wanted, p)
+		}
+	}
+	packed, err := f.programFlags.images(c, wanted, filepath.Join(f.dir, ".programs"))
+	if err != nil {
+		return err
+	}
+	for _, p := range f.platforms {
+		f.images = append(f.images, packed[slices.Index(wanted, p)])
+	}
+	return nil
+}
+
+// image writes this program's images for a machine.
+func (f *deployFlags) image(machine int, w io.Writer) error {
+	names := map[string]string{}
+	for _, kind := range image.Kinds() {
+		names[f.images[machine].Tag(kind)] = kind
+	}
+	return f.images[machine].Write(w, names)
+}
+
+// plan makes the plan of a deployment in containers.
+func (f *deployFlags) plan(d *deploy.Deployment, content string) (*deploy.Plan, error) {
+	s := f.points[0].Scenario
+	all := s.Cluster.Nodes()
+	if s.Cluster.Cloud != nil {
+		all++
+	}
+	dir, err := filepath.Abs(d.ScenarioDir())
+	if err != nil {
+		return nil, err
+	}
+	o := deploy.Options{Name: d.Name, Scenario: s, Files: dir, Content: content, Base: filepath.Dir(d.Scenario),
+		Tag: func(machine int, kind string) string { return f.images[machine].Tag(kind) }}
+	machines, containers := 1, all*(1+len(s.Functions))
+	if d.Target == deploy.Hosts {
+		places, err := f.inventory.Layout(all)
+		if err != nil {
+			return nil, err
+		}
+		o.Shared, machines = true, len(f.inventory.Machines)
+		for _, at := range places {
+			o.Places, o.Hosts = append(o.Places, at.Place), append(o.Hosts, at.Machine)
+		}
+	}
+	for h := range machines {
+		subnet := deploy.DefaultSubnet(d.Name, h, containers)
+		if f.subnet != "" {
+			if subnet, err = deploy.PartOf(netip.MustParsePrefix(f.subnet), h, machines); err != nil {
+				return nil, err
+			}
+		}
+		o.Subnets = append(o.Subnets, subnet)
+	}
+	if !o.Shared {
+		if o.Places, err = deploy.BridgePlaces(o.Subnets[0], all); err != nil {
+			return nil, err
+		}
+	}
+	o.Command = func(i int, functions map[string]string) []string {
+		return nodeCommand(deploy.FilesDir+"/"+scenarios.BundleFile, f.points[0].Index, i, o.Places, functions)
+	}
+	o.FunctionCommand = func(i int, x *scenarios.Function) []string {
+		words := []string{"function", x.Backend.Kind, "--bind", "0.0.0.0"}
+		if x.Backend.Kind == image.FaceDetect {
+			return words
+		}
+		speed := 1.0
+		if i < s.Cluster.Nodes() {
+			speed = s.Cluster.GroupOf(core.NodeID(i)).Speed
+		} else {
+			speed = s.Cluster.Cloud.Speed
+		}
+		return append(words, "--scenario", deploy.FilesDir+"/"+scenarios.BundleFile, "--function", x.Name, "--speed", fmt.Sprint(speed),
+			"--seed", fmt.Sprint(s.Seed+uint64(i)))
+	}
+	return deploy.New(o)
+}
+
+// nodeCommand are the arguments of node i of a cluster at these places, whose functions are at these URLs.
+func nodeCommand(scenario string, point, i int, places []realnet.Place, functions map[string]string) []string {
+	var addresses []string
+	for _, p := range places {
+		addresses = append(addresses, p.Address())
+	}
+	at := places[i]
+	words := []string{"node", "--scenario", scenario, "--select", strconv.Itoa(point), "--number", strconv.Itoa(i),
+		"--cluster", strings.Join(addresses, ","), "--bind", at.IP, "--init-servers", places[0].DiscoveryAddress()}
+	for _, port := range []struct {
+		flag           string
+		port, standard int
+	}{
+		{"--scheduler-port", at.Scheduler, realnet.SchedulerPort},
+		{"--discovery-port", at.Discovery, realnet.DiscoveryPort},
+		{"--learner-port", at.Learner, realnet.LearnerPort},
+		{"--websocket-port", at.Websocket, realnet.WebsocketPort},
+	} {
+		if port.port != port.standard {
+			words = append(words, port.flag, strconv.Itoa(port.port))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(functions)) {
+		words = append(words, "--function", name+"="+functions[name])
+	}
+	return words
+}
+
+// upLocal makes a deployment of processes true.
+func (f *deployFlags) upLocal(ctx context.Context, d *deploy.Deployment, content string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s := f.points[0].Scenario
+	all := s.Cluster.Nodes()
+	if s.Cluster.Cloud != nil {
+		all++
+	}
+	var places []realnet.Place
+	if d.Plan != nil && len(d.Plan.Nodes) == all {
+		for _, n := range d.Plan.Nodes {
+			places = append(places, n.Place)
+		}
+	} else if places, err = realnet.LoopbackPlaces("127.0.0.1", all); err != nil {
+		return err
+	}
+	if d.Plan != nil && (d.Plan.Content != content || len(d.Plan.Nodes) != all) {
+		if _, err := d.StopLocal(); err != nil { // what runs is another scenario
+			return err
+		}
+	}
+	d.Plan = deploy.Processes(d.Name, s, places, content)
+	scenario := filepath.Join(d.ScenarioDir(), scenarios.BundleFile)
+	_, err = d.StartLocal(ctx, func(n *deploy.Node) []string {
+		return append([]string{self}, nodeCommand(scenario, f.points[0].Index, n.Number, places, nil)...)
+	}, slices.DeleteFunc(os.Environ(), isNodeVariable))
+	return err
+}

@@ -1,0 +1,76 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2pfaas/p2pfaas/realnet/deploy"
+)
+
+func newDeployDown() *cobra.Command {
+	var f deploymentFlags
+	c := &cobra.Command{
+		Use:   "down [NAME]",
+		Short: "end a deployment, and remove all that belongs to it",
+		Long: `down ends the nodes and functions of a deployment, and removes its containers, networks and volumes, which their labels tell, and
+what is remembered of it. Images stay, for the next time. Without a name it is about the only deployment that there is.`,
+		Args: wants(0, 1, "the name of a deployment"),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := deploy.Open(f.dir, first(args))
+			if errors.Is(err, deploy.ErrNone) && len(args) == 1 {
+				d = &deploy.Deployment{Name: args[0], Target: deploy.Compose} // what this machine's engine may know of it
+			} else if err != nil {
+				return input(err)
+			}
+			return takeDown(c.Context(), d, c.ErrOrStderr())
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// takeDown removes all that belongs to a deployment.
+func takeDown(ctx context.Context, d *deploy.Deployment, notes io.Writer) error {
+	if d.Target == deploy.Local {
+		n, err := d.StopLocal()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(notes, "ended: %d processes\n", n)
+		return d.Forget()
+	}
+	engines, err := enginesOf(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer deploy.Close(engines)
+	removed, err := deploy.Undo(ctx, d.Name, engines)
+	fmt.Fprintf(notes, "removed: %s\n", removed)
+	if err != nil {
+		return fmt.Errorf("%w; repeat p2pfaas deploy down %s", err, d.Name)
+	}
+	if d.Dir == "" {
+		return nil
+	}
+	return d.Forget()
+}
+
+// enginesOf are the engines of a deployment's machines.
+func enginesOf(ctx context.Context, d *deploy.Deployment) ([]*deploy.Engine, error) {
+	if d.Target == deploy.Compose {
+		e, err := deploy.ThisMachine(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return []*deploy.Engine{e}, nil
+	}
+	inventory, err := deploy.LoadInventory(ctx, d.HostsFile)
+	if err != nil {
+		return nil, err
+	}
+	return inventory.Connect(ctx)
+}
