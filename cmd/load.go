@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/deploy"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
@@ -23,6 +25,8 @@ import (
 type loadFlags struct {
 	scenarioFlags
 	outputFlags
+	deploymentFlags
+	deployed  string
 	hosts     []string
 	hostsFile string
 	ports     struct{ scheduler, learner int }
@@ -37,6 +41,7 @@ type loadFlags struct {
 	known   []string // addresses by which the nodes know each other
 	part    realnet.Share
 	start   time.Time
+	of      *deploy.Deployment // nil: the nodes are somebody's
 }
 
 func newLoad() *cobra.Command {
@@ -48,9 +53,13 @@ func newLoad() *cobra.Command {
 already, and writes the same directory as sim and run do. The schedule is that of the simulation. Nodes of the first
 P2PFaaS will do.
 
+Where neither --hosts nor --hosts-file says where the nodes are, they are those of the deployment of the scenario's name
+(p2pfaas deploy), or of --deployment. They are configured for each point, then, and their learners begin anew.
+
 Several machines share the load without knowing of each other: each is given another --share of the same schedule, and
 the same instant to begin --at.`,
-		Example: `  p2pfaas load quickstart --select scheduler=NoScheduler --hosts 127.0.0.1,127.0.0.2
+		Example: `  p2pfaas deploy quickstart && p2pfaas load quickstart
+  p2pfaas load quickstart --select scheduler=NoScheduler --hosts 127.0.0.1,127.0.0.2
   p2pfaas load my.yaml --hosts-file hosts.txt --configure
   p2pfaas load my.yaml --hosts-file hosts.txt --share 1/3 --at 2030-01-31T12:00:00Z`,
 		Args:              wants(1, 1, "one scenario"),
@@ -59,14 +68,16 @@ the same instant to begin --at.`,
 	}
 	f.scenarioFlags.add(c)
 	f.outputFlags.add(c)
+	f.deploymentFlags.add(c)
 	fl := c.Flags()
+	fl.StringVar(&f.deployed, "deployment", "", "name of the deployment whose nodes these are (default the scenario's)")
 	fl.StringSliceVar(&f.hosts, "hosts", nil, "addresses of the nodes, by number, the cloud last: IP, or IP:port")
 	fl.StringVar(&f.hostsFile, "hosts-file", "", "file with these addresses, one on each line; # begins a comment")
 	fl.IntVar(&f.ports.scheduler, "scheduler-port", realnet.SchedulerPort, "port of nodes whose address has none")
 	fl.IntVar(&f.ports.learner, "learner-port", realnet.LearnerPort, "port of the nodes' learners")
 	fl.StringVar(&f.share, "share", "1/1", "which part of the schedule to send: 2/3 is the second of three")
 	fl.StringVar(&f.at, "at", "", "when the schedule begins, as 2030-01-31T12:00:00Z (default: at once)")
-	fl.BoolVar(&f.configure, "configure", false, "give the nodes the scheduler, the slots and the queue of each point before it is run")
+	fl.BoolVar(&f.configure, "configure", false, "give the nodes the scheduler, the slots and the queue of each point before it is run (default for those of a deployment)")
 	addPayloads(c, &f.payloads, &f.timeout)
 	return c
 }
@@ -76,32 +87,10 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	var problems []error
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	unread := false
-	if f.hostsFile != "" {
-		hosts, err := readHosts(f.hostsFile)
-		if err != nil {
-			unread = true
-			problems = append(problems, err)
-		}
-		f.hosts = append(f.hosts, hosts...)
-	}
-	for _, h := range f.hosts {
-		host, port, err := net.SplitHostPort(h)
-		if err != nil {
-			host, port = h, strconv.Itoa(f.ports.scheduler)
-		}
-		if net.ParseIP(host) == nil {
-			wrong("the address %q is none: write an IP, or IP:port", h)
-			continue
-		}
-		t := realnet.Target{Scheduler: net.JoinHostPort(host, port)}
-		if slices.ContainsFunc(f.targets, func(o realnet.Target) bool { return o.Scheduler == t.Scheduler }) {
-			wrong("the address %s is given twice: each node has its own", t.Scheduler)
-		}
-		if points[0].Scenario.Learner.Asks() {
-			t.Learner = "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))
-		}
-		f.targets = append(f.targets, t)
-		f.known = append(f.known, h)
+	if f.of != nil {
+		f.takeDeployment(points)
+	} else {
+		unread = f.readTargets(points, wrong)
 	}
 	cluster := &points[0].Scenario.Cluster
 	nodes, wanted, also := cluster.Nodes(), cluster.Nodes(), ""
@@ -111,7 +100,7 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	switch {
 	case unread:
 	case len(f.hosts) == 0:
-		wrong("where are the nodes? Give --hosts, or --hosts-file, with one address for each: the scenario has %d%s", nodes, also)
+		wrong("where are the nodes? Start them with p2pfaas deploy, or give --hosts, or --hosts-file, with one address for each: the scenario has %d%s", nodes, also)
 	case len(f.hosts) != wanted:
 		wrong("the scenario has %d nodes%s, and --hosts and --hosts-file name %d: give %d addresses, or change cluster.nodes by --set",
 			nodes, also, len(f.hosts), wanted)
@@ -121,7 +110,7 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	if len(points) > 1 && !f.configure {
 		wrong("the scenario has %d points, and the nodes run one: choose it with --select, or let --configure change the nodes", len(points))
 	}
-	if f.configure && cluster.Cloud != nil {
+	if f.configure && cluster.Cloud != nil && f.of == nil {
 		wrong("--configure does not configure a cloud: leave it out, and start the nodes with p2pfaas node --scenario")
 	}
 	index, of, ok := strings.Cut(f.share, "/")
@@ -145,6 +134,89 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	return errors.Join(problems...)
 }
 
+// readTargets finds the nodes of --hosts and --hosts-file. It reports whether that could not be read.
+func (f *loadFlags) readTargets(points []scenarios.Point, wrong func(string, ...any)) (unread bool) {
+	if f.hostsFile != "" {
+		hosts, err := readHosts(f.hostsFile)
+		if err != nil {
+			unread = true
+			wrong("%w", err)
+		}
+		f.hosts = append(f.hosts, hosts...)
+	}
+	for _, h := range f.hosts {
+		host, port, err := net.SplitHostPort(h)
+		if err != nil {
+			host, port = h, strconv.Itoa(f.ports.scheduler)
+		}
+		if net.ParseIP(host) == nil {
+			wrong("the address %q is none: write an IP, or IP:port", h)
+			continue
+		}
+		t := realnet.Target{Scheduler: net.JoinHostPort(host, port)}
+		if slices.ContainsFunc(f.targets, func(o realnet.Target) bool { return o.Scheduler == t.Scheduler }) {
+			wrong("the address %s is given twice: each node has its own", t.Scheduler)
+		}
+		if points[0].Scenario.Learner.Asks() {
+			t.Learner = "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))
+		}
+		f.targets = append(f.targets, t)
+		f.known = append(f.known, h)
+	}
+	return unread
+}
+
+// takeDeployment finds the nodes of a deployment.
+func (f *loadFlags) takeDeployment(points []scenarios.Point) {
+	for _, n := range f.of.Plan.Nodes {
+		t := realnet.Target{Scheduler: n.Place.Dial()}
+		if l := points[0].Scenario.Learner; l.Asks() && l.External == nil {
+			t.Learner = n.Place.LearnerURL()
+		}
+		f.targets, f.known, f.hosts = append(f.targets, t), append(f.known, n.Place.Address()), append(f.hosts, n.Place.Address())
+	}
+}
+
+// ofDeployment finds the deployment that the load is for, where the flags do not say where the nodes are: its scenario is the one to read.
+func (f *loadFlags) ofDeployment(c *cobra.Command, path string) (string, error) {
+	given := len(f.hosts) > 0 || f.hostsFile != ""
+	if given && f.deployed != "" {
+		return path, errors.New("--deployment and --hosts both say where the nodes are: leave one out")
+	}
+	if given {
+		return path, nil
+	}
+	name := f.deployed
+	if name == "" {
+		file, err := scenarios.Load(path)
+		if err != nil {
+			return path, err
+		}
+		name = strings.ToLower(file.Name())
+	}
+	d, err := deploy.Open(f.dir, name)
+	if errors.Is(err, deploy.ErrNone) && f.deployed == "" {
+		return path, nil // and the nodes are missing
+	}
+	if err != nil {
+		return path, err
+	}
+	var problems []error
+	for _, s := range f.set {
+		key, _, err := keyValue(s)
+		if err == nil && !slices.ContainsFunc(configurable, func(k string) bool { return key == k || strings.HasPrefix(key, k+".") }) {
+			err = fmt.Errorf("--set %s: the nodes of a deployment cannot be given that: deploy anew with it", s)
+		}
+		problems = append(problems, err)
+	}
+	f.of = d
+	if !c.Flags().Changed("configure") {
+		f.configure = true
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "the deployment %s, target %s\n", d.Name, d.Target)
+	return filepath.Join(d.ScenarioDir(), scenarios.BundleFile), errors.Join(problems...)
+}
+
 // readHosts reads v1's file of hosts.
 func readHosts(path string) (hosts []string, err error) {
 	file, err := os.Open(path)
@@ -162,9 +234,16 @@ func readHosts(path string) (hosts []string, err error) {
 }
 
 func (f *loadFlags) run(c *cobra.Command, path string) error {
-	file, points, err := f.scenario(c, path, true)
+	path, err := f.ofDeployment(c, path)
 	if err != nil {
 		return input(err)
+	}
+	file, points, err := f.scenario(c, path, f.of == nil)
+	if err != nil {
+		return input(err)
+	}
+	if f.of != nil && f.pick == "" && len(f.of.Points) > 0 {
+		points = slices.DeleteFunc(points, func(p scenarios.Point) bool { return !slices.Contains(f.of.Points, p.Index) })
 	}
 	keep, err := f.keep(points)
 	if err != nil {
