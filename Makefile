@@ -11,7 +11,7 @@ help: ## this list
 
 .PHONY: build
 build: ## the binary, ./p2pfaas
-	$(GO) build -trimpath -o p2pfaas ./cmd/p2pfaas
+	CGO_ENABLED=0 $(GO) build -trimpath -o p2pfaas ./cmd/p2pfaas
 
 .PHONY: check
 check: fmt lint test ## what a change must pass: fmt, lint, test

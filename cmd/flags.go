@@ -136,7 +136,7 @@ func (f *outputFlags) keep(points []scenarios.Point) (results.Keep, error) {
 // newRun is the run that these points make, in either world.
 func newRun(file *scenarios.File, points []scenarios.Point, world string, keep results.Keep) *results.Run {
 	r := &results.Run{Name: file.Name(), Scenario: file.Resolved(), Seed: points[0].Scenario.Seed, Command: os.Args,
-		Version: version(), Host: host(), World: world, Started: time.Now().UTC().Truncate(time.Second), Swept: file.Swept(),
+		Version: version(), Algorithms: algorithms(), Host: host(), World: world, Started: time.Now().UTC().Truncate(time.Second), Swept: file.Swept(),
 		Keep: keep}
 	for _, p := range points {
 		r.Points = append(r.Points, &results.Point{Index: p.Index, Values: p.Values,

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,8 +18,10 @@ import (
 	"github.com/p2pfaas/p2pfaas/simnet"
 )
 
-// Main runs the command line and ends the process.
-func Main() {
+// Main runs the command line and ends the process. A program that adds algorithms of its own hands over their source, embedded,
+// so that the hash of its algorithms includes them (docs/example).
+func Main(algorithms ...fs.FS) {
+	added = algorithms
 	// Ctrl-C once ends a run in good order; twice ends the process.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -82,6 +84,7 @@ to run it here, to forward it to a peer, or to reject it.
 		Args:          noSuchCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate("{{.Name}} version {{.Version}}, algorithms " + algorithms() + "\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		err = fmt.Errorf("%w: see %q", err, c.CommandPath()+" --help")
 		var unknown *pflag.NotExistError
@@ -94,7 +97,8 @@ to run it here, to forward it to a peer, or to reject it.
 		}
 		return input(err)
 	})
-	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newReplay(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate())
+	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newReplay(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate(),
+		newImage(), newHealth())
 	return root
 }
 
@@ -133,34 +137,6 @@ func wants(least, most int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// version is what the binary was built from, as far as the build tells.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return unknownVersion
-	}
-	return versionOf(info)
-}
-
-const unknownVersion = "unknown"
-
-// versionOf is the version of the main module, or else the commit that was built, if either is known.
-func versionOf(info *debug.BuildInfo) string {
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	v, dirty := unknownVersion, ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			v = s.Value[:min(12, len(s.Value))]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = "+dirty"
-		}
-	}
-	return v + dirty
 }
 
 // terminal reports whether w is one: then there may be a progress bar and colours.

@@ -47,23 +47,24 @@ var ErrNotEmpty = errors.New("it is not empty: give --out another directory")
 
 // manifest is run.json.
 type manifest struct {
-	Name     string       `json:"name"`
-	World    string       `json:"world"`
-	State    State        `json:"state"`
-	Missing  []missing    `json:"missing,omitempty"`
-	Seed     uint64       `json:"seed"`
-	Digest   string       `json:"digest"`
-	Version  string       `json:"version"`
-	Host     string       `json:"host"`
-	Command  []string     `json:"command"`
-	Started  time.Time    `json:"started"`
-	Swept    []string     `json:"swept"`
-	Records  Keep         `json:"records"`
-	Points   []pointState `json:"points"`
-	Notes    []string     `json:"notes,omitempty"` // see Run.Warnings
-	Metrics  []Definition `json:"metrics"`
-	Columns  []Column     `json:"record_columns"`
-	Scenario string       `json:"scenario"`
+	Name       string       `json:"name"`
+	World      string       `json:"world"`
+	State      State        `json:"state"`
+	Missing    []missing    `json:"missing,omitempty"`
+	Seed       uint64       `json:"seed"`
+	Digest     string       `json:"digest"`
+	Version    string       `json:"version"`
+	Algorithms string       `json:"algorithms,omitempty"`
+	Host       string       `json:"host"`
+	Command    []string     `json:"command"`
+	Started    time.Time    `json:"started"`
+	Swept      []string     `json:"swept"`
+	Records    Keep         `json:"records"`
+	Points     []pointState `json:"points"`
+	Notes      []string     `json:"notes,omitempty"` // see Run.Warnings
+	Metrics    []Definition `json:"metrics"`
+	Columns    []Column     `json:"record_columns"`
+	Scenario   string       `json:"scenario"`
 }
 
 // missing says what an interrupted run lacks.
@@ -80,7 +81,7 @@ type pointState struct {
 
 func (r *Run) manifest() manifest {
 	m := manifest{Name: r.Name, World: r.World, State: r.State, Seed: r.Seed, Digest: formatDigest(r.Digest()),
-		Version: r.Version, Host: r.Host, Command: r.Command, Started: r.Started, Swept: r.Swept, Records: r.Keep,
+		Version: r.Version, Algorithms: r.Algorithms, Host: r.Host, Command: r.Command, Started: r.Started, Swept: r.Swept, Records: r.Keep,
 		Notes: r.Warnings(), Metrics: Definitions, Columns: Columns, Scenario: string(r.Scenario)}
 	for _, p := range r.Points {
 		if lacks := p.Missing(); len(lacks) > 0 {
@@ -96,7 +97,7 @@ func (r *Run) manifest() manifest {
 }
 
 func (m *manifest) run(dir string) *Run {
-	r := &Run{Name: m.Name, Scenario: []byte(m.Scenario), Seed: m.Seed, Command: m.Command, Version: m.Version,
+	r := &Run{Name: m.Name, Scenario: []byte(m.Scenario), Seed: m.Seed, Command: m.Command, Version: m.Version, Algorithms: m.Algorithms,
 		Host: m.Host, World: m.World, Started: m.Started, Swept: m.Swept, Keep: m.Records, Dir: dir, State: m.State}
 	for _, p := range m.Points {
 		r.Points = append(r.Points, p.Point)
@@ -148,6 +149,7 @@ func Resume(dir string, run *Run) (*Writer, error) {
 	}
 	check("seed", old.Seed == run.Seed, old.Seed, run.Seed)
 	check("version of the program", old.Version == run.Version, old.Version, run.Version)
+	check("code of the algorithms", old.Algorithms == run.Algorithms, old.Algorithms, run.Algorithms)
 	check("choice of --records and --format", old.Keep == run.Keep, old.Keep, run.Keep)
 	if string(old.Scenario) != string(run.Scenario) || len(old.Points) != len(run.Points) {
 		differ = append(differ, fmt.Errorf("%s: the run has another scenario than is given now: run anew, or give %s",

@@ -15,19 +15,20 @@ import (
 
 // Run is everything that one invocation produced: a point per setting of the sweep, replications per point.
 type Run struct {
-	Name     string
-	Scenario []byte // the scenario file as resolved, YAML
-	Seed     uint64
-	Command  []string
-	Version  string
-	Host     string
-	World    string // "sim" or "real"
-	Started  time.Time
-	Swept    []string // the swept keys, in order; "scheduler" among them
-	Points   []*Point
-	Keep     Keep   // which records are kept, and how
-	Dir      string // where the run is stored; "" = nowhere
-	State    State
+	Name       string
+	Scenario   []byte // the scenario file as resolved, YAML
+	Seed       uint64
+	Command    []string
+	Version    string
+	Algorithms string // hash of the algorithms' code, whatever the architecture; empty: not known
+	Host       string
+	World      string // "sim" or "real"
+	Started    time.Time
+	Swept      []string // the swept keys, in order; "scheduler" among them
+	Points     []*Point
+	Keep       Keep   // which records are kept, and how
+	Dir        string // where the run is stored; "" = nowhere
+	State      State
 }
 
 // Keep says which records a run keeps.

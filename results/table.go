@@ -200,9 +200,10 @@ func WriteJSON(w io.Writer, r *Run, metrics ...string) error {
 		Seed       uint64      `json:"seed"`
 		Digest     string      `json:"digest"`
 		Version    string      `json:"version"`
+		Algorithms string      `json:"algorithms,omitempty"`
 		Directory  string      `json:"directory"`
 		Confidence float64     `json:"confidence"`
 		Points     []pointJSON `json:"points"`
 		Notes      []string    `json:"notes,omitempty"` // see Run.Warnings
-	}{r.Name, r.World, r.State, r.Seed, formatDigest(r.Digest()), r.Version, r.Dir, Confidence, points, r.Warnings()})
+	}{r.Name, r.World, r.State, r.Seed, formatDigest(r.Digest()), r.Version, r.Algorithms, r.Dir, Confidence, points, r.Warnings()})
 }

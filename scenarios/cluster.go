@@ -21,22 +21,40 @@ type clusterDoc struct {
 	Cores      *count      `key:"cores" min:"1"`
 	Abandon    boolean     `key:"abandon" default:"false"`
 	Power      powerDoc    `key:"power" default:"{}"`
+	Limits     limitsDoc   `key:"limits" default:"{}"`
 	Topology   topologyDoc `key:"topology" default:"full-mesh"`
 	Links      linksDoc    `key:"links" default:"{}"`
 	Cloud      *cloudDoc   `key:"cloud"`
 }
 
 type groupDoc struct {
-	Name       label     `key:"name"`
-	Nodes      count     `key:"nodes" min:"1" max:"10000000"`
-	Slots      *bound    `key:"slots" min:"1"`
-	Queue      *bound    `key:"queue"`
-	Speed      *real     `key:"speed" over:"0" max:"1e6"`
-	Discipline *choice   `key:"discipline" oneof:"fifo lifo priority deadline shortest"`
-	Service    *choice   `key:"service_mode" oneof:"slots processor-sharing preemptive-priority preemptive-lifo preemptive-shortest"`
-	Cores      *count    `key:"cores" min:"1"`
-	Abandon    *boolean  `key:"abandon"`
-	Power      *powerDoc `key:"power"`
+	Name       label      `key:"name"`
+	Nodes      count      `key:"nodes" min:"1" max:"10000000"`
+	Slots      *bound     `key:"slots" min:"1"`
+	Queue      *bound     `key:"queue"`
+	Speed      *real      `key:"speed" over:"0" max:"1e6"`
+	Discipline *choice    `key:"discipline" oneof:"fifo lifo priority deadline shortest"`
+	Service    *choice    `key:"service_mode" oneof:"slots processor-sharing preemptive-priority preemptive-lifo preemptive-shortest"`
+	Cores      *count     `key:"cores" min:"1"`
+	Abandon    *boolean   `key:"abandon"`
+	Power      *powerDoc  `key:"power"`
+	Limits     *limitsDoc `key:"limits"`
+}
+
+// limitsDoc is what the containers of a node may use.
+type limitsDoc struct {
+	CPUs   *real   `key:"cpus" over:"0" max:"1024"`
+	Memory *memory `key:"memory" min:"6291456"`
+}
+
+func (l *limitsDoc) resolve() (r Limits) {
+	if l.CPUs != nil {
+		r.CPUs = float64(*l.CPUs)
+	}
+	if l.Memory != nil {
+		r.MemoryBytes = int64(*l.Memory)
+	}
+	return r
 }
 
 type powerDoc struct {
@@ -153,6 +171,10 @@ func (c *clusterDoc) group(b *builder, g *groupDoc) Group {
 		Service:    serviceModes[or(g.Service, c.Service)],
 		Abandon:    bool(or(g.Abandon, c.Abandon)),
 		Power:      (&c.Power).resolve(),
+		Limits:     c.Limits.resolve(),
+	}
+	if g.Limits != nil {
+		r.Limits = g.Limits.resolve()
 	}
 	if g.Power != nil {
 		r.Power = g.Power.resolve()

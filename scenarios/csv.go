@@ -67,6 +67,7 @@ func (b *builder) open(src *dataFile, path string) *table {
 		b.wrong(&src.Path, "%s is a directory or larger than 1 GiB: write the path of a smaller file", short(path))
 		return nil
 	}
+	b.opened[path] = true
 	t := &table{b: b, src: src, path: path, file: f, hash: sha256.New()}
 	t.scanner = bufio.NewScanner(io.TeeReader(f, t.hash))
 	t.scanner.Buffer(nil, dataLineLimit)

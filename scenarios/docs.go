@@ -22,9 +22,10 @@ var docs = map[string]string{
 	"real.duration":     "instead of duration; the warm-up is scaled along",
 	"real.replications": "instead of replications",
 
-	"backend.kind":    "sleep, loop, face-detect: functions of p2pfaas; exec: a process that each node starts; url: whatever serves HTTP there",
+	"backend.kind":    "sleep, loop, face-detect: functions of p2pfaas; exec: a process that each node starts; url: whatever serves HTTP there; image: a container for each node",
 	"backend.command": "the process and its arguments; {port} and the variable PORT say where it is to serve HTTP",
 	"backend.url":     "such as http://127.0.0.1:8080/",
+	"backend.image":   "of a container that serves HTTP on port 8080: a tag or, relative to the scenario, a tar (./f.tar) or a directory with a Dockerfile (./f); for p2pfaas deploy",
 
 	"learner.algorithm":      "temporal differences, a deep Q-network, or a bandit",
 	"learner.actions_n":      "default: as the algorithm says",
@@ -116,6 +117,7 @@ var docs = map[string]string{
 	"cluster.cores":        "shared by the running functions, where service_mode is not slots; default 1",
 	"cluster.abandon":      "a waiting task leaves when its deadline has passed",
 	"cluster.power":        "electrical model of a node",
+	"cluster.limits":       "of each container of a node, where the cluster is deployed in containers; simulations and processes do not know them",
 	"cluster.topology":     "who is whose neighbour",
 	"cluster.links":        "between nodes",
 	"cluster.cloud":        "a far node without limit",
@@ -132,6 +134,10 @@ var docs = map[string]string{
 	"group.cores":        "default: as for the cluster",
 	"group.abandon":      "default: as for the cluster",
 	"group.power":        "default: as for the cluster",
+	"group.limits":       "default: as for the cluster",
+
+	"limits.cpus":   "cores; default: all",
+	"limits.memory": "at least 6MiB; default: all",
 
 	"power.idle": "always",
 	"power.busy": "more per busy slot",

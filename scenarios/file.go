@@ -30,11 +30,12 @@ type cache struct {
 	kept    map[string]kept   // contents of data files
 	digests map[string]digest // of data files, by path; "" where one path stands for different files
 	graphs  map[string]*graph
-	shared  map[string]any // what was made of data files
+	shared  map[string]any  // what was made of data files
+	opened  map[string]bool // paths of files that were read
 }
 
 func newCache() cache {
-	return cache{kept: map[string]kept{}, digests: map[string]digest{}, graphs: map[string]*graph{}, shared: map[string]any{}}
+	return cache{kept: map[string]kept{}, digests: map[string]digest{}, graphs: map[string]*graph{}, shared: map[string]any{}, opened: map[string]bool{}}
 }
 
 // inCommon makes a value that the points of a file have in common once. It is known by all that it depends on: what it
@@ -226,7 +227,10 @@ func (b *builder) resolve(root *yaml.Node) *Scenario {
 
 // Resolved is the scenario file with every default written out, every shorthand expanded and the digest of every data
 // file. Reading it gives the same points, and the same Resolved. It is to be called after Points.
-func (f *File) Resolved() []byte {
+func (f *File) Resolved() []byte { return f.encode(f.resolved()) }
+
+// resolved is the document that Resolved writes, and the values that it leaves to the sweep.
+func (f *File) resolved() (*document, map[any]bool) {
 	var doc document
 	b := f.builder(false)
 	b.lenient = f.sweptKeys()
@@ -234,8 +238,12 @@ func (f *File) Resolved() []byte {
 	name := label(f.Name())
 	doc.Name = &name
 	f.digest(reflect.ValueOf(&doc).Elem())
-	e := encoder{missing: b.missing}
-	n := e.object(reflect.ValueOf(&doc).Elem())
+	return &doc, b.missing
+}
+
+func (f *File) encode(doc *document, missing map[any]bool) []byte {
+	e := encoder{missing: missing}
+	n := e.object(reflect.ValueOf(doc).Elem())
 	if s := f.encodeSweep(); s != nil {
 		n.Content = append(n.Content, textNode("sweep"), s)
 	}

@@ -29,6 +29,7 @@ type backendDoc struct {
 	Kind    choice `key:"kind" kind:"true"`
 	Command []text `key:"command"`
 	URL     *text  `key:"url"`
+	Image   *text  `key:"image"`
 }
 
 func (backendDoc) variants() []variant {
@@ -38,6 +39,7 @@ func (backendDoc) variants() []variant {
 		{"face-detect", "", ""},
 		{"exec", "command", ""},
 		{"url", "url", ""},
+		{"image", "image", ""},
 	}
 }
 
@@ -119,6 +121,9 @@ func (doc *backendDoc) resolve(b *builder) Backend {
 	r := Backend{Kind: string(doc.Kind)}
 	for _, word := range doc.Command {
 		r.Command = append(r.Command, string(word))
+	}
+	if doc.Image != nil {
+		r.Image = string(*doc.Image)
 	}
 	if doc.URL != nil {
 		r.URL = string(*doc.URL)

@@ -232,6 +232,7 @@ func (doc *learnerDoc) read(b *builder, c *learner.Config, path string) *learner
 		return nil
 	}
 	defer f.Close()
+	b.opened[path] = true
 	w, err := learner.ReadWeights(f)
 	if err == nil {
 		var l *learner.Learner

@@ -84,6 +84,13 @@ type Group struct {
 	Cores      int  // processor sharing and preemption: the running tasks share this many
 	Abandon    bool // a waiting task leaves when its deadline has passed
 	Power      Power
+	Limits     Limits
+}
+
+// Limits are what each of a node's containers may use, where it runs in containers; the simulation does not know them.
+type Limits struct {
+	CPUs        float64 // cores; 0: all
+	MemoryBytes int64   // 0: all
 }
 
 // Unlimited is the bound of a waiting room or of slots without one.
@@ -168,10 +175,12 @@ type Function struct {
 // Backend is what real nodes execute where a simulation has a service time alone.
 type Backend struct {
 	// Kind is sleep (wait for the demand) or loop (compute for so long), face-detect (the payload is a picture, and the
-	// demand what it takes), exec (a process that serves HTTP, which each node starts) or url (whatever serves HTTP there).
+	// demand what it takes), exec (a process that serves HTTP, which each node starts), url (whatever serves HTTP there) or image (a
+	// container that serves HTTP on port 8080, one for each node).
 	Kind    string
 	Command []string // exec: with {port} where the port goes that it is to listen on
 	URL     string   // url
+	Image   string   // image: a tag, or the path, relative to the scenario, of a tar or of a directory with a Dockerfile
 }
 
 // ReplicaDemand says how the demands of the copies of one task relate.

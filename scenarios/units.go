@@ -50,6 +50,7 @@ var (
 	rates      = dimension{"a rate", "8/s", 1e9, []unit{{"/s", 1}, {"/min", 1.0 / 60}, {"/h", 1.0 / 3600}}}
 	byteCounts = dimension{"a number of bytes", "28kB", 1<<31 - 1, []unit{{"B", 1}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
 		{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}}
+	memories   = dimension{"an amount of memory", "512MiB", 1 << 50, byteCounts.units}
 	bandwidths = dimension{"a bandwidth", "100Mbit/s", 1e15, []unit{
 		{"bit/s", 1. / 8}, {"kbit/s", 1e3 / 8}, {"Mbit/s", 1e6 / 8},
 		{"Gbit/s", 1e9 / 8}, {"B/s", 1}, {"kB/s", 1e3}, {"MB/s", 1e6}, {"GB/s", 1e9}}}
@@ -191,6 +192,18 @@ func (r *rate) parse(n *yaml.Node) (err error) {
 func (r rate) String() string             { return rates.format(float64(r)) }
 func (r rate) schema() *jsonschema.Schema { return rates.schema() }
 func (r rate) magnitude() float64         { return float64(r) }
+
+// memory is a number of bytes that need not fit into an int of 32 bits.
+type memory int64
+
+func (m *memory) parse(n *yaml.Node) error {
+	v, err := memories.parse(n.Value)
+	*m = memory(v)
+	return err
+}
+func (m memory) String() string             { return memories.format(float64(m)) }
+func (m memory) schema() *jsonschema.Schema { return memories.schema() }
+func (m memory) magnitude() float64         { return float64(m) }
 
 type byteCount int
 

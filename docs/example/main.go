@@ -4,6 +4,8 @@
 package main
 
 import (
+	"embed"
+
 	"github.com/p2pfaas/p2pfaas/cmd"
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
@@ -39,4 +41,7 @@ func init() {
 	})
 }
 
-func main() { cmd.Main() }
+//go:embed *.go
+var source embed.FS
+
+func main() { cmd.Main(source) }

@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,43 +27,35 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Content is the plan's files, packed for containers.
-type Content struct {
-	Hash string // equal for equal files
-	tar  []byte
-}
-
-// Pack packs files. Whoever runs in a container may read them.
-func Pack(files fs.FS) (*Content, error) {
+// pack packs a directory for containers. Whoever runs in one may read it.
+func pack(dir string) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	if files != nil {
-		err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil || name == ".":
-				return err
-			case d.IsDir():
-				return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755})
-			}
-			text, err := fs.ReadFile(files, name)
-			if err != nil {
-				return err
-			}
-			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
-				return err
-			}
-			_, err = w.Write(text)
+	files := os.DirFS(dir)
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || name == ".":
 			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("packing the files of the plan: %w", err)
+		case d.IsDir():
+			return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755})
 		}
+		text, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+			return err
+		}
+		_, err = w.Write(text)
+		return err
+	})
+	if err == nil {
+		err = w.Close()
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("packing the files of the plan: %w", err)
 	}
-	sum := sha256.Sum256(b.Bytes())
-	return &Content{hex.EncodeToString(sum[:8]), b.Bytes()}, nil
+	return b.Bytes(), nil
 }
 
 // Change is what had to be done to make a part of a plan true.
@@ -121,7 +112,7 @@ func (e *Engine) removeNetwork(ctx context.Context, p *Plan, name string) error 
 		return e.wrong("listing containers", err)
 	}
 	for _, c := range in.Items {
-		if err := e.remove(ctx, c.ID, 0); err != nil {
+		if err := e.remove(ctx, c.ID, false); err != nil {
 			return err
 		}
 	}
@@ -131,7 +122,7 @@ func (e *Engine) removeNetwork(ctx context.Context, p *Plan, name string) error 
 
 // prepare says what has to be done to make a container of a plan true, and removes one that is not as it should be. Where one carries
 // the labels that it would get, the plan's hash among them, it is as it should be.
-func (e *Engine) prepare(ctx context.Context, p *Plan, c *Container, files *Content) (id string, _ Change, err error) {
+func (e *Engine) prepare(ctx context.Context, p *Plan, c *Container) (id string, _ Change, err error) {
 	what := "the container " + c.Name
 	found, err := e.client.ContainerInspect(ctx, c.Name, client.ContainerInspectOptions{})
 	switch {
@@ -143,7 +134,7 @@ func (e *Engine) prepare(ctx context.Context, p *Plan, c *Container, files *Cont
 		return "", "", e.wrong(what, fmt.Errorf("there is one of this name that is not of the deployment %s: remove it there (docker rm -f %s), "+
 			"or give the deployment another name", p.Name, c.Name))
 	}
-	same, err := e.same(ctx, &found.Container, c, e.labelled(p, c, files))
+	same, err := e.same(ctx, &found.Container, c, e.labelled(p, c))
 	if err != nil {
 		return "", "", err
 	}
@@ -154,22 +145,22 @@ func (e *Engine) prepare(ctx context.Context, p *Plan, c *Container, files *Cont
 		return found.Container.ID, Started, nil
 	}
 	// What was created, and not started, may lack its files.
-	return "", Replaced, e.remove(ctx, found.Container.ID, 0)
+	return "", Replaced, e.remove(ctx, found.Container.ID, false)
 }
 
 // make does what is to be done, and returns the container's ID.
-func (e *Engine) make(ctx context.Context, p *Plan, c *Container, files *Content, id string, change Change) (_ string, err error) {
+func (e *Engine) make(ctx context.Context, p *Plan, c *Container, files []byte, id string, change Change) (_ string, err error) {
 	switch change {
 	case Untouched:
 		return id, nil
 	case Started:
 		return id, e.start(ctx, c, id)
 	}
-	if id, err = e.create(ctx, p, c, e.labelled(p, c, files)); err != nil {
+	if id, err = e.create(ctx, p, c); err != nil {
 		return "", err
 	}
 	if c.Files {
-		_, err := e.client.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: FilesDir, Content: bytes.NewReader(files.tar)})
+		_, err := e.client.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: FilesDir, Content: bytes.NewReader(files)})
 		if err != nil {
 			return "", e.wrong("copying files into the container "+c.Name, err)
 		}
@@ -178,8 +169,8 @@ func (e *Engine) make(ctx context.Context, p *Plan, c *Container, files *Content
 }
 
 // labelled are the labels of a container on this machine.
-func (e *Engine) labelled(p *Plan, c *Container, files *Content) map[string]string {
-	labels := p.Labels(c, files.Hash)
+func (e *Engine) labelled(p *Plan, c *Container) map[string]string {
+	labels := p.Labels(c)
 	maps.Copy(labels, e.labels)
 	return labels
 }
@@ -202,25 +193,21 @@ func (e *Engine) same(ctx context.Context, found *container.InspectResponse, c *
 // nobody runs our own images.
 const nobody = "65532:65532"
 
-// processes bounds those of a container, threads included.
-const processes = 1024
-
-func (e *Engine) create(ctx context.Context, p *Plan, c *Container, labels map[string]string) (string, error) {
-	config := &container.Config{Image: c.Image, Cmd: c.Command, Labels: labels}
-	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
-		config.Env = append(config.Env, name+"="+c.Env[name])
-	}
-	if _, other := p.Images[c.Image]; !other {
-		config.User = nobody
-	}
-	limit := int64(processes)
+func (e *Engine) create(ctx context.Context, p *Plan, c *Container) (string, error) {
+	limit, grace := int64(pidsLimit), stopGrace
+	config := &container.Config{Image: c.Image, Cmd: c.Command, Labels: e.labelled(p, c), StopTimeout: &grace}
 	host := &container.HostConfig{
-		NetworkMode: "host", CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"}, ReadonlyRootfs: true,
-		Tmpfs:         map[string]string{"/tmp": "rw,nosuid,nodev,size=64m,mode=1777"},
+		NetworkMode: "host", CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"},
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
-		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
+		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": logSize, "max-file": logFiles}},
 		Resources: container.Resources{NanoCPUs: int64(c.Limits.CPUs * 1e9), Memory: c.Limits.MemoryBytes, MemorySwap: c.Limits.MemoryBytes,
 			PidsLimit: &limit},
+	}
+	if c.Own { // an image of somebody else may need to write, and has a user and a check of its own or none
+		config.User = nobody
+		host.ReadonlyRootfs, host.Tmpfs = true, map[string]string{"/tmp": "rw,nosuid,nodev,size=64m,mode=1777"}
+		config.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "/p2pfaas", "health", c.Health}, Interval: time.Minute,
+			Timeout: 5 * time.Second, Retries: 3}
 	}
 	if c.Files {
 		// The engine copies nothing into a read-only root, but into a volume. The volume is the container's alone, so that no other
@@ -255,8 +242,8 @@ func (e *Engine) start(ctx context.Context, c *Container, id string) error {
 	return e.wrong("starting the container "+c.Name, err)
 }
 
-// remove removes a container and the volumes of its own, also where it is gone already. It has so long to end by itself.
-func (e *Engine) remove(ctx context.Context, id string, grace time.Duration) error {
+// remove removes a container and the volumes of its own, also where it is gone already. Politely, it may finish what runs.
+func (e *Engine) remove(ctx context.Context, id string, politely bool) error {
 	found, err := e.client.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if cerrdefs.IsNotFound(err) {
 		return nil
@@ -265,9 +252,8 @@ func (e *Engine) remove(ctx context.Context, id string, grace time.Duration) err
 		return e.wrong("the container "+id, err)
 	}
 	what := "removing the container " + strings.TrimPrefix(found.Container.Name, "/")
-	if grace > 0 && found.Container.State.Running {
-		seconds := int(grace.Seconds())
-		if _, err := e.client.ContainerStop(ctx, id, client.ContainerStopOptions{Timeout: &seconds}); err != nil && !cerrdefs.IsNotFound(err) {
+	if politely && found.Container.State.Running {
+		if _, err := e.client.ContainerStop(ctx, id, client.ContainerStopOptions{}); err != nil && !cerrdefs.IsNotFound(err) {
 			return e.wrong(what, err)
 		}
 	}
@@ -399,7 +385,7 @@ type ContainerState struct {
 	Image    string `json:"image"`
 	State    string `json:"state"`  // created, running, paused, restarting, removing, exited, dead
 	Status   string `json:"status"` // the same for people: since when
-	Plan     string `json:"plan"`   // Container.Hash of what it was made of
+	Plan     string `json:"plan"`   // Plan.Hash of what it was made of
 }
 
 // List are the containers of a deployment, those that have stopped among them, by node, the node's own first.
@@ -456,11 +442,9 @@ type Removed struct {
 	Volumes    []string `json:"volumes,omitempty"`
 }
 
-// Grace is how long containers may take to finish what runs when a deployment is undone.
-const Grace = 10 * time.Second
-
-// Undo removes all that has the label of a deployment. The error says all that could not be removed. Images stay.
-func (e *Engine) Undo(ctx context.Context, deployment string) (r Removed, err error) {
+// Undo removes all that has the label of a deployment. Politely, what runs may be finished. The error says all that could not be
+// removed. Images stay.
+func (e *Engine) Undo(ctx context.Context, deployment string, politely bool) (r Removed, err error) {
 	containers, err := e.List(ctx, deployment)
 	if err != nil {
 		return r, err
@@ -477,7 +461,7 @@ func (e *Engine) Undo(ctx context.Context, deployment string) (r Removed, err er
 		*list = append(*list, name)
 	}
 	inParallel(len(containers), atOnce, func(i int) {
-		gone(&r.Containers, containers[i].Name, e.remove(ctx, containers[i].ID, Grace))
+		gone(&r.Containers, containers[i].Name, e.remove(ctx, containers[i].ID, politely))
 	})
 	slices.Sort(r.Containers)
 	networks, err := e.networksOf(ctx, deployment)

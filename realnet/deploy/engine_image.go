@@ -29,46 +29,43 @@ func (e *Engine) Has(ctx context.Context, tag string) (bool, error) {
 	return err == nil, e.wrong("looking for the image "+tag, err)
 }
 
-// Load loads an image, which open gives in the format of `docker save`, where the engine does not have its tag, and reports
-// whether it did. What is loaded under another tag gets this one, too.
-func (e *Engine) Load(ctx context.Context, tag string, open func() (io.ReadCloser, error)) (bool, error) {
-	if has, err := e.Has(ctx, tag); has || err != nil {
-		return false, err
+// Load loads those of some images that the engine does not have, and returns their tags. They are opened together, in the format of
+// docker save, so that what they share travels once.
+func (e *Engine) Load(ctx context.Context, tags []string, open func(missing []string) (io.ReadCloser, error)) (missing []string, err error) {
+	for _, tag := range tags {
+		has, err := e.Has(ctx, tag)
+		if err != nil {
+			return nil, err
+		}
+		if !has {
+			missing = append(missing, tag)
+		}
 	}
-	what := "loading the image " + tag
-	content, err := open()
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	what := "loading " + strings.Join(missing, ", ")
+	content, err := open(missing)
 	if err != nil {
-		return false, e.wrong(what, err)
+		return nil, e.wrong(what, err)
 	}
 	defer content.Close() // it was read
 	answer, err := e.client.ImageLoad(ctx, content)
 	if err != nil {
-		return false, e.wrong(what, err)
+		return nil, e.wrong(what, err)
 	}
 	defer answer.Close()
-	loaded := ""
-	if _, err := follow(answer, func(m *jsonstream.Message) {
-		for _, before := range []string{"Loaded image: ", "Loaded image ID: "} {
-			if name, ok := strings.CutPrefix(m.Stream, before); ok {
-				loaded = strings.TrimSpace(name)
-			}
-		}
-	}); err != nil {
-		return false, e.wrong(what, err)
+	if said, err := follow(answer); err != nil {
+		return nil, e.wrong(what, err)
+	} else if has, err := e.Has(ctx, missing[0]); !has && err == nil {
+		return nil, e.wrong(what, fmt.Errorf("the engine has read something else: is it a file of docker save? It says: %s", said))
 	}
-	has, err := e.Has(ctx, tag)
-	if err != nil {
-		return false, err
-	}
-	if !has {
-		if loaded == "" {
-			return false, e.wrong(what, errors.New("the engine says of no image that it was loaded: is it a file of docker save?"))
-		}
-		if _, err := e.client.ImageTag(ctx, client.ImageTagOptions{Source: loaded, Target: tag}); err != nil {
-			return false, e.wrong(what, err)
+	for _, tag := range missing {
+		if err := e.fits(ctx, tag); err != nil {
+			return nil, err
 		}
 	}
-	return true, e.fits(ctx, tag)
+	return missing, nil
 }
 
 // fits complains about an image of another architecture.
@@ -98,7 +95,7 @@ func (e *Engine) Pull(ctx context.Context, tag string) (bool, error) {
 	return true, e.fits(ctx, tag)
 }
 
-// buildOutput is how many lines of a failing build are shown.
+// buildOutput is how many lines are shown of what a failing engine said.
 const buildOutput = 20
 
 // Build lets the engine build an image from a directory with a Dockerfile, but for what .dockerignore names, where the engine
@@ -134,31 +131,30 @@ func (e *Engine) Build(ctx context.Context, tag, dir string) (bool, error) {
 		return false, e.wrong(what, err)
 	}
 	defer answer.Body.Close()
-	if said, err := follow(answer.Body, func(*jsonstream.Message) {}); err != nil {
+	if said, err := follow(answer.Body); err != nil {
 		return false, e.wrong(what, fmt.Errorf("%w; the end of what it said:\n%s", err, said))
 	}
 	return true, nil
 }
 
 // follow reads what an engine says of its work, and returns the last lines, and the error that it says.
-func follow(r io.Reader, each func(*jsonstream.Message)) (last string, err error) {
+func follow(r io.Reader) (last string, err error) {
 	said := ""
 	for d := json.NewDecoder(r); ; {
 		var m jsonstream.Message
 		if err := d.Decode(&m); errors.Is(err, io.EOF) {
-			return lastLines(said, buildOutput), nil
+			return ending(said, buildOutput), nil
 		} else if err != nil {
-			return lastLines(said, buildOutput), fmt.Errorf("the engine has not finished: %w", err)
+			return ending(said, buildOutput), fmt.Errorf("the engine has not finished: %w", err)
 		}
 		if m.Error != nil {
-			return lastLines(said, buildOutput), errors.New(m.Error.Message)
+			return ending(said, buildOutput), errors.New(m.Error.Message)
 		}
 		said += m.Stream
-		each(&m)
 	}
 }
 
-func lastLines(text string, n int) string {
+func ending(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -15,12 +15,11 @@ import (
 
 // HostsOptions are what making a plan true on machines needs beside the plan.
 type HostsOptions struct {
-	// Image opens an image of this program for a platform like linux/arm/v7, in the format of `docker save`: for tags that the plan
-	// has no source of. It is called by several machines at once.
-	Image    func(tag, platform string) (io.ReadCloser, error)
-	Peers    func(node int) int // how many peers the node must know to be ready
-	Progress func(Progress)     // called one at a time; nil: nobody
-	Patience time.Duration      // for a container to answer, and then for all nodes to know their peers; 0: Patience
+	// Images opens this program's images of these tags for a platform like linux/arm/v7, in the format of docker save. Machines
+	// call it at once.
+	Images   func(tags []string, platform string) (io.ReadCloser, error)
+	Progress func(Progress) // called one at a time; nil: nobody
+	Patience time.Duration  // for a container to answer, and then for all nodes to know their peers; 0: Patience
 }
 
 // Progress is a step that was made.
@@ -73,7 +72,7 @@ func Hosts(ctx context.Context, p *Plan, engines []*Engine, o HostsOptions) ([]H
 	if o.Patience == 0 {
 		o.Patience = Patience
 	}
-	files, err := Pack(p.Files)
+	files, err := pack(p.Files)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +105,7 @@ func Hosts(ctx context.Context, p *Plan, engines []*Engine, o HostsOptions) ([]H
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*making)
 		defer cancel()
 		if undone := d.each(func(m *machineDeployment) error {
-			r, err := m.engine.Undo(late, p.Name)
+			r, err := m.engine.Undo(late, p.Name, false)
 			m.report.Undone = &r
 			return err
 		}); undone != nil {
@@ -123,7 +122,7 @@ func Hosts(ctx context.Context, p *Plan, engines []*Engine, o HostsOptions) ([]H
 // hostsDeployment is one call of Hosts.
 type hostsDeployment struct {
 	plan     *Plan
-	files    *Content
+	files    []byte
 	options  HostsOptions
 	machines []*machineDeployment
 	mu       sync.Mutex // of progress
@@ -141,7 +140,8 @@ type machineDeployment struct {
 	*hostsDeployment
 	engine      *Engine
 	index       int
-	images      []string
+	own         []string         // tags of this program's images
+	others      []*FunctionImage // images
 	networks    []*Network
 	containers  []*Container // in order of the plan
 	done, total int
@@ -162,9 +162,16 @@ func (m *machineDeployment) outline() {
 		for j := range m.plan.Nodes[i].Containers {
 			c := &m.plan.Nodes[i].Containers[j]
 			m.containers = append(m.containers, c)
-			if !slices.Contains(m.images, c.Image) {
-				m.images = append(m.images, c.Image)
+			if c.Own && !slices.Contains(m.own, c.Image) {
+				m.own = append(m.own, c.Image)
 			}
+		}
+	}
+	for i := range m.plan.Images {
+		from := &m.plan.Images[i]
+		if slices.ContainsFunc(m.containers, func(c *Container) bool { return !c.Own && c.Image == from.Tag }) && !slices.ContainsFunc(m.others,
+			func(o *FunctionImage) bool { return o.Tag == from.Tag }) {
+			m.others = append(m.others, from)
 		}
 	}
 	m.report.Containers = make([]ContainerReport, len(m.containers))
@@ -172,7 +179,7 @@ func (m *machineDeployment) outline() {
 		m.report.Containers[i].Name = c.Name
 	}
 	// A node's container is made, and later it is ready.
-	m.total = len(m.images) + len(m.networks) + len(m.containers)
+	m.total = 1 + len(m.others) + len(m.networks) + len(m.containers)
 	for _, c := range m.containers {
 		if c.Role == RoleNode {
 			m.total++
@@ -208,7 +215,7 @@ func (m *machineDeployment) deploy(ctx context.Context) error {
 	problems := make([]error, len(m.containers))
 	inParallel(len(m.containers), atOnce, func(i int) {
 		r := &m.report.Containers[i]
-		r.ID, r.Change, problems[i] = m.engine.prepare(ctx, m.plan, m.containers[i], m.files)
+		r.ID, r.Change, problems[i] = m.engine.prepare(ctx, m.plan, m.containers[i])
 	})
 	if err := errors.Join(problems...); err != nil {
 		return err
@@ -227,29 +234,35 @@ func (m *machineDeployment) deploy(ctx context.Context) error {
 }
 
 func (m *machineDeployment) getImages(ctx context.Context) error {
-	var problems []error
-	for _, tag := range m.images {
+	got, err := m.engine.Load(ctx, m.own, func(missing []string) (io.ReadCloser, error) {
+		return m.options.Images(missing, m.engine.Platform)
+	})
+	if err == nil {
+		m.step("has the images of this program")
+	}
+	m.report.Images = got
+	problems := []error{err}
+	for _, from := range m.others {
 		var got bool
 		var err error
-		switch from, other := m.plan.Images[tag]; {
-		case !other:
-			got, err = m.engine.Load(ctx, tag, func() (io.ReadCloser, error) { return m.options.Image(tag, m.engine.Platform) })
-		case from.Dir != "":
-			got, err = m.engine.Build(ctx, tag, from.Dir)
-		case from.Tar != "":
-			got, err = m.engine.Load(ctx, tag, func() (io.ReadCloser, error) { return os.Open(from.Tar) })
-		default:
-			got, err = m.engine.Pull(ctx, tag)
-		}
 		switch {
-		case err != nil:
-			problems = append(problems, err)
-		case got:
-			m.report.Images = append(m.report.Images, tag)
-			m.step("got the image %s", tag)
+		case from.Dir != "":
+			got, err = m.engine.Build(ctx, from.Tag, from.Dir)
+		case from.Tar != "":
+			var loaded []string
+			loaded, err = m.engine.Load(ctx, []string{from.Tag}, func([]string) (io.ReadCloser, error) { return os.Open(from.Tar) })
+			got = len(loaded) > 0
 		default:
-			m.step("has the image %s", tag)
+			got, err = m.engine.Pull(ctx, from.Tag)
 		}
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		if got {
+			m.report.Images = append(m.report.Images, from.Tag)
+		}
+		m.step("has the image %s", from.Tag)
 	}
 	return errors.Join(problems...)
 }
@@ -265,7 +278,7 @@ func (m *machineDeployment) removeOthers(ctx context.Context) error {
 		if slices.ContainsFunc(m.containers, func(c *Container) bool { return c.Name == s.Name }) {
 			continue
 		}
-		if err := m.engine.remove(ctx, s.ID, Grace); err != nil {
+		if err := m.engine.remove(ctx, s.ID, true); err != nil {
 			problems = append(problems, err)
 			continue
 		}
@@ -317,7 +330,7 @@ func (m *machineDeployment) ready(ctx context.Context) error {
 		}
 		at := slices.IndexFunc(m.plan.Nodes, func(n Node) bool { return n.Number == c.Node })
 		problems[i] = m.engine.watched(ctx, c.Name, m.report.Containers[i].ID, func(ctx context.Context) error {
-			return realnet.AwaitPeers(ctx, m.engine.http, m.plan.Nodes[at].Place.Dial(), m.options.Peers(c.Node))
+			return realnet.AwaitPeers(ctx, m.engine.http, m.plan.Nodes[at].Place.Dial(), m.plan.Nodes[at].Peers)
 		})
 		if problems[i] == nil {
 			m.step("node %d is ready", c.Node)

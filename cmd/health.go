@@ -1,0 +1,46 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2pfaas/p2pfaas/realnet"
+)
+
+func newHealth() *cobra.Command {
+	var patience time.Duration
+	c := &cobra.Command{
+		Use:   "health [URL]",
+		Short: "ask a node or a function whether it answers: for health checks of containers",
+		Long: fmt.Sprintf(`health asks a URL once, http://127.0.0.1:%d/ where none is given, and ends with status 0 where it is answered with a status
+below 500. It is the health check of the images, which have no shell and no curl.`, realnet.SchedulerPort),
+		Args: wants(0, 1, "one URL"),
+		RunE: func(c *cobra.Command, args []string) error {
+			url := fmt.Sprintf("http://127.0.0.1:%d/", realnet.SchedulerPort)
+			if len(args) > 0 {
+				url = args[0]
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), patience)
+			defer cancel()
+			q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+			if err != nil {
+				return input(err)
+			}
+			a, err := http.DefaultClient.Do(q)
+			if err != nil {
+				return err
+			}
+			defer a.Body.Close()
+			if a.StatusCode >= http.StatusInternalServerError {
+				return fmt.Errorf("%s answers %s", url, a.Status)
+			}
+			return nil
+		},
+	}
+	c.Flags().DurationVar(&patience, "timeout", 4*time.Second, "how long to wait for the answer")
+	return c
+}

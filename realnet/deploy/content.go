@@ -1,0 +1,92 @@
+package deploy
+
+import (
+	"archive/tar"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// What is in files and directories, so that what has not changed is not made anew.
+
+// contentOf identifies what is in a file or a directory.
+func contentOf(path string) (hash string, dir bool, err error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", false, err
+	}
+	h := sha256.New()
+	if st.IsDir() {
+		if _, err := os.Stat(filepath.Join(path, "Dockerfile")); err != nil {
+			return "", true, fmt.Errorf("%s has no Dockerfile", path)
+		}
+		err = hashTree(h, path)
+	} else {
+		err = hashFile(h, path)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6]), st.IsDir(), err
+}
+
+func hashTree(h io.Writer, dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		st, err := d.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(h, "%s %o %d\n", filepath.ToSlash(name), st.Mode().Perm(), st.Size())
+		return hashFile(h, path)
+	})
+}
+
+func hashFile(h io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(h, f)
+	return err
+}
+
+// tagOf is the tag of the image in a tar that docker save wrote; it must have exactly one image.
+func tagOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	for t := tar.NewReader(f); ; {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			return "", fmt.Errorf("%s is no image: it has no manifest.json; make it with docker save", path)
+		}
+		if err != nil {
+			return "", fmt.Errorf("%s is no tar of an image, as docker save writes it: %w", path, err)
+		}
+		if h.Name != "manifest.json" {
+			continue
+		}
+		var images []struct{ RepoTags []string }
+		if err := json.NewDecoder(t).Decode(&images); err != nil {
+			return "", fmt.Errorf("%s: its manifest.json is none: %w", path, err)
+		}
+		if len(images) != 1 || len(images[0].RepoTags) == 0 {
+			return "", fmt.Errorf("%s has %d images, and one with a tag is wanted: save it with docker save NAME:TAG", path, len(images))
+		}
+		return slices.Min(images[0].RepoTags), nil
+	}
+}
