@@ -97,13 +97,13 @@ func (f *deployFlags) check(c *cobra.Command, path string) error {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	switch {
 	case f.target == "" && f.hosts != "":
-		f.target = string(deploy.Hosts)
+		f.target = string(deploy.TargetHosts)
 	case f.target == "":
-		f.target = string(deploy.Compose)
+		f.target = string(deploy.TargetCompose)
 	case !slices.Contains(deploy.Targets(), deploy.Target(f.target)):
 		wrong("--target %s: write one of %v", f.target, deploy.Targets())
 	}
-	if is := f.target == string(deploy.Hosts); is != (f.hosts != "") {
+	if is := f.target == string(deploy.TargetHosts); is != (f.hosts != "") {
 		wrong("--target %s and --hosts: the target hosts needs a file of hosts, and the others have none", f.target)
 	} else if is {
 		f.inventory, err = deploy.LoadInventory(c.Context(), f.hosts)
@@ -138,23 +138,9 @@ func (f *deployFlags) run(c *cobra.Command, path string) error {
 	if err := f.check(c, path); err != nil {
 		return input(err)
 	}
-	d, err := deploy.Open(f.dir, f.name)
-	before := err == nil
-	switch {
-	case errors.Is(err, deploy.ErrNone):
-		d = &deploy.Deployment{Name: f.name, Target: deploy.Target(f.target), Dir: filepath.Join(f.dir, f.name)}
-	case err != nil:
+	d, before, err := f.deployment(path)
+	if err != nil {
 		return input(err)
-	case d.Target != deploy.Target(f.target):
-		return input(fmt.Errorf("the deployment %s is of the target %s: take it down first (p2pfaas deploy down %s), or give another --name",
-			f.name, d.Target, f.name))
-	}
-	d.Scenario, d.Version, d.Algorithms = path, version(), algorithms()
-	d.Points = nil
-	if f.pick != "" {
-		for _, p := range f.points {
-			d.Points = append(d.Points, p.Index)
-		}
 	}
 	files, err := f.file.Bundle()
 	if err != nil {
@@ -168,32 +154,65 @@ func (f *deployFlags) run(c *cobra.Command, path string) error {
 	f.warn(notes)
 	began := time.Now()
 	if err := f.up(c, d, content); err != nil {
-		if before {
-			return fmt.Errorf("%w; what was there before is left as it is now: p2pfaas deploy goes on from here, p2pfaas deploy down %s ends it", err, d.Name)
-		}
-		undo, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), time.Minute)
-		defer cancel()
-		fmt.Fprintln(notes, "taking down what has been made")
-		if undone := takeDown(undo, d, notes); undone != nil {
-			return errors.Join(err, undone)
-		}
-		return err
+		return f.failed(c.Context(), d, before, err, notes)
 	}
 	d.Deployed = time.Now().UTC().Truncate(time.Second)
 	if err := d.Save(); err != nil {
 		return err
 	}
-	fmt.Fprintf(notes, "%s: %s ready after %.1f s", d.Name, count(len(d.Plan.Nodes), "node"), time.Since(began).Seconds())
-	if len(d.ColdStarts) > 0 {
-		sum := time.Duration(0)
-		for _, s := range d.ColdStarts {
-			sum += s.Time
-		}
-		fmt.Fprintf(notes, "; functions were there %v after their containers were made (mean of %d)",
-			(sum / time.Duration(len(d.ColdStarts))).Round(time.Millisecond), len(d.ColdStarts))
-	}
-	fmt.Fprintf(notes, "\nnext: p2pfaas load %s; p2pfaas deploy status|logs|down %s\n", path, d.Name)
+	fmt.Fprintf(notes, "%s: %s ready after %.1f s%s\nnext: p2pfaas load %s; p2pfaas deploy status, logs or down %s\n", d.Name,
+		count(len(d.Plan.Nodes), "node"), time.Since(began).Seconds(), coldStarts(d.ColdStarts), path, d.Name)
 	return nil
+}
+
+// deployment is the one of the flags' name, and whether it was there before.
+func (f *deployFlags) deployment(path string) (d *deploy.Deployment, before bool, err error) {
+	d, err = deploy.Open(f.dir, f.name)
+	switch {
+	case errors.Is(err, deploy.ErrNone):
+		d, err = &deploy.Deployment{Name: f.name, Target: deploy.Target(f.target), Dir: filepath.Join(f.dir, f.name)}, nil
+	case err != nil:
+		return nil, false, err
+	case d.Target != deploy.Target(f.target):
+		return nil, false, fmt.Errorf("the deployment %s is of the target %s: take it down first (p2pfaas deploy down %s), or give another --name",
+			f.name, d.Target, f.name)
+	default:
+		before = true
+	}
+	d.Scenario, d.Version, d.Algorithms, d.Points = path, version(), algorithms(), nil
+	if f.pick != "" {
+		for _, p := range f.points {
+			d.Points = append(d.Points, p.Index)
+		}
+	}
+	return d, before, err
+}
+
+// failed leaves a deployment that was there before as far as it came, and undoes one that was not.
+func (f *deployFlags) failed(ctx context.Context, d *deploy.Deployment, before bool, why error, notes io.Writer) error {
+	if before {
+		return fmt.Errorf("%w; what was there before is left as it is now: repeat p2pfaas deploy to go on, or p2pfaas deploy down %s", why, d.Name)
+	}
+	if _, err := deploy.Open(f.dir, d.Name); errors.Is(err, deploy.ErrNone) { // nothing was made
+		return errors.Join(why, d.Forget())
+	}
+	fmt.Fprintln(notes, "taking down what has been made")
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	return errors.Join(why, takeDown(undo, d, notes))
+}
+
+// coldStarts says how long functions took to be there.
+func coldStarts(all []deploy.ColdStart) string {
+	if len(all) == 0 {
+		return ""
+	}
+	sum := time.Duration(0)
+	for _, s := range all {
+		sum += s.Time
+	}
+	return fmt.Sprintf("; cold start of a function %v, from the creation of its container to its first answer (mean of %d)",
+		(sum / time.Duration(len(all))).Round(time.Millisecond), len(all))
 }
 
 // warn says where nothing was simulated with the algorithms that are deployed.
@@ -209,14 +228,14 @@ func (f *deployFlags) warn(notes io.Writer) {
 // up makes the deployment true.
 func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, content string) error {
 	ctx, notes := c.Context(), c.ErrOrStderr()
-	if d.Target == deploy.Local {
+	if d.Target == deploy.TargetLocal {
 		return f.upLocal(ctx, d, content)
 	}
 	engines, err := f.engines(ctx, d)
 	if err != nil {
 		return err
 	}
-	defer deploy.Close(engines)
+	defer deploy.CloseAll(engines)
 	if err := f.pack(c, engines); err != nil {
 		return err
 	}
@@ -226,24 +245,39 @@ func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, content string)
 	if err := d.Save(); err != nil { // so that it can be taken down, whatever comes
 		return err
 	}
-	progress := deploy.NewProgress(notes)
-	if err := deploy.Images(ctx, d.Plan, engines, f.image, progress); err != nil {
-		return err
+	o := deploy.HostsOptions{Images: f.open, Progress: progressOf(notes)}
+	var reports []deploy.HostReport
+	if d.Target == deploy.TargetCompose {
+		reports, err = d.ComposeUp(ctx, engines[0], o)
+	} else {
+		reports, err = deploy.Hosts(ctx, d.Plan, engines, o)
 	}
-	if d.Target == deploy.Compose {
-		if err := d.ComposeUp(ctx); err != nil {
-			return err
-		}
-		d.ColdStarts, err = deploy.Await(ctx, d.Plan, engines, progress)
-		return err
-	}
-	d.ColdStarts, err = deploy.Ensure(ctx, d.Plan, engines, progress)
+	d.NoteColdStarts(reports)
 	return err
+}
+
+// progressOf shows the steps of a deployment: a line for each or, in a terminal, the last one.
+func progressOf(w io.Writer) func(deploy.Progress) {
+	if !terminal(w) {
+		return func(p deploy.Progress) { fmt.Fprintf(w, "%s: %d of %d, %s\n", p.Host, p.Done, p.Total, p.Step) }
+	}
+	steps := map[string]deploy.Progress{}
+	return func(p deploy.Progress) {
+		steps[p.Host] = p
+		done, total := 0, 0
+		for _, s := range steps {
+			done, total = done+s.Done, total+s.Total
+		}
+		fmt.Fprintf(w, "\r\x1b[K%d of %d: %s, %s", done, total, p.Host, p.Step)
+		if done == total {
+			fmt.Fprint(w, "\r\x1b[K")
+		}
+	}
 }
 
 // engines are those of the deployment's machines.
 func (f *deployFlags) engines(ctx context.Context, d *deploy.Deployment) ([]*deploy.Engine, error) {
-	if d.Target == deploy.Compose {
+	if d.Target == deploy.TargetCompose {
 		e, err := deploy.ThisMachine(ctx)
 		return []*deploy.Engine{e}, err
 	}
@@ -278,13 +312,22 @@ func (f *deployFlags) pack(c *cobra.Command, engines []*deploy.Engine) error {
 	return nil
 }
 
-// image writes this program's images for a machine.
-func (f *deployFlags) image(machine int, w io.Writer) error {
+// open gives images of this program for a platform, as docker save would.
+func (f *deployFlags) open(tags []string, platform string) (io.ReadCloser, error) {
+	p, err := image.ParsePlatform(platform)
+	if err != nil {
+		return nil, err
+	}
+	i := f.images[slices.Index(f.platforms, p)]
 	names := map[string]string{}
 	for _, kind := range image.Kinds() {
-		names[f.images[machine].Tag(kind)] = kind
+		if tag := i.Tag(kind); slices.Contains(tags, tag) {
+			names[tag] = kind
+		}
 	}
-	return f.images[machine].Write(w, names)
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(i.Write(w, names)) }()
+	return r, nil
 }
 
 // plan makes the plan of a deployment in containers.
@@ -301,7 +344,7 @@ func (f *deployFlags) plan(d *deploy.Deployment, content string) (*deploy.Plan, 
 	o := deploy.Options{Name: d.Name, Scenario: s, Files: dir, Content: content, Base: filepath.Dir(d.Scenario),
 		Tag: func(machine int, kind string) string { return f.images[machine].Tag(kind) }}
 	machines, containers := 1, all*(1+len(s.Functions))
-	if d.Target == deploy.Hosts {
+	if d.Target == deploy.TargetHosts {
 		places, err := f.inventory.Layout(all)
 		if err != nil {
 			return nil, err

@@ -22,7 +22,7 @@ what is remembered of it. Images stay, for the next time. Without a name it is a
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := deploy.Open(f.dir, first(args))
 			if errors.Is(err, deploy.ErrNone) && len(args) == 1 {
-				d = &deploy.Deployment{Name: args[0], Target: deploy.Compose} // what this machine's engine may know of it
+				d = &deploy.Deployment{Name: args[0], Target: deploy.TargetCompose} // what this machine's engine may know of it
 			} else if err != nil {
 				return input(err)
 			}
@@ -35,7 +35,7 @@ what is remembered of it. Images stay, for the next time. Without a name it is a
 
 // takeDown removes all that belongs to a deployment.
 func takeDown(ctx context.Context, d *deploy.Deployment, notes io.Writer) error {
-	if d.Target == deploy.Local {
+	if d.Target == deploy.TargetLocal {
 		n, err := d.StopLocal()
 		if err != nil {
 			return err
@@ -47,9 +47,10 @@ func takeDown(ctx context.Context, d *deploy.Deployment, notes io.Writer) error 
 	if err != nil {
 		return err
 	}
-	defer deploy.Close(engines)
-	removed, err := deploy.Undo(ctx, d.Name, engines)
-	fmt.Fprintf(notes, "removed: %s\n", removed)
+	defer deploy.CloseAll(engines)
+	removed, err := deploy.UndoAll(ctx, d.Name, engines)
+	fmt.Fprintf(notes, "removed: %s, %s, %s\n", count(len(removed.Containers), "container"), count(len(removed.Networks), "network"),
+		count(len(removed.Volumes), "volume"))
 	if err != nil {
 		return fmt.Errorf("%w; repeat p2pfaas deploy down %s", err, d.Name)
 	}
@@ -61,7 +62,7 @@ func takeDown(ctx context.Context, d *deploy.Deployment, notes io.Writer) error 
 
 // enginesOf are the engines of a deployment's machines.
 func enginesOf(ctx context.Context, d *deploy.Deployment) ([]*deploy.Engine, error) {
-	if d.Target == deploy.Compose {
+	if d.Target == deploy.TargetCompose {
 		e, err := deploy.ThisMachine(ctx)
 		if err != nil {
 			return nil, err

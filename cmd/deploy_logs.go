@@ -65,15 +65,19 @@ func (f *logsFlags) run(ctx context.Context, w io.Writer, d *deploy.Deployment) 
 			nodes = append(nodes, &d.Plan.Nodes[n])
 		}
 	}
-	if d.Target == deploy.Local {
+	if d.Target == deploy.TargetLocal {
 		return f.ofProcesses(w, d, nodes)
 	}
 	engines, err := enginesOf(ctx, d)
 	if err != nil {
 		return err
 	}
-	defer deploy.Close(engines)
-	out := &lines{w: w}
+	defer deploy.CloseAll(engines)
+	var since time.Time
+	if f.since > 0 {
+		since = time.Now().Add(-f.since)
+	}
+	out := &namedLines{w: w}
 	var reading sync.WaitGroup
 	var mu sync.Mutex
 	var problems []error
@@ -87,7 +91,7 @@ func (f *logsFlags) run(ctx context.Context, w io.Writer, d *deploy.Deployment) 
 			found = true
 			reading.Go(func() {
 				from := out.from(c.Name)
-				err := engines[n.Host].Logs(ctx, c.Name, f.follow, f.since, from)
+				err := engines[n.Host].Logs(ctx, c.Name, since, f.follow, from, from)
 				from.end()
 				if err != nil && ctx.Err() == nil {
 					mu.Lock()
@@ -109,7 +113,7 @@ func (f *logsFlags) ofProcesses(w io.Writer, d *deploy.Deployment, nodes []*depl
 	if f.function != "" || f.follow || f.since != 0 {
 		return input(fmt.Errorf("the target local has a file for each node, %s and so on: read these", d.Processes[0].Log))
 	}
-	out := &lines{w: w}
+	out := &namedLines{w: w}
 	for _, n := range nodes {
 		text, err := os.ReadFile(d.Processes[n.Number].Log)
 		if err != nil {
@@ -124,17 +128,17 @@ func (f *logsFlags) ofProcesses(w io.Writer, d *deploy.Deployment, nodes []*depl
 	return nil
 }
 
-// lines are those of several writers, each whole.
-type lines struct {
+// namedLines are those of several writers, each whole.
+type namedLines struct {
 	mu sync.Mutex
 	w  io.Writer
 }
 
-func (l *lines) from(name string) *linesFrom { return &linesFrom{lines: l, name: name} }
+func (l *namedLines) from(name string) *linesFrom { return &linesFrom{namedLines: l, name: name} }
 
 // linesFrom are those of one writer.
 type linesFrom struct {
-	*lines
+	*namedLines
 	name string
 	part []byte // of a line that is not whole yet
 }

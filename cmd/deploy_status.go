@@ -102,12 +102,12 @@ func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, err
 	s := &deploymentStatus{Name: d.Name, Target: d.Target, Scenario: d.Scenario, Deployed: d.Deployed, Version: d.Version, Algorithms: d.Algorithms}
 	states := map[string]string{} // by container
 	var engines []*deploy.Engine
-	if d.Target != deploy.Local {
+	if d.Target != deploy.TargetLocal {
 		var err error
 		if engines, err = enginesOf(ctx, d); err != nil {
 			return nil, err
 		}
-		defer deploy.Close(engines)
+		defer deploy.CloseAll(engines)
 		for _, e := range engines {
 			found, err := e.List(ctx, d.Name)
 			if err != nil {
@@ -181,7 +181,7 @@ func (s *deploymentStatus) print(w io.Writer) {
 	t.SetOutputMirror(w)
 	t.SetStyle(table.StyleLight)
 	header := table.Row{"node", "address", "state", "peers", "load", "functions", ""}
-	if s.Target == deploy.Hosts {
+	if s.Target == deploy.TargetHosts {
 		header = append(table.Row{"machine"}, header...)
 	}
 	t.AppendHeader(header)
@@ -191,7 +191,7 @@ func (s *deploymentStatus) print(w io.Writer) {
 			functions = append(functions, f.Name+" "+f.State)
 		}
 		row := table.Row{n.Number, n.Address, n.State, n.Peers, n.Load, strings.Join(functions, ", "), n.Problem}
-		if s.Target == deploy.Hosts {
+		if s.Target == deploy.TargetHosts {
 			row = append(table.Row{n.Machine}, row...)
 		}
 		t.AppendRow(row)

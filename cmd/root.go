@@ -75,6 +75,7 @@ to run it here, to forward it to a peer, or to reject it.
   p2pfaas sim scenarios/lambda-sweep.yaml     simulate a scenario; a table and a report come out
   p2pfaas run quickstart                      the same on real nodes, on this machine
   p2pfaas load quickstart --hosts 10.0.0.1,..  or on nodes that run already
+  p2pfaas deploy quickstart                   or in containers, here or on machines that are reached over SSH
   p2pfaas node --bind 127.0.0.1               a real node, with the services of the first P2PFaaS
   p2pfaas schedulers                          the algorithms that there are
   p2pfaas scenario check my.yaml              is my scenario right?`,
@@ -98,7 +99,7 @@ to run it here, to forward it to a peer, or to reject it.
 		return input(err)
 	})
 	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newReplay(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate(),
-		newImage(), newHealth())
+		newDeploy(), newImage(), newHealth())
 	return root
 }
 

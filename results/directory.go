@@ -450,7 +450,7 @@ func (f *atomicFile) finish(err error) error {
 
 // Simulated reports whether a directory of runs has a simulation that was made with these algorithms (Run.Algorithms).
 func Simulated(dir, algorithms string) (bool, error) {
-	runs, err := filepath.Glob(filepath.Join(dir, "*", manifestFile))
+	runs, err := filepath.Glob(filepath.Join(dir, "*", runFile))
 	if err != nil {
 		return false, err
 	}

@@ -17,13 +17,13 @@ type Target string
 
 // The targets.
 const (
-	Local   Target = "local"   // processes of this machine
-	Compose Target = "compose" // containers of this machine
-	Hosts   Target = "hosts"   // containers of machines that are reached over SSH
+	TargetLocal   Target = "local"   // processes of this machine
+	TargetCompose Target = "compose" // containers of this machine
+	TargetHosts   Target = "hosts"   // containers of machines that are reached over SSH
 )
 
 // Targets are all.
-func Targets() []Target { return []Target{Local, Compose, Hosts} }
+func Targets() []Target { return []Target{TargetLocal, TargetCompose, TargetHosts} }
 
 // Deployment is what this machine remembers of one, in a directory of its own.
 type Deployment struct {
@@ -47,6 +47,28 @@ type ColdStart struct {
 	Node     int           `json:"node"`
 	Function string        `json:"function"`
 	Time     time.Duration `json:"time_ns"`
+}
+
+// NoteColdStarts takes note of the cold starts of functions that were made.
+func (d *Deployment) NoteColdStarts(reports []HostReport) {
+	starts := map[string]time.Duration{}
+	for _, r := range reports {
+		for _, c := range r.Containers {
+			if c.ColdStart > 0 {
+				starts[c.Name] = c.ColdStart
+			}
+		}
+	}
+	for i := range d.Plan.Nodes {
+		for _, c := range d.Plan.Nodes[i].Containers {
+			took := starts[c.Name]
+			if took == 0 {
+				continue
+			}
+			d.ColdStarts = append(slices.DeleteFunc(d.ColdStarts, func(s ColdStart) bool { return s.Node == c.Node && s.Function == c.Function }),
+				ColdStart{c.Node, c.Function, took})
+		}
+	}
 }
 
 // Files of a deployment's directory.

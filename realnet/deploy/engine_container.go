@@ -412,6 +412,16 @@ func (e *Engine) List(ctx context.Context, deployment string) ([]ContainerState,
 	return list, nil
 }
 
+// created is when a container was, by the engine's clock.
+func (e *Engine) created(ctx context.Context, id string) (time.Time, error) {
+	found, err := e.client.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil {
+		return time.Time{}, e.wrong("looking at a container", err)
+	}
+	t, err := time.Parse(time.RFC3339Nano, found.Container.Created)
+	return t, e.wrong("looking at a container", err)
+}
+
 // of is the filter for what is of a deployment.
 func of(deployment string) client.Filters {
 	return make(client.Filters).Add("label", LabelDeployment+"="+deployment)

@@ -235,3 +235,37 @@ func (in *Inventory) Layout(nodes int) ([]Location, error) {
 	}
 	return at, errors.Join(problems...)
 }
+
+// Connect reaches the engines of all machines at once; the error has all that could not be reached.
+func (in *Inventory) Connect(ctx context.Context) ([]*Engine, error) {
+	engines := make([]*Engine, len(in.Machines))
+	problems := make([]error, len(in.Machines))
+	inParallel(len(in.Machines), len(in.Machines), func(i int) { engines[i], problems[i] = Connect(ctx, &in.Machines[i]) })
+	if err := errors.Join(problems...); err != nil {
+		CloseAll(engines)
+		return nil, err
+	}
+	return engines, nil
+}
+
+// CloseAll closes the connections to engines, of which some may be nil.
+func CloseAll(engines []*Engine) {
+	for _, e := range engines {
+		if e != nil {
+			_ = e.Close() // nothing is on its way
+		}
+	}
+}
+
+// UndoAll removes all that has the label of a deployment, on all machines at once. The error says all that could not be removed.
+func UndoAll(ctx context.Context, deployment string, engines []*Engine) (all Removed, err error) {
+	removed := make([]Removed, len(engines))
+	problems := make([]error, len(engines))
+	inParallel(len(engines), len(engines), func(i int) { removed[i], problems[i] = engines[i].Undo(ctx, deployment, true) })
+	for _, r := range removed {
+		all.Containers = append(all.Containers, r.Containers...)
+		all.Networks = append(all.Networks, r.Networks...)
+		all.Volumes = append(all.Volumes, r.Volumes...)
+	}
+	return all, errors.Join(problems...)
+}

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -25,8 +27,104 @@ func composeProgram(ctx context.Context) ([]string, error) {
 	return nil, errors.New("there is neither docker compose nor docker-compose: install one of them, or deploy with --target local")
 }
 
-// ComposeUp writes the compose file of a deployment, and has the compose program make it true. What is as it should be, it leaves alone.
-func (d *Deployment) ComposeUp(ctx context.Context) error {
+// ComposeUp makes the plan of a deployment true on this machine: it writes the compose file, has the compose program do what it says, and
+// waits until all nodes know their peers. What is as it should be, compose leaves alone.
+func (d *Deployment) ComposeUp(ctx context.Context, e *Engine, o HostsOptions) ([]HostReport, error) {
+	if o.Patience == 0 {
+		o.Patience = Patience
+	}
+	m := &machineDeployment{hostsDeployment: &hostsDeployment{plan: d.Plan, options: o}, engine: e, report: HostReport{Host: e.Name}}
+	m.outline()
+	report := func(err error) ([]HostReport, error) { return []HostReport{m.report}, err }
+	if err := m.getImages(ctx); err != nil {
+		return report(err)
+	}
+	before, err := e.List(ctx, d.Name)
+	if err != nil {
+		return report(err)
+	}
+	composing := make(chan error, 1)
+	go func() { composing <- d.compose(ctx) }()
+	if err := m.watch(ctx, before, composing); err != nil {
+		return report(err)
+	}
+	return report(m.ready(ctx))
+}
+
+// watch waits for each container from when compose has started it, so that its cold start is its own and not that of the others.
+func (m *machineDeployment) watch(ctx context.Context, before []ContainerState, composing <-chan error) error {
+	problems := make([]error, len(m.containers))
+	seen := make([]bool, len(m.containers))
+	var waiting sync.WaitGroup
+	var composed error
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for ended := false; ; {
+		now, err := m.engine.List(ctx, m.plan.Name)
+		if err != nil {
+			composed = errors.Join(composed, err)
+			break
+		}
+		for _, s := range now {
+			i := slices.IndexFunc(m.containers, func(c *Container) bool { return c.Name == s.Name })
+			old := slices.ContainsFunc(before, func(b ContainerState) bool { return b.ID == s.ID })
+			if i < 0 || seen[i] || s.State != "running" || old && !ended { // an old one may yet be replaced
+				continue
+			}
+			seen[i] = true
+			waiting.Go(func() { problems[i] = m.composed(ctx, i, before, s.ID) })
+		}
+		if ended {
+			break
+		}
+		select {
+		case composed = <-composing:
+			ended = true
+		case <-ticker.C:
+		}
+	}
+	waiting.Wait()
+	for i, c := range m.containers {
+		if !seen[i] && composed == nil {
+			problems[i] = fmt.Errorf("compose has not started the container %s", c.Name)
+		}
+	}
+	if composed != nil {
+		return composed
+	}
+	return errors.Join(problems...)
+}
+
+// composed waits for a container that compose has started, and notes what has become of it.
+func (m *machineDeployment) composed(ctx context.Context, i int, before []ContainerState, id string) error {
+	c, r := m.containers[i], &m.report.Containers[i]
+	r.ID, r.Change = id, Created
+	if k := slices.IndexFunc(before, func(s ContainerState) bool { return s.Name == c.Name }); k >= 0 {
+		switch same := before[k].ID == id; {
+		case same && before[k].State == "running":
+			r.Change = Untouched
+		case same:
+			r.Change = Started
+		default:
+			r.Change = Replaced
+		}
+	}
+	if err := m.engine.AwaitAnswer(ctx, c, id, m.options.Patience); err != nil {
+		return err
+	}
+	if c.Role == RoleFunction && (r.Change == Created || r.Change == Replaced) {
+		created, err := m.engine.created(ctx, id)
+		if err != nil {
+			return err
+		}
+		r.ColdStart = time.Since(created)
+	}
+	m.step("%s %s", r.Change, c.Name)
+	return nil
+}
+
+// compose writes the compose file, and runs the compose program.
+func (d *Deployment) compose(ctx context.Context) error {
 	text, err := d.Plan.Compose()
 	if err != nil {
 		return err
@@ -52,7 +150,7 @@ func (d *Deployment) ComposeUp(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("%s (in %s): %w\n%s", strings.Join(words, " "), d.Dir, err, lastLines(string(bytes.TrimSpace(out)), 12))
+		return fmt.Errorf("%s (in %s): %w\n%s", strings.Join(words, " "), d.Dir, err, ending(string(bytes.TrimSpace(out)), 12))
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -103,7 +102,7 @@ func (d *Deployment) awaitLocal(ctx context.Context) error {
 				}
 			}()
 			if err := realnet.AwaitPeers(alive, client, n.Place.Dial(), n.Peers); err != nil {
-				problems[i] = fmt.Errorf("node %d is not ready: %w; %s", n.Number, err, ending(d.Processes[i].Log))
+				problems[i] = fmt.Errorf("node %d is not ready: %w; %s", n.Number, err, logEnding(d.Processes[i].Log))
 			}
 		})
 	}
@@ -111,14 +110,13 @@ func (d *Deployment) awaitLocal(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// ending is what a log ends with.
-func ending(path string) string {
+// logEnding is what a log ends with.
+func logEnding(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return path + " ends with: " + strings.Join(lines[max(0, len(lines)-3):], " | ")
+	return path + " ends with:\n" + ending(string(text), 3)
 }
 
 // StopLocal ends all processes: asked first, so that they finish what runs, then without asking. It returns how many it ended.
