@@ -22,6 +22,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/realnet/image"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/simnet"
 )
 
 // deployFlags are the flags of deploy.
@@ -190,6 +191,9 @@ func (f *deployFlags) deployment(path string) (d *deploy.Deployment, before bool
 
 // failed leaves a deployment that was there before as far as it came, and undoes one that was not.
 func (f *deployFlags) failed(ctx context.Context, d *deploy.Deployment, before bool, why error, notes io.Writer) error {
+	if ctx.Err() != nil {
+		why = simnet.ErrInterrupted // and not what it broke off
+	}
 	if before {
 		return fmt.Errorf("%w; what was there before is left as it is now: repeat p2pfaas deploy to go on, or p2pfaas deploy down %s", why, d.Name)
 	}

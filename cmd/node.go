@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
 func newNode() *cobra.Command {
@@ -82,10 +84,16 @@ func (f *nodeFlags) ofFlags() error {
 // ofScenario makes the node what the scenario says.
 func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	var problems []error
-	for _, name := range []string{"slots", "queue", "scheduler", "task-types", "function", "function-url", "function-port", "openfaas",
+	for _, name := range []string{"slots", "queue", "scheduler", "task-types", "function-url", "function-port", "openfaas",
 		"learner", "on-refusal", "on-failure", "probe-timeout", "answer-timeout"} {
 		if f.isSet(name) {
 			problems = append(problems, fmt.Errorf("%s is the scenario's to say: use --set, or leave --scenario out", f.source(name)))
+		}
+	}
+	for name, x := range f.functions {
+		if x.Kind != "url" {
+			problems = append(problems, fmt.Errorf("%s %s: of a scenario's function it may say where it is, with a URL, and nothing else",
+				f.source("function"), name))
 		}
 	}
 	if f.data != "" {
@@ -116,8 +124,17 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 			f.source("number"), f.number, at, own.Address())
 	}
 	o.Backend = realnet.Backend{Functions: map[string]realnet.Function{}}
+	for name := range f.functions {
+		if !slices.ContainsFunc(f.point.Functions, func(x scenarios.Function) bool { return x.Name == name }) {
+			return fmt.Errorf("%s %s: the scenario has no function of that name", f.source("function"), name)
+		}
+	}
 	for i := range f.point.Functions {
 		x := &f.point.Functions[i]
+		if at, elsewhere := f.functions[x.Name]; elsewhere {
+			o.Backend.Functions[x.Name] = realnet.Function{URL: at.URL}
+			continue
+		}
 		var more []string
 		if x.Backend.Kind == "sleep" || x.Backend.Kind == "loop" {
 			more = []string{"--scenario", f.scenario, "--function", x.Name,
