@@ -39,9 +39,9 @@ func Connect(ctx context.Context, m *Machine) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Name, err)
 	}
-	e := &Engine{Name: m.Name, connection: s, labels: map[string]string{}}
+	e := &Engine{Name: m.Name, connection: s, labels: map[string]string{LabelHost: m.Name}}
 	for k, v := range m.Labels {
-		e.labels["p2pfaas.host."+k] = v
+		e.labels[LabelHost+"."+k] = v
 	}
 	if err := e.reach(ctx, s.dialSocket, m.Architecture); err != nil {
 		return nil, errors.Join(err, e.Close())

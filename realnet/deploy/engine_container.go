@@ -116,7 +116,9 @@ func (e *Engine) removeNetwork(ctx context.Context, p *Plan, name string) error 
 			return err
 		}
 	}
-	_, err = e.client.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
+	if _, err = e.client.NetworkRemove(ctx, name, client.NetworkRemoveOptions{}); cerrdefs.IsNotFound(err) {
+		return nil
+	}
 	return e.wrong("removing the network "+name, err)
 }
 
@@ -258,6 +260,14 @@ func (e *Engine) remove(ctx context.Context, id string, politely bool) error {
 		}
 	}
 	_, err = e.client.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	if cerrdefs.IsConflict(err) { // somebody else is removing it
+		gone := e.client.ContainerWait(ctx, id, client.ContainerWaitOptions{Condition: container.WaitConditionRemoved})
+		select {
+		case <-gone.Result:
+			err = nil
+		case err = <-gone.Error:
+		}
+	}
 	if err != nil && !cerrdefs.IsNotFound(err) {
 		return e.wrong(what, err)
 	}
@@ -383,9 +393,10 @@ type ContainerState struct {
 	Node     int    `json:"node"`
 	Function string `json:"function,omitempty"`
 	Image    string `json:"image"`
-	State    string `json:"state"`  // created, running, paused, restarting, removing, exited, dead
-	Status   string `json:"status"` // the same for people: since when
-	Plan     string `json:"plan"`   // Plan.Hash of what it was made of
+	State    string `json:"state"`          // created, running, paused, restarting, removing, exited, dead
+	Status   string `json:"status"`         // the same for people: since when
+	Plan     string `json:"plan"`           // Plan.Hash of what it was made of
+	Host     string `json:"host,omitempty"` // LabelHost
 }
 
 // List are the containers of a deployment, those that have stopped among them, by node, the node's own first.
@@ -397,7 +408,7 @@ func (e *Engine) List(ctx context.Context, deployment string) ([]ContainerState,
 	var list []ContainerState
 	for _, c := range found.Items {
 		s := ContainerState{ID: c.ID, Role: Role(c.Labels[LabelRole]), Function: c.Labels[LabelFunction], Image: c.Image, State: string(c.State),
-			Status: c.Status, Plan: c.Labels[LabelPlan]}
+			Status: c.Status, Plan: c.Labels[LabelPlan], Host: c.Labels[LabelHost]}
 		if len(c.Names) > 0 {
 			s.Name = strings.TrimPrefix(c.Names[0], "/")
 		}
@@ -480,6 +491,9 @@ func (e *Engine) Undo(ctx context.Context, deployment string, politely bool) (r 
 	}
 	for _, name := range networks {
 		_, err := e.client.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
+		if cerrdefs.IsNotFound(err) {
+			continue
+		}
 		gone(&r.Networks, name, e.wrong("removing the network "+name, err))
 	}
 	volumes, err := e.client.VolumeList(ctx, client.VolumeListOptions{Filters: of(deployment)})
@@ -488,6 +502,9 @@ func (e *Engine) Undo(ctx context.Context, deployment string, politely bool) (r 
 	}
 	for _, v := range volumes.Items {
 		_, err := e.client.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{})
+		if cerrdefs.IsNotFound(err) {
+			continue
+		}
 		gone(&r.Volumes, v.Name, e.wrong("removing the volume "+v.Name, err))
 	}
 	return r, errors.Join(problems...)

@@ -88,6 +88,7 @@ const (
 	LabelRole       = "p2pfaas.role"
 	LabelFunction   = "p2pfaas.function"
 	LabelPlan       = "p2pfaas.plan" // Plan.Hash
+	LabelHost       = "p2pfaas.host" // name of the machine, where it is one of a hosts file; its labels are below it
 )
 
 // Hash identifies what a container is made of, the files that it reads included: where it is equal, nothing need be changed.

@@ -266,7 +266,7 @@ func (s *connection) whyNoSocket(ctx context.Context, err error) error {
 	socket, user := s.machine.Socket, s.machine.User
 	none := fmt.Sprintf("there is no %s: install Docker there and start it, or correct socket in the hosts file", socket)
 	denied := fmt.Sprintf("%s may not use %s: add %s to its group there (sudo usermod -aG docker %s)", user, socket, user, user)
-	forbidden := "its sshd forbids streams to sockets: allow them in sshd_config (AllowStreamLocalForwarding yes, no DisableForwarding) " +
+	forbidden := "its sshd forbids streams to sockets: allow them in sshd_config (AllowStreamLocalForwarding yes, AllowTcpForwarding yes, no DisableForwarding, no PermitOpen) " +
 		"and for the key (no restrict or no-port-forwarding in authorized_keys)"
 	silent := fmt.Sprintf("nobody answers at %s: start the engine there (sudo systemctl start docker)", socket)
 	var rejected *ssh.OpenChannelError

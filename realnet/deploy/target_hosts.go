@@ -275,7 +275,7 @@ func (m *machineDeployment) removeOthers(ctx context.Context) error {
 	}
 	var problems []error
 	for _, s := range list {
-		if slices.ContainsFunc(m.containers, func(c *Container) bool { return c.Name == s.Name }) {
+		if slices.ContainsFunc(m.machines, func(o *machineDeployment) bool { return o.wants(s, o == m) }) {
 			continue
 		}
 		if err := m.engine.remove(ctx, s.ID, true); err != nil {
@@ -289,7 +289,7 @@ func (m *machineDeployment) removeOthers(ctx context.Context) error {
 		return errors.Join(append(problems, err)...)
 	}
 	for _, name := range networks {
-		if slices.ContainsFunc(m.networks, func(n *Network) bool { return n.Name == name }) {
+		if slices.ContainsFunc(m.plan.Networks, func(n Network) bool { return n.Name == name }) {
 			continue
 		}
 		if err := m.engine.removeNetwork(ctx, m.plan, name); err != nil {
@@ -299,6 +299,12 @@ func (m *machineDeployment) removeOthers(ctx context.Context) error {
 		m.report.Removed = append(m.report.Removed, name)
 	}
 	return errors.Join(problems...)
+}
+
+// wants reports whether the machine is to have a container: one of its engine or, as two hosts may be one machine, one that was
+// made for it.
+func (m *machineDeployment) wants(s ContainerState, its bool) bool {
+	return (its || s.Host == m.engine.Name) && slices.ContainsFunc(m.containers, func(c *Container) bool { return c.Name == s.Name })
 }
 
 func (m *machineDeployment) deployContainer(ctx context.Context, i int) error {

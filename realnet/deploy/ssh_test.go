@@ -1,0 +1,415 @@
+package deploy
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+func goodEngine(t *testing.T) *fakeEngine {
+	t.Helper()
+	return (&fakeEngine{api: "1.41", arch: "arm64", processor: "aarch64"}).start(t)
+}
+
+// goodDaemon forwards to an engine, at the socket where it is looked for.
+func goodDaemon(t *testing.T, e *fakeEngine) *sshDaemon {
+	t.Helper()
+	d := &sshDaemon{host: newKey(t), client: newKey(t), reason: ssh.ConnectionFailed, probe: "none"}
+	if e != nil {
+		d.sockets = map[string]string{"/var/run/docker.sock": e.socket}
+	}
+	return d.start(t)
+}
+
+func (d *sshDaemon) machine(t *testing.T) *Machine {
+	t.Helper()
+	return machineAt(t, d.address, know(t, d.address, d.host.signer.PublicKey()), d.client)
+}
+
+// fails wants an error that names the machine and has all these words, and no secret.
+func fails(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Error("there is no error")
+		return
+	}
+	if !strings.HasPrefix(err.Error(), "pi: ") {
+		t.Errorf("the error does not begin with the machine's name: %v", err)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("the error does not say %q: %v", w, err)
+		}
+	}
+	if strings.Contains(err.Error(), "PRIVATE KEY") {
+		t.Errorf("the error has a key: %v", err)
+	}
+}
+
+func connect(t *testing.T, m *Machine) (*Engine, error) {
+	t.Helper()
+	e, err := Connect(t.Context(), m)
+	if err == nil {
+		t.Cleanup(func() { e.Close() })
+	}
+	return e, err
+}
+
+func TestEngineOverSSH(t *testing.T) {
+	f := goodEngine(t)
+	m := goodDaemon(t, f).machine(t)
+	m.Architecture = "arm64"
+	e, err := connect(t, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Platform != "linux/arm64" {
+		t.Errorf("the platform is %s", e.Platform)
+	}
+	f.processor, f.arch = "armv7l", "arm"
+	m.Architecture = "arm/v7"
+	if e, err = connect(t, m); err != nil || e.Platform != "linux/arm/v7" {
+		t.Errorf("a 32-bit machine: %v", err)
+	}
+	// What the machine reaches is called through it.
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") }))
+	defer node.Close()
+	answer, err := e.HTTP().Get(node.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(answer.Body)
+	if answer.Body.Close(); err != nil || string(text) != "here" {
+		t.Errorf("the machine gets %q, %v", text, err)
+	}
+}
+
+func TestNobodyGetsIn(t *testing.T) {
+	good := goodDaemon(t, goodEngine(t))
+	t.Run("wrong key", func(t *testing.T) {
+		m := good.machine(t)
+		m.Key = newKey(t).path
+		_, err := connect(t, m)
+		fails(t, err, "no key of somebody is accepted", m.Key+" was offered", "authorized_keys", "ssh-copy-id -p")
+	})
+	t.Run("unknown host", func(t *testing.T) {
+		m := good.machine(t)
+		for _, known := range []string{know(t, "192.0.2.1:22", newKey(t).signer.PublicKey()), filepath.Join(t.TempDir(), "none")} {
+			m.KnownHosts = known
+			_, err := connect(t, m)
+			line := fmt.Sprintf("\n[127.0.0.1]:%d ssh-ed25519 ", m.Port)
+			fails(t, err, "is not known", ssh.FingerprintSHA256(good.host.signer.PublicKey()), "add this line to "+known, "ssh-keyscan -p", line)
+			// Whoever does as the error says gets in.
+			m.KnownHosts = filepath.Join(t.TempDir(), "known_hosts")
+			if err := os.WriteFile(m.KnownHosts, []byte(err.Error()[strings.Index(err.Error(), line)+1:]+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := connect(t, m); err != nil {
+				t.Errorf("with the line of the error: %v", err)
+			}
+		}
+	})
+	t.Run("changed host key", func(t *testing.T) {
+		m, other := good.machine(t), newKey(t).signer.PublicKey()
+		m.KnownHosts = know(t, good.address, other)
+		_, err := connect(t, m)
+		fails(t, err, "HAS CHANGED", "line 2 of "+m.KnownHosts, ssh.FingerprintSHA256(other), ssh.FingerprintSHA256(good.host.signer.PublicKey()),
+			"ssh-keygen -f "+m.KnownHosts+" -R '[127.0.0.1]:")
+	})
+	t.Run("nobody listens", func(t *testing.T) {
+		m := good.machine(t)
+		m.Port = 1
+		_, err := connect(t, m)
+		fails(t, err, "nobody listens at 127.0.0.1:1", "start sshd")
+	})
+	t.Run("unknown name", func(t *testing.T) {
+		m := good.machine(t)
+		m.Host = "nowhere.invalid"
+		_, err := connect(t, m)
+		fails(t, err, "nowhere.invalid cannot be resolved")
+	})
+	t.Run("no SSH daemon", func(t *testing.T) {
+		web := httptest.NewServer(http.NotFoundHandler())
+		defer web.Close()
+		m := good.machine(t)
+		_, port, _ := net.SplitHostPort(strings.TrimPrefix(web.URL, "http://"))
+		fmt.Sscan(port, &m.Port)
+		_, err := connect(t, m)
+		fails(t, err, "is no SSH daemon")
+	})
+	t.Run("keys that are none", func(t *testing.T) {
+		m := good.machine(t)
+		m.Key = filepath.Join(t.TempDir(), "none")
+		_, err := connect(t, m)
+		fails(t, err, "cannot be read", m.Key)
+		if err := os.WriteFile(m.Key, ssh.MarshalAuthorizedKey(good.client.signer.PublicKey()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err = connect(t, m)
+		fails(t, err, "is no private key", "without .pub")
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, err := ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte("a secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Key = storeKey(t, private, block).path
+		_, err = connect(t, m)
+		fails(t, err, "is encrypted", "ssh-add "+m.Key)
+	})
+	t.Run("interrupted", func(t *testing.T) {
+		silent, err := net.Listen("tcp", "127.0.0.1:0") // the connection is there, and nothing comes
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+		m := machineAt(t, silent.Addr().String(), filepath.Join(t.TempDir(), "none"), good.client)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(20*time.Millisecond, cancel)
+		if _, err := Connect(ctx, m); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestSSHAgent(t *testing.T) {
+	d := goodDaemon(t, goodEngine(t))
+	m := d.machine(t)
+	text, err := os.ReadFile(m.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := ssh.ParseRawPrivateKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Key = ""
+	t.Setenv("SSH_AUTH_SOCK", "")
+	_, err = connect(t, m)
+	fails(t, err, "no SSH agent", "ssh-add", "key: FILE")
+
+	keys := agent.NewKeyring()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "agent"))
+	if err != nil {
+		t.Skip(err) // the name is too long
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_ = agent.ServeAgent(keys, c)
+				c.Close()
+			}()
+		}
+	}()
+	t.Setenv("SSH_AUTH_SOCK", l.Addr().String())
+	_, err = connect(t, m)
+	fails(t, err, "the SSH agent has no keys", "ssh-add")
+	_, stranger, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Add(agent.AddedKey{PrivateKey: stranger}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = connect(t, m)
+	fails(t, err, "no key of somebody is accepted; 1 of the SSH agent were offered")
+	if err := keys.Add(agent.AddedKey{PrivateKey: private}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connect(t, m); err != nil {
+		t.Error(err)
+	}
+	l.Close()
+	_, err = connect(t, m)
+	fails(t, err, "does not answer")
+}
+
+func TestNoEngine(t *testing.T) {
+	for _, c := range []struct {
+		probe  string
+		reason ssh.RejectionReason
+		words  []string
+	}{
+		{"none", ssh.ConnectionFailed, []string{"there is no /var/run/docker.sock", "install Docker"}},
+		{"denied", ssh.ConnectionFailed, []string{"somebody may not use /var/run/docker.sock", "usermod -aG docker somebody"}},
+		{"forbidden", ssh.ConnectionFailed, []string{"AllowStreamLocalForwarding yes"}},
+		{"silent", ssh.ConnectionFailed, []string{"nobody answers at /var/run/docker.sock", "systemctl start docker", "AllowStreamLocalForwarding"}},
+		{"", ssh.ConnectionFailed, []string{"install Docker", "usermod", "systemctl", "AllowStreamLocalForwarding"}},
+		{"", ssh.Prohibited, []string{"AllowStreamLocalForwarding yes"}},
+	} {
+		d := &sshDaemon{host: newKey(t), client: newKey(t), reason: c.reason, probe: c.probe}
+		_, err := connect(t, d.start(t).machine(t))
+		fails(t, err, c.words...)
+	}
+}
+
+func TestEngineThatWillNotDo(t *testing.T) {
+	f := goodEngine(t)
+	d := goodDaemon(t, f)
+	m := d.machine(t)
+	m.Architecture = "amd64"
+	_, err := connect(t, m)
+	fails(t, err, "architecture: amd64, and its engine says arm64")
+	m.Architecture = ""
+	f.arch, f.processor = "arm", "armv6l"
+	_, err = connect(t, m)
+	fails(t, err, "armv6l, and arm/v7 is the least")
+	f.answers = map[string]http.HandlerFunc{"GET /version": give(map[string]string{"Os": "windows", "Arch": "amd64"})}
+	_, err = connect(t, m)
+	fails(t, err, "containers of windows")
+	for _, old := range []string{"1.40", "1.24"} {
+		f.api = old
+		_, err = connect(t, m)
+		fails(t, err, `version "`+old+`" of the API`, "1.41 is needed", "Docker 20.10")
+	}
+}
+
+func TestConnectionsThatEnd(t *testing.T) {
+	f := goodEngine(t)
+	d := goodDaemon(t, f)
+	d.noTCP = true
+	e, err := connect(t, d.machine(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.answers(t.Context(), "http://127.0.0.1:1/"); err == nil || !strings.Contains(err.Error(), "AllowTcpForwarding") {
+		t.Errorf("a daemon that forbids connections: %v", err)
+	}
+	// The connection breaks while the engine is asked something.
+	f.answers = map[string]http.HandlerFunc{"GET /containers/json": func(http.ResponseWriter, *http.Request) { d.hangUp() }}
+	_, err = e.List(t.Context(), "x")
+	fails(t, err, "listing containers", "the SSH connection has broken")
+	f.answers = nil
+	_, err = e.List(t.Context(), "x")
+	fails(t, err, "listing containers", "the SSH connection has broken")
+}
+
+// The same with OpenSSH's own daemon.
+func TestOpenSSH(t *testing.T) {
+	me, err := user.Current()
+	if err != nil {
+		t.Skip(err)
+	}
+	host, client := newKey(t), newKey(t)
+	f := goodEngine(t)
+	machine := func(t *testing.T, options ...string) *Machine {
+		address := startOpenSSH(t, host, client, options...)
+		m := machineAt(t, address, know(t, address, host.signer.PublicKey()), client)
+		m.User, m.Socket = me.Username, f.socket
+		return m
+	}
+	m := machine(t)
+	e, err := connect(t, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := e.List(t.Context(), "x"); err != nil || len(list) != 0 {
+		t.Errorf("the engine lists %v, %v", list, err)
+	}
+	node := httptest.NewServer(http.NotFoundHandler())
+	defer node.Close()
+	if err := e.answers(t.Context(), node.URL); err != nil {
+		t.Errorf("what the machine reaches: %v", err)
+	}
+	m.Key = newKey(t).path
+	_, err = connect(t, m)
+	fails(t, err, "no key of "+me.Username+" is accepted")
+	m.Key, m.KnownHosts = client.path, know(t, "192.0.2.1:22", host.signer.PublicKey())
+	_, err = connect(t, m)
+	fails(t, err, "is not known", ssh.FingerprintSHA256(host.signer.PublicKey()))
+
+	m = machine(t)
+	m.Socket = "/nowhere/o'clock"
+	_, err = connect(t, m)
+	fails(t, err, "there is no /nowhere/o'clock")
+	dead := filepath.Join(filepath.Dir(f.socket), "dead")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	m.Socket = dead
+	_, err = connect(t, m)
+	fails(t, err, "nobody answers at "+dead)
+
+	for _, o := range []string{"AllowStreamLocalForwarding=no", "AllowTcpForwarding=no", "DisableForwarding=yes", "PermitOpen=none"} {
+		_, err = connect(t, machine(t, o))
+		fails(t, err, "its sshd forbids streams to sockets", strings.Split(o, "=")[0])
+	}
+}
+
+// startOpenSSH starts OpenSSH's daemon with a configuration of its own, where there is one.
+func startOpenSSH(t *testing.T, host, client keyPair, options ...string) (address string) {
+	t.Helper()
+	program := "/usr/sbin/sshd"
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("OpenSSH's daemon is not installed")
+	}
+	if os.Geteuid() == 0 {
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // it wants to be confined to it
+			t.Skip(err)
+		}
+	}
+	dir := t.TempDir()
+	authorized := filepath.Join(dir, "authorized_keys")
+	if err := os.WriteFile(authorized, ssh.MarshalAuthorizedKey(client.signer.PublicKey()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = l.Addr().String()
+	l.Close()
+	_, port, _ := net.SplitHostPort(address)
+	words := []string{"-D", "-e", "-f", "/dev/null", "-p", port}
+	for _, o := range append(options, "ListenAddress=127.0.0.1", "HostKey="+host.path, "AuthorizedKeysFile="+authorized, "StrictModes=no", "UsePAM=no",
+		"PidFile=none", "PermitRootLogin=yes", "MaxStartups=100") {
+		words = append(words, "-o", o)
+	}
+	var log strings.Builder
+	daemon := exec.Command(program, words...)
+	daemon.Stderr = &log
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = daemon.Process.Kill()
+		_ = daemon.Wait()
+		if t.Failed() {
+			t.Logf("sshd says:\n%s", log.String())
+		}
+	})
+	for range 200 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			return address
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("sshd does not listen")
+	return ""
+}
