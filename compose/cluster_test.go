@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -88,9 +89,10 @@ type machine struct {
 type spec struct {
 	image   string
 	command []string
-	file    []byte // at scenarioFile, where there is one
-	data    bool   // it has a volume at /data
-	modify  func(*container.Config)
+	file    []byte                  // at scenarioFile, where there is one
+	data    bool                    // it has a volume at /data
+	alias   string                  // its name in the network
+	modify  func(*container.Config) // changes the rest; nil: nothing
 }
 
 const scenarioFile = "/data/scenario.yaml"
@@ -117,8 +119,10 @@ func start(t *testing.T, b *bridge, address string, s spec) (*machine, error) {
 		}},
 	}
 	c, err := testcontainers.Run(t.Context(), s.image, testcontainers.WithCmd(s.command...),
-		testcontainers.WithLabels(map[string]string{label: runName}), tcnetwork.WithNetwork(nil, b.DockerNetwork),
-		testcontainers.WithEndpointSettingsModifier(func(all map[string]*network.EndpointSettings) { all[b.Name] = b.endpoint(address) }),
+		testcontainers.WithLabels(map[string]string{label: runName}), tcnetwork.WithNetwork([]string{s.alias}, b.DockerNetwork),
+		testcontainers.WithEndpointSettingsModifier(func(all map[string]*network.EndpointSettings) {
+			all[b.Name].IPAMConfig = b.endpoint(address).IPAMConfig
+		}),
 		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
 			host = h
 			h.ReadonlyRootfs, h.CapDrop, h.SecurityOpt = true, []string{"ALL"}, []string{"no-new-privileges"}
@@ -429,4 +433,16 @@ func call(ctx context.Context, method, url, body string, header ...string) (int,
 	defer a.Body.Close()
 	text, err := io.ReadAll(a.Body)
 	return a.StatusCode, string(text), a.Header, err
+}
+
+// askJSON reads what a URL answers.
+func askJSON(t *testing.T, url string, to any) {
+	t.Helper()
+	status, text, _, err := call(t.Context(), http.MethodGet, url, "")
+	if err == nil {
+		err = json.Unmarshal([]byte(text), to)
+	}
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("%s: %d %.300s: %v", url, status, text, err)
+	}
 }

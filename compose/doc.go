@@ -9,7 +9,7 @@
 // published, and nothing is pulled.
 //
 //	make containers                                  # or
-//	P2PFAAS_CONTAINERS=1 go test ./compose/... -parallel 4
+//	P2PFAAS_CONTAINERS=1 go test -count 1 -parallel 4 ./compose/...
 //
 // Without the variable they are skipped; with it, they fail where no engine answers. All that a run makes has the label p2pfaas.test
 // with the name of the run, its images have the repository p2pfaas-test and that name as their tag. A process of its own removes it

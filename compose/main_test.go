@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go/log"
 
@@ -213,13 +216,18 @@ func sweep(of func(run string) bool) (found []string, err error) {
 	defer cancel()
 	labelled := make(client.Filters).Add("label", label)
 	var problems []error
+	removed := func(err error) {
+		if err != nil && !errdefs.IsNotFound(err) { // another run may sweep, too
+			problems = append(problems, err)
+		}
+	}
 	containers, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: labelled})
 	problems = append(problems, err)
 	for _, c := range containers.Items {
 		if of(c.Labels[label]) {
 			found = append(found, fmt.Sprintf("container %s (%s)", c.Names, c.Command))
 			_, err := docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-			problems = append(problems, err)
+			removed(err)
 		}
 	}
 	networks, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: labelled})
@@ -228,7 +236,7 @@ func sweep(of func(run string) bool) (found []string, err error) {
 		if of(n.Labels[label]) {
 			found = append(found, "network "+n.Name)
 			_, err := docker.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
-			problems = append(problems, err)
+			removed(err)
 		}
 	}
 	volumes, err := docker.VolumeList(ctx, client.VolumeListOptions{Filters: labelled})
@@ -237,7 +245,7 @@ func sweep(of func(run string) bool) (found []string, err error) {
 		if of(v.Labels[label]) {
 			found = append(found, "volume "+v.Name)
 			_, err := docker.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{Force: true})
-			problems = append(problems, err)
+			removed(err)
 		}
 	}
 	images, err := docker.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", repository+"/*")})
@@ -246,7 +254,7 @@ func sweep(of func(run string) bool) (found []string, err error) {
 		for _, t := range i.RepoTags {
 			if _, run, _ := strings.Cut(t, ":"); of(run) {
 				_, err := docker.ImageRemove(ctx, t, client.ImageRemoveOptions{})
-				problems = append(problems, err)
+				removed(err)
 			}
 		}
 	}
@@ -272,5 +280,37 @@ func TestRunNames(t *testing.T) {
 		if got := isGone(name); got != want {
 			t.Errorf("the run %s: gone %t, want %t", name, got, want)
 		}
+	}
+}
+
+// A sweep removes all that a run has left: a container that runs, its volume, its network, and its images.
+func TestSweep(t *testing.T) {
+	ctx, run := t.Context(), fmt.Sprintf("%d.1.nowhere", os.Getpid())
+	labels := map[string]string{label: run}
+	_, err := docker.NetworkCreate(ctx, "p2pfaas-test-"+run, client.NetworkCreateOptions{Labels: labels, Driver: "bridge"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := repository + "/" + image.Sleep + ":" + run
+	if _, err := docker.ImageTag(ctx, client.ImageTagOptions{Source: tag(image.Sleep), Target: name}); err != nil {
+		t.Error(err)
+	}
+	c, err := docker.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &container.Config{Image: name, Labels: labels},
+		HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode("p2pfaas-test-" + run), Mounts: []mount.Mount{
+			{Type: mount.TypeVolume, Source: "p2pfaas-test-" + run, Target: "/data", VolumeOptions: &mount.VolumeOptions{Labels: labels}}}}})
+	if err == nil {
+		_, err = docker.ContainerStart(ctx, c.ID, client.ContainerStartOptions{})
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if found, err := sweep(func(r string) bool { return r == run }); len(found) != 3 || err != nil {
+		t.Errorf("found %q, %v", found, err)
+	}
+	if _, err := docker.ImageInspect(ctx, name); !errdefs.IsNotFound(err) {
+		t.Errorf("the image is still there: %v", err)
+	}
+	if found, err := sweep(func(r string) bool { return r == run }); len(found) != 0 || err != nil {
+		t.Errorf("there is still %q, %v", found, err)
 	}
 }

@@ -30,7 +30,7 @@ func TestPartition(t *testing.T) {
 		return m, err
 	})}
 	c.meet(c.nodes)
-	l := c.load(parse(t, fmt.Sprintf(steady, 45*time.Second, n)), 15*time.Second)
+	l := c.load(parse(t, fmt.Sprintf(steady, 36*time.Second, n)), 15*time.Second)
 	l.sleep(2 * time.Second)
 	all := func(change func(i int, other *bridge) error) {
 		t.Helper()
@@ -60,7 +60,7 @@ func TestPartition(t *testing.T) {
 	healed := time.Since(began)
 	t.Logf("cutting took %v, the halves knew after %v; joining took %v, all knew all after %v", cut.Round(time.Millisecond),
 		alone.Round(time.Millisecond), joined.Round(time.Millisecond), healed.Round(time.Millisecond))
-	if l.since() > 43*time.Second {
+	if l.since() > 33*time.Second {
 		t.Errorf("it took %v, as long as the load", l.since())
 	}
 	whole := l.since()
