@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
@@ -56,9 +57,7 @@ func TestAlgorithms(t *testing.T) {
 			if err := realnet.Configure(t.Context(), s, targets, c.addresses()); err != nil {
 				t.Fatal(err)
 			}
-			of := *c
-			of.t = t
-			l := of.load(s, 0)
+			l := c.load(t, s, time.Time{})
 			records := l.wait()
 			if len(l.result.Reality.Unlike) > 0 {
 				t.Errorf("the nodes are not what they were configured to be: %+v", l.result.Reality.Unlike)
@@ -117,7 +116,7 @@ func TestLearning(t *testing.T) {
 			t.Errorf("node %d knows something at first: %+v, %+v", i, w, st)
 		}
 	}
-	l := c.load(s, 0)
+	l := c.load(t, s, time.Time{})
 	records := l.wait()
 	l.only("all", records, core.Completed, core.Rejected, core.NoRoom)
 	for i, m := range c.nodes {

@@ -189,7 +189,6 @@ func (m *machine) dial() string {
 
 // cluster is a set of nodes.
 type cluster struct {
-	t     *testing.T
 	nodes []*machine
 	cloud *machine // nil: there is none
 }
@@ -231,11 +230,11 @@ func startNodes(t *testing.T, n int, flags ...string) *cluster {
 	b := newBridge(t, false)
 	function := func(i int) string { return b.at(100 + i) }
 	startAll(t, n, func(i int) (*machine, error) { return start(t, b, function(i), spec{image: tag(image.Sleep)}) })
-	c := &cluster{t: t, nodes: startAll(t, n, func(i int) (*machine, error) {
+	c := &cluster{nodes: startAll(t, n, func(i int) (*machine, error) {
 		return start(t, b, b.at(10+i), spec{image: tag(image.Node), command: slices.Concat([]string{"node", "--bind", "0.0.0.0",
 			"--init-servers", b.at(10), "--function", "work=http://" + function(i) + ":8080/"}, flags)})
 	})}
-	c.meet(c.nodes)
+	meet(t, c.nodes)
 	return c
 }
 
@@ -255,11 +254,11 @@ func startScenario(t *testing.T, s *scenarios.Scenario, file []byte) *cluster {
 		return start(t, b, all[i], spec{image: tag(image.Node), file: file, command: []string{"node", "--scenario", scenarioFile,
 			"--cluster", strings.Join(all, ","), "--number", fmt.Sprint(i), "--bind", "0.0.0.0", "--init-servers", all[0]}})
 	})
-	c := &cluster{t: t, nodes: machines[:s.Cluster.Nodes()]}
+	c := &cluster{nodes: machines[:s.Cluster.Nodes()]}
 	if s.Cluster.Cloud != nil {
 		c.cloud = machines[n-1]
 	}
-	c.meet(c.nodes)
+	meet(t, c.nodes)
 	return c
 }
 
@@ -267,9 +266,9 @@ func startScenario(t *testing.T, s *scenarios.Scenario, file []byte) *cluster {
 const bound = 30 * time.Second
 
 // meet waits until each of some nodes knows these, and no other.
-func (c *cluster) meet(nodes []*machine) time.Duration {
-	c.t.Helper()
-	return await(c.t, bound, func() error {
+func meet(t *testing.T, nodes []*machine) time.Duration {
+	t.Helper()
+	return await(t, bound, func() error {
 		for i, m := range nodes {
 			var others []string
 			for _, o := range slices.Delete(slices.Clone(nodes), i, i+1) {
@@ -337,10 +336,14 @@ type loading struct {
 	err     error
 }
 
-// load begins to send the requests of a scenario. A request has a minute, or timeout.
-func (c *cluster) load(s *scenarios.Scenario, timeout time.Duration) *loading {
-	l := &loading{t: c.t, began: time.Now().Add(time.Second), ended: make(chan struct{})}
-	o := realnet.LoadOptions{Scenario: s, Start: l.began, Timeout: timeout, Each: func(r *results.Record) { l.records = append(l.records, *r) }}
+// soon is when a load can begin whose instants are to be known.
+func soon() time.Time { return time.Now().Add(2 * time.Second) }
+
+// load begins to send the requests of a scenario: at an instant, or at once where that is zero.
+func (c *cluster) load(t *testing.T, s *scenarios.Scenario, at time.Time) *loading {
+	l := &loading{t: t, began: at, ended: make(chan struct{})}
+	o := realnet.LoadOptions{Scenario: s, Start: at, Timeout: 15 * time.Second,
+		Each: func(r *results.Record) { l.records = append(l.records, *r) }}
 	for _, m := range c.nodes {
 		target := realnet.Target{Scheduler: m.dial()}
 		if s.Learner.Asks() {
@@ -353,7 +356,7 @@ func (c *cluster) load(s *scenarios.Scenario, timeout time.Duration) *loading {
 	}
 	go func() {
 		defer close(l.ended)
-		l.result, l.err = realnet.Generate(c.t.Context(), o)
+		l.result, l.err = realnet.Generate(t.Context(), o)
 	}()
 	return l
 }

@@ -52,18 +52,18 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			c := startNodes(t, 4, eager...)
 			v := c.nodes[victim]
-			l := c.load(parse(t, fmt.Sprintf(steady, 24*time.Second, len(c.nodes))), 15*time.Second)
+			l := c.load(t, parse(t, fmt.Sprintf(steady, 24*time.Second, len(c.nodes))), soon())
 			l.sleep(2 * time.Second)
 			from := l.since()
 			if err := fault.begin(t.Context(), v); err != nil {
 				t.Fatal(err)
 			}
-			noticed := c.meet([]*machine{c.nodes[0], c.nodes[1], c.nodes[3]})
+			noticed := meet(t, []*machine{c.nodes[0], c.nodes[1], c.nodes[3]})
 			l.sleep(from + 10*time.Second)
 			if err := fault.end(t.Context(), v); err != nil {
 				t.Fatal(err)
 			}
-			back := c.meet(c.nodes)
+			back := meet(t, c.nodes)
 			until := l.since()
 			t.Logf("noticed after %v, back after %v", noticed.Round(time.Millisecond), back.Round(time.Millisecond))
 			hit, others := split(l.wait(), func(r *results.Record) bool { return r.Node == victim && overlaps(r, from, until) })
@@ -112,7 +112,7 @@ func overlaps(r *results.Record, from, until time.Duration) bool {
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	c := startNodes(t, 4, eager...)
-	l := c.load(parse(t, fmt.Sprintf(steady, 30*time.Second, len(c.nodes))), 15*time.Second)
+	l := c.load(t, parse(t, fmt.Sprintf(steady, 30*time.Second, len(c.nodes))), soon())
 	l.sleep(2 * time.Second)
 	type span struct{ stopped, down, up time.Duration }
 	spans := make([]span, len(c.nodes))
@@ -128,11 +128,11 @@ func TestRollingRestart(t *testing.T) {
 			t.Errorf("node %d ended with %+v, %v", i, state, err)
 		}
 		others := append(append([]*machine{}, c.nodes[:i]...), c.nodes[i+1:]...)
-		noticed := c.meet(others)
+		noticed := meet(t, others)
 		if err := m.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		back := c.meet(c.nodes)
+		back := meet(t, c.nodes)
 		s.up = l.since()
 		t.Logf("node %d ended within %v, its peers knew after %v more, it was back after %v", i, (s.down - s.stopped).Round(time.Millisecond),
 			noticed.Round(time.Millisecond), back.Round(time.Millisecond))

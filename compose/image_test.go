@@ -199,7 +199,7 @@ func TestHealth(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		took := await(t, 15*time.Second, func() error {
+		took := await(t, bound, func() error {
 			s, err := m.State(t.Context())
 			if err == nil && (s.Health == nil || s.Health.Status != of.want) {
 				err = fmt.Errorf("%s %q is not %s: %+v", of.kind, of.command, of.want, s.Health)
@@ -251,7 +251,7 @@ func TestStop(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%s ended after %v", url, took.Round(time.Millisecond))
-		if s.ExitCode != 0 || s.OOMKilled || took > 6*time.Second || took < time.Second {
+		if s.ExitCode != 0 || s.OOMKilled || took > 6*time.Second {
 			t.Errorf("%s ended after %v with %d", url, took, s.ExitCode)
 		}
 	}

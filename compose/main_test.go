@@ -206,8 +206,8 @@ func isGone(run string) bool {
 		return true
 	}
 	here := strings.HasSuffix(newRunName(), "."+host)
-	p, err := os.FindProcess(pid)
-	return here && (err != nil || p.Signal(syscall.Signal(0)) != nil)
+	state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return here && (err != nil || strings.Contains(string(state), ") Z ")) // a zombie has ended, too
 }
 
 // sweep removes what runs have made, and returns what was not to be expected: all but images.

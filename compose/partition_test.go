@@ -20,7 +20,7 @@ func TestPartition(t *testing.T) {
 	const n = 12
 	networks := [2]*bridge{newBridge(t, true), newBridge(t, true)}
 	half := func(i int) int { return i * 2 / n }
-	c := &cluster{t: t, nodes: startAll(t, n, func(i int) (*machine, error) {
+	c := &cluster{nodes: startAll(t, n, func(i int) (*machine, error) {
 		own, other := networks[half(i)], networks[1-half(i)]
 		m, err := start(t, own, own.at(10+i), spec{image: tag(image.Node), command: slices.Concat([]string{"node", "--bind", "0.0.0.0",
 			"--init-servers", networks[0].at(10) + "," + networks[1].at(10+n-1), "--function", "work=sleep"}, eager)})
@@ -29,8 +29,8 @@ func TestPartition(t *testing.T) {
 		}
 		return m, err
 	})}
-	c.meet(c.nodes)
-	l := c.load(parse(t, fmt.Sprintf(steady, 36*time.Second, n)), 15*time.Second)
+	meet(t, c.nodes)
+	l := c.load(t, parse(t, fmt.Sprintf(steady, 36*time.Second, n)), soon())
 	l.sleep(2 * time.Second)
 	all := func(change func(i int, other *bridge) error) {
 		t.Helper()
@@ -47,8 +47,8 @@ func TestPartition(t *testing.T) {
 	began := time.Now()
 	all(func(i int, other *bridge) error { return c.nodes[i].disconnect(t.Context(), other) })
 	cut := time.Since(began)
-	c.meet(c.nodes[:n/2])
-	c.meet(c.nodes[n/2:])
+	meet(t, c.nodes[:n/2])
+	meet(t, c.nodes[n/2:])
 	alone := time.Since(began)
 	from := l.since()
 	time.Sleep(5 * time.Second)
@@ -56,7 +56,7 @@ func TestPartition(t *testing.T) {
 	began = time.Now()
 	all(func(i int, other *bridge) error { return c.nodes[i].connect(t.Context(), other, other.at(10+i)) })
 	joined := time.Since(began)
-	c.meet(c.nodes)
+	meet(t, c.nodes)
 	healed := time.Since(began)
 	t.Logf("cutting took %v, the halves knew after %v; joining took %v, all knew all after %v", cut.Round(time.Millisecond),
 		alone.Round(time.Millisecond), joined.Round(time.Millisecond), healed.Round(time.Millisecond))
