@@ -24,7 +24,7 @@ func newFunction() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(newTimedFunction("sleep", "wait for as long as the request says: the tasks of a simulation, exactly"),
 		newTimedFunction("loop", "compute for as long as the request says, on a processor that others want, too"),
-		newFaceDetect())
+		newFaceDetect(), newWatchdog())
 	return c
 }
 
