@@ -152,7 +152,7 @@ func TestRunRefuses(t *testing.T) {
 	for _, x := range []struct{ set, says string }{
 		{"cluster.service_mode=processor-sharing", "cluster.service_mode"},
 		{"client.link.latency=5ms", "client.link"},
-		{"functions.f.cold_start={time: 1s, keep_alive: 1min}", "functions.f.cold_start"},
+		{"functions.f.cold_start={time: 1s, keep_alive: 1min}", "functions.f.cold_start: real nodes do not start what is at a URL"},
 	} {
 		dir := t.TempDir()
 		scenario := filepath.Join(dir, "three.yaml")
@@ -160,7 +160,8 @@ func TestRunRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out, said bytes.Buffer
-		args := []string{"run", scenario, "--set", x.set, "--out", filepath.Join(dir, "out")}
+		args := []string{"run", scenario, "--set", x.set, "--set", "functions.f.backend={url: 'http://127.0.0.1:1/'}",
+			"--out", filepath.Join(dir, "out")}
 		if status := cmd.Run(context.Background(), args, &out, &said); status != 2 || strings.Count(said.String(), x.says) != 1 {
 			t.Errorf("%s: exit status %d, %s", x.set, status, said.String())
 		}
