@@ -79,6 +79,9 @@ func backendFunction(b *scenarios.Backend, more ...string) (realnet.Function, er
 	switch b.Kind {
 	case "sleep", "loop", "face-detect":
 		self, err := os.Executable()
+		if b.Kind != "face-detect" {
+			more = append(more, "--instance", "{instance}")
+		}
 		return realnet.Function{Command: append([]string{self, "function", b.Kind, "--port", "{port}"}, more...)}, err
 	}
 	return realnet.Function{URL: b.URL, Command: b.Command}, nil

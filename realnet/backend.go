@@ -78,7 +78,7 @@ type Backend struct {
 
 // Function is where a function is: at a URL or, with a Command, in a process that the node starts and keeps running or,
 // where it is OnDemand, in as many as there are requests at once. {port} in its arguments, and the variable PORT, say where a
-// process is to serve HTTP.
+// process is to serve HTTP, {instance} its number among those that were started on demand.
 type Function struct {
 	URL     string
 	Command []string

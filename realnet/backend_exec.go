@@ -43,6 +43,7 @@ type instance struct {
 	name    string
 	command []string
 	pooled  bool
+	number  int                    // among those of its pool, from 0
 	url     atomic.Pointer[string] // nil: it does not run
 	life    context.Context
 	die     context.CancelFunc
@@ -129,8 +130,9 @@ func (i *instance) once(first chan<- error) (err error) {
 		return err
 	}
 	words := make([]string, len(i.command))
+	fill := strings.NewReplacer("{port}", strconv.Itoa(port), "{instance}", strconv.Itoa(i.number))
 	for k, w := range i.command {
-		words[k] = strings.ReplaceAll(w, "{port}", strconv.Itoa(port))
+		words[k] = fill.Replace(w)
 	}
 	c := exec.Command(words[0], words[1:]...)
 	c.Env = append(os.Environ(), "PORT="+strconv.Itoa(port))
@@ -229,6 +231,7 @@ type pool struct {
 
 	mu     sync.Mutex
 	idle   []*idleInstance // the longest first
+	starts int
 	closed bool
 	ending sync.WaitGroup
 
@@ -254,12 +257,12 @@ func newPool(name string, command []string, p patience, keep time.Duration) (*po
 
 // take is a process for a request, to be given back. cold is how long its start took; 0: it was there.
 func (p *pool) take(ctx context.Context) (i *instance, cold time.Duration, err error) {
-	i, err = p.warm()
+	i, number, err := p.warm()
 	if i != nil || err != nil {
 		return i, 0, err
 	}
 	began := time.Now()
-	i = &instance{patience: p.patience, name: p.name, command: p.command, pooled: true, ended: make(chan struct{})}
+	i = &instance{patience: p.patience, name: p.name, command: p.command, pooled: true, number: number, ended: make(chan struct{})}
 	err = i.open(ctx)
 	cold = max(1, time.Since(began))
 	p.mu.Lock()
@@ -276,8 +279,9 @@ func (p *pool) take(ctx context.Context) (i *instance, cold time.Duration, err e
 	return nil, cold, err
 }
 
-// warm is the process that became idle last; nil: one is to be started, or, with an error, may not be yet.
-func (p *pool) warm() (*instance, error) {
+// warm is the process that became idle last; nil: one is to be started, which has a number then, or, with an error, may not
+// be yet.
+func (p *pool) warm() (i *instance, number int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k := len(p.idle) - 1; k >= 0; k-- {
@@ -285,14 +289,15 @@ func (p *pool) warm() (*instance, error) {
 		p.idle = p.idle[:k]
 		x.end.Stop() // where it is too late for that, expire does not find it
 		if _, err := x.at(); err == nil {
-			return x.instance, nil
+			return x.instance, 0, nil
 		}
 		p.ending.Go(x.close) // it has died
 	}
 	if wait := time.Until(p.again); wait > 0 {
-		return nil, fmt.Errorf("no process is started within %v: %w", wait.Round(time.Millisecond), p.why)
+		return nil, 0, fmt.Errorf("no process is started within %v: %w", wait.Round(time.Millisecond), p.why)
 	}
-	return nil, nil
+	p.starts++
+	return nil, p.starts - 1, nil
 }
 
 // give takes a process back. One that is not good any more is ended.

@@ -31,6 +31,7 @@ func init() {
 func processOfFunction(args []string) {
 	time.AfterFunc(time.Minute, func() { os.Exit(1) }) // whatever becomes of its test
 	port := os.Getenv("PORT")
+	instance := ""
 	child := exec.Command(os.Args[0], "child")
 	switch args[0] {
 	case "dies":
@@ -49,6 +50,9 @@ func processOfFunction(args []string) {
 		if port != args[1] {
 			panic("{port} is " + args[1] + ", PORT is " + port)
 		}
+		if len(args) > 2 {
+			instance = args[2]
+		}
 	}
 	if err := child.Start(); err != nil {
 		panic(err)
@@ -60,6 +64,7 @@ func processOfFunction(args []string) {
 			case <-r.Context().Done():
 			}
 		}
+		w.Header().Set("X-Instance", instance)
 		fmt.Fprintf(w, "%d %d", os.Getpid(), child.Process.Pid)
 	})
 	http.HandleFunc("/healthz", http.NotFound) // that it answers is enough

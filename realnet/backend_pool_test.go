@@ -43,10 +43,12 @@ func coldStart(t *testing.T, r reply) time.Duration {
 // The first request starts a process, the next one finds it, those that come at once have one each, and what is idle for long
 // enough is ended: as in simulation.
 func TestColdStart(t *testing.T) {
-	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, 500*time.Millisecond, "serves", "{port}"), Slots: 3, Room: 10, Queue: true})
+	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, 500*time.Millisecond, "serves", "{port}", "{instance}"), Slots: 3, Room: 10, Queue: true})
+	var numbers sync.Map // by process
 	ask := func(query string) (pid int, cold time.Duration) {
 		r := c.ask(0, "POST", "/function/f"+query, "")
 		pid, _ = processes(t, r.body)
+		numbers.Store(pid, r.header.Get("X-Instance"))
 		return pid, coldStart(t, r)
 	}
 	first, cold := ask("")
@@ -79,8 +81,8 @@ func TestColdStart(t *testing.T) {
 		eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return ended(pid) })
 	}
 	last, cold := ask("")
-	if cold == 0 || slices.Contains(pids, last) {
-		t.Errorf("after they have ended: process %d, cold start %v", last, cold)
+	if number, _ := numbers.Load(last); cold == 0 || slices.Contains(pids, last) || number != "3" {
+		t.Errorf("after they have ended: process %d with the number %v, cold start %v", last, number, cold)
 	}
 	if err := c.nodes[0].Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
