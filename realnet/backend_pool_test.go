@@ -43,7 +43,7 @@ func coldStart(t *testing.T, r reply) time.Duration {
 // The first request starts a process, the next one finds it, those that come at once have one each, and what is idle for long
 // enough is ended: as in simulation.
 func TestColdStart(t *testing.T) {
-	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, 500*time.Millisecond, "serves", "{port}", "{instance}"), Slots: 3, Room: 10, Queue: true})
+	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Second, "serves", "{port}", "{instance}"), Slots: 3, Room: 10, Queue: true})
 	var numbers sync.Map // by process
 	ask := func(query string) (pid int, cold time.Duration) {
 		r := c.ask(0, "POST", "/function/f"+query, "")
