@@ -213,7 +213,7 @@ func (d *Watchdog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.health(w, r, false)
 		return
 	case "/_/ready":
-		if d.ReadyPath == "" {
+		if d.ReadyPath == "" || d.draining.Load() {
 			d.health(w, r, true)
 			return
 		}
@@ -343,9 +343,9 @@ func (d *Watchdog) fork(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(err, context.Canceled) {
 		panic(http.ErrAbortHandler) // nobody listens
 	}
-	if errors.As(err, new(*exec.ExitError)) {
+	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
 		slog.Warn("a process of the function has ended with an error", "path", r.URL.Path, "error", err)
-		if d.Mode == Streaming {
+		if d.Mode == Streaming && e.Exited() { // not by a signal
 			err = nil // what it has written is the answer
 		}
 	}
@@ -452,6 +452,7 @@ func (d *Watchdog) execute(ctx context.Context, kill context.CancelCauseFunc, r 
 	default: // for what is left of the body nobody waits, and the connection is of no further use
 		answer.to.Header().Set("Connection", "close")
 		_ = http.NewResponseController(answer.to).SetReadDeadline(time.Now())
+		_ = toIn.SetWriteDeadline(time.Now()) // what has left the group may have the other end
 		<-fed
 	}
 	return err

@@ -275,6 +275,25 @@ func TestWatchdogExitStatus(t *testing.T) {
 	}
 }
 
+// A process that a signal has ended has not answered, or not to the end.
+func TestWatchdogKilled(t *testing.T) {
+	for _, mode := range []string{Streaming, Serializing} {
+		_, direct := openWatchdog(t, watchdogOf(t, []string{"mode=" + mode}, "sh", "-c", "kill -9 $$"))
+		if a, text, _ := ask(t, direct, "POST", ""); a.StatusCode != 500 || text != "signal: killed\n" {
+			t.Errorf("%s: %s %q", mode, a.Status, text)
+		}
+	}
+	_, direct := openWatchdog(t, watchdogOf(t, nil, "sh", "-c", "echo half; kill -9 $$"))
+	a, err := http.Post(direct, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	if text, err := io.ReadAll(a.Body); err == nil {
+		t.Errorf("half of an answer is taken for one: %s %q", a.Status, text)
+	}
+}
+
 // An answer comes while the process still runs.
 func TestWatchdogStreams(t *testing.T) {
 	_, direct := openWatchdog(t, watchdogOf(t, nil, "sh", "-c", "echo first; read line; echo $line"))
