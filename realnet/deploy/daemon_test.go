@@ -62,6 +62,7 @@ type sshDaemon struct {
 	reason       ssh.RejectionReason
 	probe        string // what the shell says; empty: there is none
 	noTCP        bool
+	deaf         bool // to requests that are not about a channel
 	connections  struct {
 		sync.Mutex
 		list []net.Conn
@@ -114,7 +115,14 @@ func (d *sshDaemon) serve(stream net.Conn, config *ssh.ServerConfig) {
 	if err != nil {
 		return
 	}
-	go ssh.DiscardRequests(requests)
+	if d.deaf {
+		go func() {
+			for range requests { // without an answer
+			}
+		}()
+	} else {
+		go ssh.DiscardRequests(requests)
+	}
 	for c := range channels {
 		switch c.ChannelType() {
 		case "direct-streamlocal@openssh.com":

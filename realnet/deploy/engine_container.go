@@ -470,6 +470,11 @@ func (e *Engine) Undo(ctx context.Context, deployment string, politely bool) (r 
 	if err != nil {
 		return r, err
 	}
+	// Containers take their volumes with them; others may be left.
+	volumes, err := e.client.VolumeList(ctx, client.VolumeListOptions{Filters: of(deployment)})
+	if err != nil {
+		return r, e.wrong("listing volumes", err)
+	}
 	var mu sync.Mutex
 	var problems []error
 	gone := func(list *[]string, name string, err error) {
@@ -496,14 +501,10 @@ func (e *Engine) Undo(ctx context.Context, deployment string, politely bool) (r 
 		}
 		gone(&r.Networks, name, e.wrong("removing the network "+name, err))
 	}
-	volumes, err := e.client.VolumeList(ctx, client.VolumeListOptions{Filters: of(deployment)})
-	if err != nil {
-		problems = append(problems, e.wrong("listing volumes", err))
-	}
 	for _, v := range volumes.Items {
 		_, err := e.client.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{})
 		if cerrdefs.IsNotFound(err) {
-			continue
+			err = nil
 		}
 		gone(&r.Volumes, v.Name, e.wrong("removing the volume "+v.Name, err))
 	}

@@ -262,3 +262,66 @@ func TestNamesOfOthers(t *testing.T) {
 	_, err = e.network(t.Context(), p, &Network{Name: "n", Subnet: "172.29.0.0/24"})
 	fails(t, err, "choose another subnet")
 }
+
+// A container is what its labels, its image and its state say.
+func TestPrepare(t *testing.T) {
+	p := &Plan{Name: "x", Files: t.TempDir()}
+	c := &Container{Name: "x-node-0", Role: RoleNode, Image: "p/node:1", Own: true}
+	e, f := fakeHost(t, "pi", nil)
+	for _, k := range []struct {
+		what, state, image string
+		other              map[string]string // labels
+		want               Change
+	}{
+		{"as it should be", "running", "sha256:1", nil, Untouched},
+		{"stopped", "exited", "sha256:1", nil, Started},
+		{"without its files, maybe", "created", "sha256:1", nil, Replaced},
+		{"paused", "paused", "sha256:1", nil, Replaced},
+		{"of another plan", "running", "sha256:1", map[string]string{LabelPlan: "0"}, Replaced},
+		{"of another host", "exited", "sha256:1", map[string]string{LabelHost: "other"}, Replaced},
+		{"of an image of before", "running", "sha256:0", nil, Replaced},
+		{"of nobody", "", "", nil, Created},
+	} {
+		labels := e.labelled(p, c)
+		for name, value := range k.other {
+			labels[name] = value
+		}
+		f.answers = map[string]http.HandlerFunc{"GET /images/p/node:1/json": give(map[string]string{"Id": "sha256:1"})}
+		removed := 0
+		if k.state != "" {
+			f.answers["GET /containers/x-node-0/json"] = give(map[string]any{"Id": "1", "Name": "/x-node-0", "Image": k.image,
+				"State":  map[string]any{"Status": k.state, "Running": k.state == "running" || k.state == "paused", "Paused": k.state == "paused"},
+				"Config": map[string]any{"Labels": labels}})
+			f.answers["GET /containers/1/json"] = f.answers["GET /containers/x-node-0/json"]
+			f.answers["DELETE /containers/1"] = func(w http.ResponseWriter, _ *http.Request) {
+				removed++
+				w.WriteHeader(http.StatusNoContent)
+			}
+		}
+		id, got, err := e.prepare(t.Context(), p, c)
+		if err != nil || got != k.want || (removed == 1) != (got == Replaced) || (id == "1") != (got == Untouched || got == Started) {
+			t.Errorf("one %s: %s, %d removed, ID %q, %v", k.what, got, removed, id, err)
+		}
+	}
+}
+
+// The engine of this machine is the one that $DOCKER_HOST says.
+func TestThisMachine(t *testing.T) {
+	f := goodEngine(t)
+	t.Setenv("DOCKER_HOST", "unix://"+f.socket)
+	e, err := ThisMachine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if e.Platform != "linux/arm64" {
+		t.Errorf("the platform is %s", e.Platform)
+	}
+	for host, want := range map[string]string{"unix:///nowhere": "start Docker, or let $DOCKER_HOST say where it is", "ssh://pi": "hosts file",
+		"nonsense": "$DOCKER_HOST"} {
+		t.Setenv("DOCKER_HOST", host)
+		if _, err := ThisMachine(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}

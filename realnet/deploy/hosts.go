@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -266,6 +267,10 @@ func UndoAll(ctx context.Context, deployment string, engines []*Engine) (all Rem
 		all.Containers = append(all.Containers, r.Containers...)
 		all.Networks = append(all.Networks, r.Networks...)
 		all.Volumes = append(all.Volumes, r.Volumes...)
+	}
+	for _, names := range []*[]string{&all.Containers, &all.Networks, &all.Volumes} { // two hosts may be one machine
+		slices.Sort(*names)
+		*names = slices.Compact(*names)
 	}
 	return all, errors.Join(problems...)
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 type connection struct {
 	machine *Machine
 	client  *ssh.Client
+	silent  atomic.Bool // it was ended, since the machine was silent
 	ended   chan struct{}
 	why     error // when ended is closed
 }
@@ -81,7 +83,7 @@ func openSSH(ctx context.Context, m *Machine) (*connection, error) {
 		s.why = s.client.Wait()
 		close(s.ended)
 	}()
-	go s.keepAlive()
+	go s.keepAlive(sshKeepalive)
 	return s, nil
 }
 
@@ -221,19 +223,19 @@ func (m *Machine) checkHostKey(k knownHosts, address string, remote net.Addr, ke
 }
 
 // keepAlive asks again and again whether the machine is there, and ends the connection where it is not.
-func (s *connection) keepAlive() {
+func (s *connection) keepAlive(every time.Duration) {
 	for {
 		select {
 		case <-s.ended:
 			return
-		case <-time.After(sshKeepalive):
+		case <-time.After(every):
 		}
-		late := time.AfterFunc(sshKeepalive, func() { _ = s.client.Close() })
-		_, _, err := s.client.SendRequest("keepalive@openssh.com", true, nil)
-		late.Stop()
-		if err != nil {
+		late := time.AfterFunc(every, func() {
+			s.silent.Store(true)
 			_ = s.client.Close()
-		}
+		})
+		_, _, _ = s.client.SendRequest("keepalive@openssh.com", true, nil) // any answer will do; without a connection it has ended
+		late.Stop()
 	}
 }
 
@@ -243,6 +245,9 @@ func (s *connection) broken(err error) error {
 	case <-s.ended:
 	case <-time.After(100 * time.Millisecond): // what runs over a connection may end before it
 		return nil
+	}
+	if s.silent.Load() {
+		err = fmt.Errorf("the machine did not answer for %v: %w", sshKeepalive, err)
 	}
 	return fmt.Errorf("the SSH connection has broken (%w): is the machine on, and reachable? Try again", errors.Join(s.why, err))
 }

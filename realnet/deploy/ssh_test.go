@@ -306,6 +306,25 @@ func TestConnectionsThatEnd(t *testing.T) {
 	fails(t, err, "listing containers", "the SSH connection has broken")
 }
 
+// A machine that goes silent is given up; one that answers is not.
+func TestKeepAlive(t *testing.T) {
+	f := goodEngine(t)
+	for _, deaf := range []bool{false, true} {
+		d := &sshDaemon{host: newKey(t), client: newKey(t), deaf: deaf, sockets: map[string]string{engineSocket: f.socket}}
+		e, err := connect(t, d.start(t).machine(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go e.connection.keepAlive(30 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond)
+		if _, err = e.List(t.Context(), "x"); deaf {
+			fails(t, err, "the SSH connection has broken", "the machine did not answer")
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // The same with OpenSSH's own daemon.
 func TestOpenSSH(t *testing.T) {
 	me, err := user.Current()
