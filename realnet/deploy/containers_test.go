@@ -139,7 +139,7 @@ func TestHostsWithContainers(t *testing.T) {
 			t.Error(err)
 		}
 		for _, tag := range images {
-			if _, err := e.client.ImageRemove(ctx, tag, client.ImageRemoveOptions{}); err != nil && !cerrdefs.IsNotFound(err) {
+			if _, err := e.client.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true}); err != nil && !cerrdefs.IsNotFound(err) {
 				t.Error(err)
 			}
 		}
@@ -313,7 +313,7 @@ func TestContainerThatFails(t *testing.T) {
 		if _, err := e.Undo(ctx, name, false); err != nil {
 			t.Error(err)
 		}
-		if _, err := e.client.ImageRemove(ctx, tag, client.ImageRemoveOptions{}); err != nil && !cerrdefs.IsNotFound(err) {
+		if _, err := e.client.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true}); err != nil && !cerrdefs.IsNotFound(err) {
 			t.Error(err)
 		}
 	})
