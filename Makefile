@@ -64,7 +64,7 @@ profile: ## draw default.pgo anew
 
 .PHONY: golden
 golden: ## rewrite the golden files and show what changed
-	$(GO) test ./core/sched ./learner ./results ./scenarios ./simnet -update
+	$(GO) test ./core/sched ./learner ./results ./scenarios ./simnet ./realnet/deploy -update
 	git diff --stat
 
 .PHONY: figures

@@ -34,6 +34,7 @@ type deployFlags struct {
 	hosts  string
 	name   string
 	subnet string
+	first  string
 
 	given     *cobra.Command
 	file      *scenarios.File
@@ -80,6 +81,7 @@ for the scheduler, the slots, the queue, and the workload.`,
 	fl.StringVar(&f.hosts, "hosts", "", "`file` with the machines of the target hosts")
 	fl.StringVar(&f.name, "name", "", "name of the deployment (default the scenario's)")
 	fl.StringVar(&f.subnet, "subnet", "", "addresses of containers, as 10.50.0.0/24 (default one of 10.213.0.0/16)")
+	fl.StringVar(&f.first, "first-address", "127.0.0.1", "loopback address of the first node of the target local; the others have the next ones")
 	completeFlag(c, "target", "local", "compose", "hosts")
 	c.AddCommand(newDeployStatus(), newDeployLogs(), newDeployDown())
 	return c
@@ -117,6 +119,12 @@ func (f *deployFlags) check(c *cobra.Command, path string) error {
 		if p, err := netip.ParsePrefix(f.subnet); err != nil || !p.Addr().Is4() || p != p.Masked() {
 			wrong("--subnet %s: write a network of IPv4, as 10.50.0.0/24", f.subnet)
 		}
+	}
+	if f.target == string(deploy.TargetLocal) && f.subnet != "" {
+		wrong("--subnet is for containers, and the target local has none: leave it out")
+	}
+	if f.target != string(deploy.TargetLocal) && c.Flags().Changed("first-address") {
+		wrong("--first-address is for the target local: leave it out")
 	}
 	told := map[string]bool{}
 	for _, p := range f.points {
@@ -436,7 +444,7 @@ func (f *deployFlags) upLocal(ctx context.Context, d *deploy.Deployment, content
 		for _, n := range d.Plan.Nodes {
 			places = append(places, n.Place)
 		}
-	} else if places, err = realnet.LoopbackPlaces("127.0.0.1", all); err != nil {
+	} else if places, err = realnet.LoopbackPlaces(f.first, all); err != nil {
 		return err
 	}
 	if d.Plan != nil && (d.Plan.Content != content || len(d.Plan.Nodes) != all) {

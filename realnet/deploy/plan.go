@@ -309,7 +309,7 @@ func functionImages(o Options) (map[string]FunctionImage, error) {
 		switch b := f.Backend; b.Kind {
 		case "exec":
 			problems = append(problems, fmt.Errorf("functions.%s.backend: the command of exec is a program of this machine, and containers do not "+
-				"have it: put it into an image (backend: {image: ...}; p2pfaas function watchdog makes a function of a program)", f.Name))
+				"have it: put it into an image (backend: {kind: image, image: NAME:TAG}; p2pfaas function watchdog makes a function of a program)", f.Name))
 		case "image":
 			i, err := ImageOf(o.Name, f.Name, b.Image, o.Base)
 			problems = append(problems, err)

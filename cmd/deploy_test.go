@@ -1,0 +1,164 @@
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/cmd"
+	"github.com/p2pfaas/p2pfaas/results"
+)
+
+// deployment is one of processes, from a directory of its own.
+type deployment struct {
+	t   *testing.T
+	dir string
+}
+
+// do runs a command, and returns what it said.
+func (d *deployment) do(status int, args ...string) (out, said string) {
+	d.t.Helper()
+	var o, s bytes.Buffer
+	if got := cmd.Run(context.Background(), append(args, "--deployments", filepath.Join(d.dir, "deployments")), &o, &s); got != status {
+		d.t.Fatalf("%q ends with status %d, want %d:\n%s%s", args, got, status, &o, &s)
+	}
+	return o.String(), s.String()
+}
+
+type processes struct {
+	Processes []struct{ PID int }
+	Plan      struct{ Content string }
+}
+
+func (d *deployment) state() (s processes) {
+	d.t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.dir, "deployments", "three", "deployment.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return s
+}
+
+// Processes are deployed, driven by load, repaired where one has died, replaced where the scenario has changed, and ended.
+func TestDeployLocal(t *testing.T) {
+	d := &deployment{t, t.TempDir()}
+	scenario := filepath.Join(d.dir, "three.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(threeNodes)
+	up := []string{"deploy", scenario, "--target", "local", "--first-address", "127.78.0.1"}
+	_, said := d.do(0, up...)
+	t.Cleanup(func() {
+		cmd.Run(context.Background(), []string{"deploy", "down", "three", "--deployments", filepath.Join(d.dir, "deployments")}, &bytes.Buffer{}, &bytes.Buffer{})
+	})
+	if !strings.Contains(said, "no simulation in runs/") || !strings.Contains(said, "3 nodes ready") {
+		t.Errorf("it says %s", said)
+	}
+	first := d.state()
+	if _, said := d.do(0, up...); !strings.Contains(said, "ready") || d.state().Processes[0] != first.Processes[0] {
+		t.Errorf("deployed again, it says %s, and the processes are %v, before %v", said, d.state(), first)
+	}
+	run := filepath.Join(d.dir, "run")
+	d.do(0, "load", scenario, "--out", run, "--records", "all")
+	r, err := results.Open(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Points) != 2 || len(r.Points[1].Replications) != 1 || r.Algorithms == "" {
+		t.Fatalf("the run has %d points", len(r.Points))
+	}
+	for i, p := range r.Points {
+		rep := p.Replications[0]
+		if len(rep.Reality.Unlike) > 0 || rep.Ended < 150 {
+			t.Errorf("point %d: %d requests; nodes that are not as they should be: %+v", i, rep.Ended, rep.Reality.Unlike)
+		}
+	}
+
+	if err := syscall.Kill(first.Processes[1].PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	out, said := d.do(1, "deploy", "status", "--json")
+	var status struct {
+		Ill   int
+		Nodes []struct{ State string }
+	}
+	if err := json.Unmarshal([]byte(out), &status); err != nil || status.Ill < 1 || status.Nodes[1].State != "ended" {
+		t.Errorf("a node was killed, and the status is %s%s, %v", out, said, err)
+	}
+	d.do(0, up...)
+	second := d.state()
+	if second.Processes[0] != first.Processes[0] || second.Processes[2] != first.Processes[2] || second.Processes[1] == first.Processes[1] {
+		t.Errorf("a node was killed: the processes are %v, before %v", second, first)
+	}
+	if out, _ := d.do(0, "deploy", "status"); !strings.Contains(out, "running") {
+		t.Errorf("the status is %s", out)
+	}
+	if out, _ := d.do(0, "deploy", "logs", "--node", "1"); !strings.Contains(out, "three-node-1 | scheduler on 127.78.0.2:18080") {
+		t.Errorf("the log is %s", out)
+	}
+
+	write(strings.Replace(threeNodes, "mean: 20ms", "mean: 10ms", 1))
+	d.do(0, up...)
+	if third := d.state(); third.Processes[0] == second.Processes[0] || third.Plan.Content == second.Plan.Content {
+		t.Errorf("another scenario: the processes are %v, before %v", third, second)
+	}
+	last := d.state()
+	d.do(0, "deploy", "down")
+	for i, p := range last.Processes {
+		if err := syscall.Kill(p.PID, 0); err == nil {
+			t.Errorf("node %d still runs", i)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(d.dir, "deployments")); err != nil || len(left) > 0 {
+		t.Errorf("remembered are %v, %v", left, err)
+	}
+	if _, said := d.do(2, "deploy", "status"); !strings.Contains(said, "p2pfaas deploy SCENARIO makes one") {
+		t.Errorf("without a deployment, status says %s", said)
+	}
+}
+
+// What deploy cannot do is refused before anything is made, all at once.
+func TestDeployRefuses(t *testing.T) {
+	d := &deployment{t, t.TempDir()}
+	scenario := filepath.Join(d.dir, "three.yaml")
+	text := strings.Replace(threeNodes, "  scheduler:\n", "  cluster.links.latency: [1ms, 2ms]\n  scheduler:\n", 1)
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		says []string
+	}{
+		{[]string{scenario}, []string{"cluster.links.latency is swept", "--select"}},
+		{[]string{scenario, "--target", "moon", "--subnet", "10.0.0.1/8"}, []string{"--target moon: write one of", "--subnet 10.0.0.1/8: write a network"}},
+		{[]string{scenario, "--target", "hosts"}, []string{"needs a file of hosts"}},
+		{[]string{scenario, "--hosts", "nowhere.yaml"}, []string{"nowhere.yaml"}},
+		{[]string{scenario, "--target", "local", "--hosts", "nowhere.yaml"}, []string{"the others have none"}},
+		{[]string{scenario, "--target", "local", "--select", "0", "--subnet", "10.0.0.0/8"}, []string{"--subnet is for containers"}},
+		{[]string{"quickstart", "--target", "compose", "--first-address", "127.0.0.9"}, []string{"--first-address is for the target local"}},
+	} {
+		_, said := d.do(2, append([]string{"deploy"}, c.args...)...)
+		for _, want := range c.says {
+			if !strings.Contains(said, want) {
+				t.Errorf("deploy %q says %q, without %q", c.args, said, want)
+			}
+		}
+	}
+	if _, err := os.Stat(filepath.Join(d.dir, "deployments")); err == nil {
+		t.Error("something was made")
+	}
+}
