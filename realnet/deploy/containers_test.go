@@ -232,9 +232,16 @@ func TestHostsWithContainers(t *testing.T) {
 		t.Errorf("there are %d containers, want 6: %s", len(fewer), said)
 	}
 
-	_, said = c.run(t, "deploy", "down", name)
-	t.Log(said)
+	if _, said = c.run(t, "deploy", "down", name, "--images"); !strings.Contains(said, "removed: 6 containers, 3 networks, 6 volumes") ||
+		!strings.Contains(said, "removed: 2 images") {
+		t.Errorf("down says %s", said)
+	}
 	nothingLeft(t, e, name)
+	for _, tag := range images {
+		if has, err := e.Has(t.Context(), tag); has || err != nil {
+			t.Errorf("the image %s is still there, %v", tag, err)
+		}
+	}
 
 	// An interrupted one that was not there before leaves nothing.
 	p, heard := c.start(t.Context(), deploy...)

@@ -44,7 +44,7 @@ type ContainerReport struct {
 	ID     string `json:"id"`
 	Change Change `json:"change"`
 	// ColdStart is how long a function took from the creation of its container, of an image that the machine had, to its first
-	// answer, as this machine saw it; 0: it was there before, or is no function.
+	// answer, as this machine saw it, while others of its machine may have been made, too; 0: it was there before, or is no function.
 	ColdStart time.Duration `json:"cold_start_ns,omitempty"`
 }
 
