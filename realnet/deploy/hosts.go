@@ -268,7 +268,7 @@ func UndoAll(ctx context.Context, deployment string, engines []*Engine) (all Rem
 		all.Networks = append(all.Networks, r.Networks...)
 		all.Volumes = append(all.Volumes, r.Volumes...)
 	}
-	for _, names := range []*[]string{&all.Containers, &all.Networks, &all.Volumes} { // two hosts may be one machine
+	for _, names := range []*[]string{&all.Containers, &all.Networks, &all.Volumes} { // two machines of the file may have one engine
 		slices.Sort(*names)
 		*names = slices.Compact(*names)
 	}
