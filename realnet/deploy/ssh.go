@@ -21,7 +21,9 @@ import (
 
 const (
 	sshPatience  = 10 * time.Second // to connect, and to log in
-	sshKeepalive = 10 * time.Second // between two questions whether the machine is there, and for its answer
+	sshKeepalive = 10 * time.Second // between two questions whether the machine is there
+	// sshSilence is how long it may take to answer: on a slow link the question waits behind the image that is being loaded.
+	sshSilence = time.Minute
 )
 
 // connection is an SSH connection to a machine. Its errors say what to do, but not which machine it is.
@@ -83,7 +85,7 @@ func openSSH(ctx context.Context, m *Machine) (*connection, error) {
 		s.why = s.client.Wait()
 		close(s.ended)
 	}()
-	go s.keepAlive(sshKeepalive)
+	go s.keepAlive(sshKeepalive, sshSilence)
 	return s, nil
 }
 
@@ -223,14 +225,14 @@ func (m *Machine) checkHostKey(k knownHosts, address string, remote net.Addr, ke
 }
 
 // keepAlive asks again and again whether the machine is there, and ends the connection where it is not.
-func (s *connection) keepAlive(every time.Duration) {
+func (s *connection) keepAlive(every, silence time.Duration) {
 	for {
 		select {
 		case <-s.ended:
 			return
 		case <-time.After(every):
 		}
-		late := time.AfterFunc(every, func() {
+		late := time.AfterFunc(silence, func() {
 			s.silent.Store(true)
 			_ = s.client.Close()
 		})
@@ -247,7 +249,7 @@ func (s *connection) broken(err error) error {
 		return nil
 	}
 	if s.silent.Load() {
-		err = fmt.Errorf("the machine did not answer for %v: %w", sshKeepalive, err)
+		err = fmt.Errorf("the machine did not answer for %v: %w", sshSilence, err)
 	}
 	return fmt.Errorf("the SSH connection has broken (%w): is the machine on, and reachable? Try again", errors.Join(s.why, err))
 }
