@@ -159,7 +159,7 @@ func agentCredentials() (*credentials, error) {
 // knownHosts are the keys of hosts.
 type knownHosts struct {
 	check      ssh.HostKeyCallback
-	algorithms []string // to agree on, first those whose key is known
+	algorithms []string // to agree on: certificates, where authorities are known, then keys that are known, then all
 }
 
 // readKnownHosts reads the machine's known hosts. Without the file, none is known.
@@ -175,14 +175,19 @@ func (m *Machine) readKnownHosts() (k knownHosts, err error) {
 	if err != nil {
 		return k, fmt.Errorf("the keys of hosts cannot be read: correct known_hosts: %w", err)
 	}
-	if bytes.Contains(text, []byte("@cert-authority")) {
-		return k, nil // certificates first
-	}
 	// A daemon has keys of several types, and shows the one of the type that was agreed on. It is asked for a known one: any other
 	// would look like an attack. Which are known is what the check misses in a key that nobody has.
 	stranger, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
 	if err != nil {
 		return k, err
+	}
+	all := ssh.SupportedAlgorithms().HostKeys
+	if bytes.Contains(text, []byte("@cert-authority")) {
+		for _, a := range all {
+			if strings.Contains(a, "-cert-") {
+				k.algorithms = append(k.algorithms, a)
+			}
+		}
 	}
 	var missed *knownhosts.KeyError
 	if errors.As(k.check(m.Address(), &net.TCPAddr{}, stranger), &missed) {
@@ -193,8 +198,8 @@ func (m *Machine) readKnownHosts() (k knownHosts, err error) {
 				k.algorithms = append(k.algorithms, t)
 			}
 		}
-		k.algorithms = append(k.algorithms, ssh.SupportedAlgorithms().HostKeys...)
 	}
+	k.algorithms = append(k.algorithms, all...)
 	return k, nil
 }
 
