@@ -24,6 +24,10 @@ test: ## the test command of the README
 race: ## the race detector on the packages that a run goes through
 	$(GO) test -race -short ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
 
+.PHONY: containers
+containers: ## the tests in containers, which want an engine; about four minutes
+	P2PFAAS_CONTAINERS=1 $(GO) test -count 1 -timeout 9m -parallel 4 ./compose/...
+
 .PHONY: fmt
 fmt: ## fails where gofmt would change something
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

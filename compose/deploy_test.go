@@ -1,0 +1,321 @@
+package compose
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/p2pfaas/p2pfaas/results"
+)
+
+// tool is the program, as its users have it, in a directory of its own.
+type tool struct {
+	t       *testing.T
+	program string
+	dir     string
+}
+
+func newTool(t *testing.T) *tool {
+	t.Helper()
+	u := &tool{t, filepath.Join(t.TempDir(), "p2pfaas"), t.TempDir()}
+	build := exec.Command("go", "build", "-trimpath", "-o", u.program, "../cmd/p2pfaas")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // so that it packs itself
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	return u
+}
+
+// command is the program with arguments; what it says goes to said.
+func (u *tool) command(said *bytes.Buffer, args ...string) *exec.Cmd {
+	c := exec.Command(u.program, args...)
+	c.Dir, c.Stdout, c.Stderr = u.dir, said, said
+	return c
+}
+
+// do runs a command, which must succeed.
+func (u *tool) do(args ...string) string {
+	u.t.Helper()
+	var said bytes.Buffer
+	if err := u.command(&said, args...).Run(); err != nil {
+		u.t.Fatalf("p2pfaas %q: %v\n%s", args, err, &said)
+	}
+	return said.String()
+}
+
+// down takes a deployment down at the end, whatever has become of the test.
+func (u *tool) down(name string) {
+	u.t.Cleanup(func() {
+		var said bytes.Buffer
+		if _, err := os.Stat(filepath.Join(u.dir, "deployments", name)); err != nil {
+			return // the test has done so
+		}
+		if err := u.command(&said, "deploy", "down", name).Run(); err != nil {
+			u.t.Errorf("taking down %s: %v\n%s", name, err, &said)
+		}
+	})
+}
+
+// write writes a scenario.
+func (u *tool) write(name, text string) string {
+	u.t.Helper()
+	path := filepath.Join(u.dir, name+".yaml")
+	if err := os.WriteFile(path, []byte("name: "+name+"\n"+text), 0o666); err != nil {
+		u.t.Fatal(err)
+	}
+	return path
+}
+
+// left is what the engine has of a deployment.
+func left(t *testing.T, name string) (all []string) {
+	t.Helper()
+	for _, what := range []string{"container", "network", "volume"} {
+		args := []string{what, "ls", "--quiet", "--filter", "label=p2pfaas.deployment=" + name}
+		if what == "container" {
+			args = append(args, "--all")
+		}
+		out, err := exec.Command("docker", args...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range strings.Fields(string(out)) {
+			all = append(all, what+" "+id)
+		}
+	}
+	return all
+}
+
+const moderate = `
+duration: 25s
+warmup: 3s
+replications: 1
+cluster: {nodes: 4, slots: 4, queue: 8}
+functions: [{name: work, service: {distribution: exponential, mean: 150ms}, deadline: 600ms}]
+workload: {arrivals: poisson, rate: 12/s}
+scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 2}
+`
+
+// The same scenario, with the same requests, on processes, in a compose file and on hosts over SSH: the medians agree.
+func TestTargetsAgree(t *testing.T) {
+	u := newTool(t)
+	name := fmt.Sprintf("agree-%d", os.Getpid())
+	scenario := u.write(name, moderate)
+	hosts := u.hosts(2, 2)
+	medians := map[string]time.Duration{}
+	requests := map[uint64]bool{}
+	for target, args := range map[string][]string{
+		"local":   {"--target", "local", "--first-address", "127.79.0.1"},
+		"compose": {"--target", "compose"},
+		"hosts":   {"--hosts", hosts},
+	} {
+		u.down(name)
+		u.do(append([]string{"deploy", scenario}, args...)...)
+		run := filepath.Join(u.dir, "run-"+target)
+		u.do("load", scenario, "--out", run, "--records", "all")
+		u.do("deploy", "down", name)
+		r, err := results.Open(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rep := r.Points[0].Replications[0]
+		if len(rep.Reality.Unlike) > 0 {
+			t.Errorf("%s: the nodes are not what the scenario says: %+v", target, rep.Reality.Unlike)
+		}
+		requests[rep.Requests] = true
+		median, ok := rep.Tally.Metric("latency.p50")
+		if !ok {
+			t.Fatalf("%s: there is no median", target)
+		}
+		medians[target] = time.Duration(median * 1e9)
+		t.Logf("%s: %d requests, median %v", target, rep.Ended, medians[target].Round(10*time.Microsecond))
+	}
+	if len(requests) != 1 {
+		t.Errorf("the targets had different requests: %v", requests)
+	}
+	for target, m := range medians {
+		if off := math.Abs(float64(m)/float64(medians["local"]) - 1); off > 0.05 {
+			t.Errorf("the median of %s is %v, %.1f %% off that of local", target, m, 100*off)
+		}
+	}
+}
+
+const twelve = `
+duration: 5s
+cluster: {nodes: 12, slots: 4, queue: 4}
+functions: [{name: work, service: {distribution: exponential, mean: 100ms}}]
+workload: {rate: 5/s}
+scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 2}
+`
+
+// Twelve nodes are healthy in time; a second deploy changes nothing; what was stopped or removed by somebody is made anew, and nothing else;
+// down leaves nothing.
+func TestDeployTwelve(t *testing.T) {
+	u := newTool(t)
+	name := fmt.Sprintf("twelve-%d", os.Getpid())
+	scenario := u.write(name, twelve)
+	u.down(name)
+	u.do("deploy", scenario, "--select", "0") // it makes the images
+	u.do("deploy", "down", name)
+	began := time.Now()
+	u.do("deploy", scenario)
+	took := time.Since(began)
+	t.Logf("twelve nodes were ready after %v", took.Round(100*time.Millisecond))
+	if took > 20*time.Second {
+		t.Errorf("that is more than 20 s")
+	}
+	first := left(t, name)
+	if len(first) != 25 { // twelve nodes and their functions, and the network
+		t.Errorf("there are %d things: %q", len(first), first)
+	}
+	u.do("deploy", scenario)
+	if second := left(t, name); strings.Join(first, " ") != strings.Join(second, " ") {
+		t.Errorf("deployed again, there is %q, before %q", second, first)
+	}
+	u.do("load", scenario, "--out", filepath.Join(u.dir, "run"))
+	for _, broken := range [][]string{{"stop", name + "-node-3"}, {"rm", "--force", name + "-node-7-work"}} {
+		if said, err := exec.Command("docker", broken...).CombinedOutput(); err != nil {
+			t.Fatalf("docker %q: %v\n%s", broken, err, said)
+		}
+	}
+	var said bytes.Buffer
+	if err := u.command(&said, "deploy", "status").Run(); err == nil || !strings.Contains(said.String(), "exited") ||
+		!strings.Contains(said.String(), "work is missing") {
+		t.Errorf("status says %v, %s", err, &said)
+	}
+	u.do("deploy", scenario)
+	u.do("deploy", "status")
+	same := 0
+	now := strings.Join(left(t, name), " ")
+	for _, x := range first {
+		if strings.Contains(now, x) {
+			same++
+		}
+	}
+	if same != 24 { // all but the one that was removed
+		t.Errorf("%d of 25 things are the same after the repair", same)
+	}
+	u.do("deploy", "down", name)
+	if l := left(t, name); len(l) > 0 {
+		t.Errorf("down has left %q", l)
+	}
+}
+
+// Interrupted at any time, a first deploy leaves nothing.
+func TestDeployInterrupted(t *testing.T) {
+	u := newTool(t)
+	name := fmt.Sprintf("broken-%d", os.Getpid())
+	scenario := u.write(name, twelve)
+	u.down(name)
+	for _, after := range []time.Duration{300 * time.Millisecond, time.Second, 2 * time.Second, 3500 * time.Millisecond} {
+		var said bytes.Buffer
+		c := u.command(&said, "deploy", scenario)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(after)
+		if err := c.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		err := c.Wait()
+		if l := left(t, name); err == nil || c.ProcessState.ExitCode() != 130 || len(l) > 0 {
+			t.Errorf("interrupted after %v, it ends with %v, left are %q, and it says %s", after, err, l, &said)
+		}
+		if known, err := filepath.Glob(filepath.Join(u.dir, "deployments", "[a-z]*")); err != nil || len(known) > 0 {
+			t.Errorf("interrupted after %v, it remembers %q, %v", after, known, err)
+		}
+	}
+}
+
+// hosts starts an SSH daemon for machines with so many nodes each, all of them this one, and returns a file of hosts.
+func (u *tool) hosts(nodes ...int) string {
+	u.t.Helper()
+	daemon := "/usr/sbin/sshd"
+	if _, err := os.Stat(daemon); err != nil {
+		u.t.Fatalf("OpenSSH's daemon is needed: apt-get install openssh-server: %v", err)
+	}
+	if os.Getuid() == 0 {
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // it wants that
+			u.t.Fatal(err)
+		}
+	}
+	in := func(name string) string { return filepath.Join(u.dir, name) }
+	host, user := u.key("host"), u.key("user")
+	port := freePort(u.t)
+	var config, known, hosts strings.Builder
+	fmt.Fprintf(&hosts, "defaults: {user: %q, key: user, known_hosts: known, port: %d}\nhosts:\n", cmp.Or(os.Getenv("USER"), "root"), port)
+	for i, n := range nodes {
+		address := fmt.Sprintf("127.80.0.%d", i+1)
+		fmt.Fprintf(&config, "ListenAddress %s\n", address)
+		fmt.Fprintf(&known, "[%s]:%d %s", address, port, ssh.MarshalAuthorizedKey(host))
+		fmt.Fprintf(&hosts, "  - {host: %s, nodes: %d}\n", address, n)
+	}
+	fmt.Fprintf(&config, "Port %d\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPidFile none\n", port, in("host"), in("authorized"))
+	for name, text := range map[string]string{"sshd_config": config.String(), "known": known.String(), "hosts.yaml": hosts.String(),
+		"authorized": string(ssh.MarshalAuthorizedKey(user))} {
+		if err := os.WriteFile(in(name), []byte(text), 0o600); err != nil {
+			u.t.Fatal(err)
+		}
+	}
+	var said bytes.Buffer
+	c := exec.Command(daemon, "-D", "-e", "-f", in("sshd_config"))
+	c.Stderr = &said
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := c.Start(); err != nil {
+		u.t.Fatal(err)
+	}
+	u.t.Cleanup(func() {
+		_ = c.Process.Signal(syscall.SIGTERM) // where that fails, it has ended
+		_ = c.Wait()                          // by a signal
+	})
+	await(u.t, 10*time.Second, func() error {
+		l, err := net.DialTimeout("tcp", fmt.Sprintf("127.80.0.1:%d", port), time.Second)
+		if err != nil {
+			return fmt.Errorf("%w; the daemon says %s", err, &said)
+		}
+		return l.Close()
+	})
+	return in("hosts.yaml")
+}
+
+// key makes a key, and writes its private half.
+func (u *tool) key(name string) ssh.PublicKey {
+	u.t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	key, err2 := ssh.NewPublicKey(public)
+	if err := errors.Join(err2, os.WriteFile(filepath.Join(u.dir, name), pem.EncodeToMemory(block), 0o600)); err != nil {
+		u.t.Fatal(err)
+	}
+	return key
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.80.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
