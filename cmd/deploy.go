@@ -211,7 +211,7 @@ func (f *deployFlags) failed(ctx context.Context, d *deploy.Deployment, before b
 	fmt.Fprintln(notes, "taking down what has been made")
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
-	return errors.Join(why, takeDown(undo, d, notes))
+	return errors.Join(why, takeDown(undo, d, false, notes))
 }
 
 // coldStarts says how long functions took to be there.

@@ -13,11 +13,12 @@ import (
 
 func newDeployDown() *cobra.Command {
 	var f deploymentFlags
+	var images bool
 	c := &cobra.Command{
 		Use:   "down [NAME]",
 		Short: "end a deployment, and remove all that belongs to it",
 		Long: `down ends the nodes and functions of a deployment, and removes its containers, networks and volumes, which their labels tell, and
-what is remembered of it. Images stay, for the next time. Without a name it is about the only deployment that there is.`,
+what is remembered of it. Images stay, for the next time, unless --images says otherwise. Without a name it is about the only deployment that there is.`,
 		Args: wants(0, 1, "the name of a deployment"),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := deploy.Open(f.dir, first(args))
@@ -26,16 +27,23 @@ what is remembered of it. Images stay, for the next time. Without a name it is a
 			} else if err != nil {
 				return input(err)
 			}
-			return takeDown(c.Context(), d, c.ErrOrStderr())
+			return takeDown(c.Context(), d, images, c.ErrOrStderr())
 		},
 	}
 	f.add(c)
+	c.Flags().BoolVar(&images, "images", false, "remove images, too, that were brought to the machines, but for those that others use")
 	return c
 }
 
-// takeDown removes all that belongs to a deployment.
-func takeDown(ctx context.Context, d *deploy.Deployment, notes io.Writer) error {
+// takeDown removes all that belongs to a deployment, its images if it is said.
+func takeDown(ctx context.Context, d *deploy.Deployment, images bool, notes io.Writer) error {
+	if images && d.Plan == nil {
+		return input(fmt.Errorf("--images: what the images of %s are is not remembered here: leave it out", d.Name))
+	}
 	if d.Target == deploy.TargetLocal {
+		if images {
+			return input(fmt.Errorf("--images: %s is made of processes, and has none: leave it out", d.Name))
+		}
 		n, err := d.StopLocal()
 		if err != nil {
 			return err
@@ -54,10 +62,28 @@ func takeDown(ctx context.Context, d *deploy.Deployment, notes io.Writer) error 
 	if err != nil {
 		return fmt.Errorf("%w; repeat p2pfaas deploy down %s", err, d.Name)
 	}
+	if images {
+		if err := removeImages(ctx, d, engines, notes); err != nil {
+			return fmt.Errorf("%w; repeat p2pfaas deploy down %s --images", err, d.Name)
+		}
+	}
 	if d.Dir == "" {
 		return nil
 	}
 	return d.Forget()
+}
+
+// removeImages removes the images of a deployment from its machines.
+func removeImages(ctx context.Context, d *deploy.Deployment, engines []*deploy.Engine, notes io.Writer) error {
+	var problems []error
+	n := 0
+	for _, e := range engines {
+		removed, err := e.RemoveImages(ctx, d.Plan)
+		problems = append(problems, err)
+		n += len(removed)
+	}
+	fmt.Fprintf(notes, "removed: %s\n", count(n, "image"))
+	return errors.Join(problems...)
 }
 
 // enginesOf are the engines of a deployment's machines.

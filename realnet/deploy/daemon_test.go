@@ -58,10 +58,12 @@ func storeKey(t *testing.T, private ed25519.PrivateKey, block *pem.Block) keyPai
 // sshDaemon answers as OpenSSH's does, in the process of the test.
 type sshDaemon struct {
 	host, client keyPair
+	more         []ssh.Signer      // other keys of the host, or certificates
 	sockets      map[string]string // where streams to sockets go; others are refused, as OpenSSH does
 	reason       ssh.RejectionReason
 	probe        string // what the shell says; empty: there is none
 	noTCP        bool
+	deaf         bool // to requests that are not about a channel
 	connections  struct {
 		sync.Mutex
 		list []net.Conn
@@ -83,7 +85,9 @@ func (d *sshDaemon) start(t *testing.T) *sshDaemon {
 		}
 		return nil, nil
 	}}
-	config.AddHostKey(d.host.signer)
+	for _, s := range append(d.more, d.host.signer) {
+		config.AddHostKey(s)
+	}
 	go func() {
 		for {
 			stream, err := l.Accept()
@@ -114,7 +118,14 @@ func (d *sshDaemon) serve(stream net.Conn, config *ssh.ServerConfig) {
 	if err != nil {
 		return
 	}
-	go ssh.DiscardRequests(requests)
+	if d.deaf {
+		go func() {
+			for range requests { // without an answer
+			}
+		}()
+	} else {
+		go ssh.DiscardRequests(requests)
+	}
 	for c := range channels {
 		switch c.ChannelType() {
 		case "direct-streamlocal@openssh.com":

@@ -93,9 +93,9 @@ func (e *Engine) network(ctx context.Context, p *Plan, n *Network) (Change, erro
 			return "", err
 		}
 	}
-	making, done := context.WithTimeout(context.WithoutCancel(ctx), making)
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), making)
 	defer done()
-	_, err = e.client.NetworkCreate(making, n.Name, client.NetworkCreateOptions{Driver: "bridge",
+	_, err = e.client.NetworkCreate(ctx, n.Name, client.NetworkCreateOptions{Driver: "bridge",
 		IPAM:   &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
 		Labels: map[string]string{LabelDeployment: p.Name}})
 	if err != nil && strings.Contains(err.Error(), "overlap") {
@@ -233,6 +233,12 @@ func (e *Engine) create(ctx context.Context, p *Plan, c *Container) (string, err
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), making)
 	defer done()
 	made, err := e.client.ContainerCreate(ctx, client.ContainerCreateOptions{Name: c.Name, Config: config, HostConfig: host, NetworkingConfig: networks})
+	for _, w := range made.Warnings {
+		if c.Limits.MemoryBytes > 0 && strings.Contains(w, "memory limit capabilities") { // it is an error only where it is asked for
+			err = fmt.Errorf("the engine would not keep to the limit of memory: %s Switch it on there (a Raspberry Pi needs cgroup_enable=memory "+
+				"in cmdline.txt), or leave the limit out", w)
+		}
+	}
 	return made.ID, e.wrong("creating the container "+c.Name, err)
 }
 
@@ -470,6 +476,11 @@ func (e *Engine) Undo(ctx context.Context, deployment string, politely bool) (r 
 	if err != nil {
 		return r, err
 	}
+	// Containers take their volumes with them; others may be left.
+	volumes, err := e.client.VolumeList(ctx, client.VolumeListOptions{Filters: of(deployment)})
+	if err != nil {
+		return r, e.wrong("listing volumes", err)
+	}
 	var mu sync.Mutex
 	var problems []error
 	gone := func(list *[]string, name string, err error) {
@@ -496,18 +507,42 @@ func (e *Engine) Undo(ctx context.Context, deployment string, politely bool) (r 
 		}
 		gone(&r.Networks, name, e.wrong("removing the network "+name, err))
 	}
-	volumes, err := e.client.VolumeList(ctx, client.VolumeListOptions{Filters: of(deployment)})
-	if err != nil {
-		problems = append(problems, e.wrong("listing volumes", err))
-	}
 	for _, v := range volumes.Items {
 		_, err := e.client.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{})
 		if cerrdefs.IsNotFound(err) {
-			continue
+			err = nil
 		}
 		gone(&r.Volumes, v.Name, e.wrong("removing the volume "+v.Name, err))
 	}
 	return r, errors.Join(problems...)
+}
+
+// RemoveImages removes the images of a plan that were loaded or built for it, but for those that something else uses, and returns their tags.
+func (e *Engine) RemoveImages(ctx context.Context, p *Plan) (removed []string, err error) {
+	var tags []string
+	for i := range p.Nodes {
+		for _, c := range p.Nodes[i].Containers {
+			if c.Own {
+				tags = append(tags, c.Image)
+			}
+		}
+	}
+	for _, i := range p.Images {
+		if i.Dir != "" || i.Tar != "" {
+			tags = append(tags, i.Tag)
+		}
+	}
+	slices.Sort(tags)
+	var problems []error
+	for _, tag := range slices.Compact(tags) {
+		switch _, err := e.client.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true}); {
+		case err == nil:
+			removed = append(removed, tag)
+		case !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err):
+			problems = append(problems, e.wrong("removing the image "+tag, err))
+		}
+	}
+	return removed, errors.Join(problems...)
 }
 
 // networksOf are the names of the networks of a deployment.

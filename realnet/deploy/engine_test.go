@@ -262,3 +262,127 @@ func TestNamesOfOthers(t *testing.T) {
 	_, err = e.network(t.Context(), p, &Network{Name: "n", Subnet: "172.29.0.0/24"})
 	fails(t, err, "choose another subnet")
 }
+
+// A container is what its labels, its image and its state say.
+func TestPrepare(t *testing.T) {
+	p := &Plan{Name: "x", Files: t.TempDir()}
+	c := &Container{Name: "x-node-0", Role: RoleNode, Image: "p/node:1", Own: true}
+	e, f := fakeHost(t, "pi", nil)
+	for _, k := range []struct {
+		what, state, image string
+		other              map[string]string // labels
+		want               Change
+	}{
+		{"as it should be", "running", "sha256:1", nil, Untouched},
+		{"stopped", "exited", "sha256:1", nil, Started},
+		{"without its files, maybe", "created", "sha256:1", nil, Replaced},
+		{"paused", "paused", "sha256:1", nil, Replaced},
+		{"of another plan", "running", "sha256:1", map[string]string{LabelPlan: "0"}, Replaced},
+		{"of another host", "exited", "sha256:1", map[string]string{LabelHost: "other"}, Replaced},
+		{"of an image of before", "running", "sha256:0", nil, Replaced},
+		{"of nobody", "", "", nil, Created},
+	} {
+		labels := e.labelled(p, c)
+		for name, value := range k.other {
+			labels[name] = value
+		}
+		f.answers = map[string]http.HandlerFunc{"GET /images/p/node:1/json": give(map[string]string{"Id": "sha256:1"})}
+		removed := 0
+		if k.state != "" {
+			f.answers["GET /containers/x-node-0/json"] = give(map[string]any{"Id": "1", "Name": "/x-node-0", "Image": k.image,
+				"State":  map[string]any{"Status": k.state, "Running": k.state == "running" || k.state == "paused", "Paused": k.state == "paused"},
+				"Config": map[string]any{"Labels": labels}})
+			f.answers["GET /containers/1/json"] = f.answers["GET /containers/x-node-0/json"]
+			f.answers["DELETE /containers/1"] = func(w http.ResponseWriter, _ *http.Request) {
+				removed++
+				w.WriteHeader(http.StatusNoContent)
+			}
+		}
+		id, got, err := e.prepare(t.Context(), p, c)
+		if err != nil || got != k.want || (removed == 1) != (got == Replaced) || (id == "1") != (got == Untouched || got == Started) {
+			t.Errorf("one %s: %s, %d removed, ID %q, %v", k.what, got, removed, id, err)
+		}
+	}
+}
+
+// A container that the plan has on another host goes, unless that host is this machine, too; so does one that the plan does not have.
+func TestContainersOfAnEarlierPlan(t *testing.T) {
+	container := func(id, host string) map[string]any {
+		return map[string]any{"Id": id, "Names": []string{"/" + id}, "Labels": map[string]string{LabelNode: "0", LabelHost: host}}
+	}
+	a, fa := fakeHost(t, "a", ofHost(nil))
+	b, _ := fakeHost(t, "b", ofHost(nil))
+	fa.answers["GET /containers/json"] = give([]any{container("x-node-0", "a"), container("x-node-1", "b"), container("x-node-1-f", "before"),
+		container("x-node-2", "a")})
+	var gone []string
+	for _, id := range []string{"x-node-0", "x-node-1", "x-node-1-f", "x-node-2"} {
+		fa.answers["GET /containers/"+id+"/json"] = give(map[string]any{"Id": id, "Name": "/" + id, "State": map[string]any{}})
+		fa.answers["DELETE /containers/"+id] = func(w http.ResponseWriter, _ *http.Request) {
+			gone = append(gone, id)
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}
+	d := &hostsDeployment{plan: smallPlan(t, 2)}
+	for i, e := range []*Engine{a, b} {
+		d.machines = append(d.machines, &machineDeployment{hostsDeployment: d, engine: e, index: i})
+		d.machines[i].outline()
+	}
+	if err := d.machines[0].removeOthers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"x-node-1-f", "x-node-2"}; !slices.Equal(gone, want) || !slices.Equal(d.machines[0].report.Removed, want) {
+		t.Errorf("removed %q, reported %q, want %q", gone, d.machines[0].report.Removed, want)
+	}
+}
+
+// A limit that an engine would not keep to is an error.
+func TestLimitThatIsDiscarded(t *testing.T) {
+	e, f := fakeHost(t, "pi", map[string]http.HandlerFunc{"POST /containers/create": give(map[string]any{"Id": "1", "Warnings": []string{
+		"Your kernel does not support memory limit capabilities or the cgroup is not mounted. Limitation discarded."}})})
+	c := &Container{Name: "x-node-0", Image: "p/node:1"}
+	if _, err := e.create(t.Context(), &Plan{Name: "x"}, c); err != nil {
+		t.Errorf("without a limit: %v", err)
+	}
+	c.Limits.MemoryBytes = 1 << 30
+	_, err := e.create(t.Context(), &Plan{Name: "x"}, c)
+	fails(t, err, "would not keep to the limit", "Limitation discarded", "cgroup_enable=memory")
+	if f.count("POST /containers/create") != 2 {
+		t.Error("it was not tried")
+	}
+}
+
+// Images that were brought for a plan are removed when that is asked for, unless they are in use.
+func TestRemoveImages(t *testing.T) {
+	e, f := fakeHost(t, "pi", map[string]http.HandlerFunc{
+		"DELETE /images/p/node:1": give([]any{}),
+		"DELETE /images/p/f:1":    refuse(http.StatusConflict, "image is being used by running container"),
+		"DELETE /images/t:1":      refuse(http.StatusInternalServerError, "no such luck")})
+	p := smallPlan(t, 2)
+	p.Images = []FunctionImage{{Tag: "pulled:1"}, {Tag: "t:1", Tar: "t.tar"}, {Tag: "gone:1", Dir: "f"}}
+	removed, err := e.RemoveImages(t.Context(), p)
+	fails(t, err, "removing the image t:1", "no such luck")
+	if !slices.Equal(removed, []string{"p/node:1"}) || f.count("DELETE /images/pulled:1") > 0 {
+		t.Errorf("removed %q", removed)
+	}
+}
+
+// The engine of this machine is the one that $DOCKER_HOST says.
+func TestThisMachine(t *testing.T) {
+	f := goodEngine(t)
+	t.Setenv("DOCKER_HOST", "unix://"+f.socket)
+	e, err := ThisMachine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if e.Platform != "linux/arm64" {
+		t.Errorf("the platform is %s", e.Platform)
+	}
+	for host, want := range map[string]string{"unix:///nowhere": "start Docker, or let $DOCKER_HOST say where it is", "ssh://pi": "hosts file",
+		"nonsense": "$DOCKER_HOST"} {
+		t.Setenv("DOCKER_HOST", host)
+		if _, err := ThisMachine(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}

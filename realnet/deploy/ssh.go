@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,13 +21,16 @@ import (
 
 const (
 	sshPatience  = 10 * time.Second // to connect, and to log in
-	sshKeepalive = 10 * time.Second // between two questions whether the machine is there, and for its answer
+	sshKeepalive = 10 * time.Second // between two questions whether the machine is there
+	// sshSilence is how long it may take to answer: on a slow link the question waits behind the image that is being loaded.
+	sshSilence = time.Minute
 )
 
 // connection is an SSH connection to a machine. Its errors say what to do, but not which machine it is.
 type connection struct {
 	machine *Machine
 	client  *ssh.Client
+	silent  atomic.Bool // it was ended, since the machine was silent
 	ended   chan struct{}
 	why     error // when ended is closed
 }
@@ -81,7 +85,7 @@ func openSSH(ctx context.Context, m *Machine) (*connection, error) {
 		s.why = s.client.Wait()
 		close(s.ended)
 	}()
-	go s.keepAlive()
+	go s.keepAlive(sshKeepalive, sshSilence)
 	return s, nil
 }
 
@@ -155,7 +159,7 @@ func agentCredentials() (*credentials, error) {
 // knownHosts are the keys of hosts.
 type knownHosts struct {
 	check      ssh.HostKeyCallback
-	algorithms []string // to agree on, first those whose key is known
+	algorithms []string // to agree on: certificates, where authorities are known, then keys that are known, then all
 }
 
 // readKnownHosts reads the machine's known hosts. Without the file, none is known.
@@ -171,14 +175,19 @@ func (m *Machine) readKnownHosts() (k knownHosts, err error) {
 	if err != nil {
 		return k, fmt.Errorf("the keys of hosts cannot be read: correct known_hosts: %w", err)
 	}
-	if bytes.Contains(text, []byte("@cert-authority")) {
-		return k, nil // certificates first
-	}
 	// A daemon has keys of several types, and shows the one of the type that was agreed on. It is asked for a known one: any other
 	// would look like an attack. Which are known is what the check misses in a key that nobody has.
 	stranger, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
 	if err != nil {
 		return k, err
+	}
+	all := ssh.SupportedAlgorithms().HostKeys
+	if bytes.Contains(text, []byte("@cert-authority")) {
+		for _, a := range all {
+			if strings.Contains(a, "-cert-") {
+				k.algorithms = append(k.algorithms, a)
+			}
+		}
 	}
 	var missed *knownhosts.KeyError
 	if errors.As(k.check(m.Address(), &net.TCPAddr{}, stranger), &missed) {
@@ -189,8 +198,8 @@ func (m *Machine) readKnownHosts() (k knownHosts, err error) {
 				k.algorithms = append(k.algorithms, t)
 			}
 		}
-		k.algorithms = append(k.algorithms, ssh.SupportedAlgorithms().HostKeys...)
 	}
+	k.algorithms = append(k.algorithms, all...)
 	return k, nil
 }
 
@@ -221,19 +230,19 @@ func (m *Machine) checkHostKey(k knownHosts, address string, remote net.Addr, ke
 }
 
 // keepAlive asks again and again whether the machine is there, and ends the connection where it is not.
-func (s *connection) keepAlive() {
+func (s *connection) keepAlive(every, silence time.Duration) {
 	for {
 		select {
 		case <-s.ended:
 			return
-		case <-time.After(sshKeepalive):
+		case <-time.After(every):
 		}
-		late := time.AfterFunc(sshKeepalive, func() { _ = s.client.Close() })
-		_, _, err := s.client.SendRequest("keepalive@openssh.com", true, nil)
-		late.Stop()
-		if err != nil {
+		late := time.AfterFunc(silence, func() {
+			s.silent.Store(true)
 			_ = s.client.Close()
-		}
+		})
+		_, _, _ = s.client.SendRequest("keepalive@openssh.com", true, nil) // any answer will do; without a connection it has ended
+		late.Stop()
 	}
 }
 
@@ -243,6 +252,9 @@ func (s *connection) broken(err error) error {
 	case <-s.ended:
 	case <-time.After(100 * time.Millisecond): // what runs over a connection may end before it
 		return nil
+	}
+	if s.silent.Load() {
+		err = fmt.Errorf("the machine did not answer for %v: %w", sshSilence, err)
 	}
 	return fmt.Errorf("the SSH connection has broken (%w): is the machine on, and reachable? Try again", errors.Join(s.why, err))
 }

@@ -1,8 +1,11 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -97,6 +100,49 @@ func TestEngineOverSSH(t *testing.T) {
 	text, err := io.ReadAll(answer.Body)
 	if answer.Body.Close(); err != nil || string(text) != "here" {
 		t.Errorf("the machine gets %q, %v", text, err)
+	}
+}
+
+// A host with several keys shows the one that is known of it, and one with a certificate is known by who gave it.
+func TestHostsWithSeveralKeys(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &sshDaemon{host: newKey(t), client: newKey(t), more: []ssh.Signer{other}, sockets: map[string]string{engineSocket: goodEngine(t).socket}}
+	d.start(t)
+	for _, key := range []ssh.PublicKey{other.PublicKey(), d.host.signer.PublicKey()} {
+		if _, err := connect(t, machineAt(t, d.address, know(t, d.address, key), d.client)); err != nil {
+			t.Errorf("with its key %s: %v", key.Type(), err)
+		}
+	}
+
+	authority := newKey(t).signer
+	certificate := &ssh.Certificate{Key: d.host.signer.PublicKey(), CertType: ssh.HostCert, ValidPrincipals: []string{"127.0.0.1"},
+		ValidBefore: ssh.CertTimeInfinity}
+	if err := certificate.SignCert(rand.Reader, authority); err != nil {
+		t.Fatal(err)
+	}
+	certified, err := ssh.NewCertSigner(certificate, d.host.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d = &sshDaemon{host: d.host, client: d.client, more: []ssh.Signer{certified}, sockets: d.sockets}
+	d.start(t)
+	m := machineAt(t, d.address, know(t, d.address, authority.PublicKey()), d.client)
+	text, err := os.ReadFile(m.KnownHosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.KnownHosts, bytes.Replace(text, []byte("["), []byte("@cert-authority ["), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connect(t, m); err != nil {
+		t.Errorf("with a certificate: %v", err)
 	}
 }
 
@@ -304,6 +350,25 @@ func TestConnectionsThatEnd(t *testing.T) {
 	f.answers = nil
 	_, err = e.List(t.Context(), "x")
 	fails(t, err, "listing containers", "the SSH connection has broken")
+}
+
+// A machine that goes silent is given up; one that answers is not.
+func TestKeepAlive(t *testing.T) {
+	f := goodEngine(t)
+	for _, deaf := range []bool{false, true} {
+		d := &sshDaemon{host: newKey(t), client: newKey(t), deaf: deaf, sockets: map[string]string{engineSocket: f.socket}}
+		e, err := connect(t, d.start(t).machine(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go e.connection.keepAlive(30*time.Millisecond, 30*time.Millisecond)
+		time.Sleep(200 * time.Millisecond)
+		if _, err = e.List(t.Context(), "x"); deaf {
+			fails(t, err, "the SSH connection has broken", "the machine did not answer")
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // The same with OpenSSH's own daemon.

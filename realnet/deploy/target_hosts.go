@@ -22,10 +22,10 @@ type HostsOptions struct {
 	Patience time.Duration  // for a container to answer, and then for all nodes to know their peers; 0: Patience
 }
 
-// Progress is a step that was made.
+// Progress is a step that was made, or has begun.
 type Progress struct {
 	Host        string
-	Step        string // what was done, as "created sweep-node-3"
+	Step        string // what was done, as "created sweep-node-3", or has begun, where it may take a while
 	Done, Total int    // steps of this host
 }
 
@@ -44,7 +44,7 @@ type ContainerReport struct {
 	ID     string `json:"id"`
 	Change Change `json:"change"`
 	// ColdStart is how long a function took from the creation of its container, of an image that the machine had, to its first
-	// answer, as this machine saw it; 0: it was there before, or is no function.
+	// answer, as this machine saw it, while others of its machine may have been made, too; 0: it was there before, or is no function.
 	ColdStart time.Duration `json:"cold_start_ns,omitempty"`
 }
 
@@ -187,10 +187,16 @@ func (m *machineDeployment) outline() {
 	}
 }
 
-func (m *machineDeployment) step(format string, args ...any) {
+// step tells that a step was made.
+func (m *machineDeployment) step(format string, args ...any) { m.tell(1, format, args...) }
+
+// begin tells of what may take a while.
+func (m *machineDeployment) begin(format string, args ...any) { m.tell(0, format, args...) }
+
+func (m *machineDeployment) tell(steps int, format string, args ...any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.done++
+	m.done += steps
 	if m.options.Progress != nil {
 		m.options.Progress(Progress{m.engine.Name, fmt.Sprintf(format, args...), m.done, m.total})
 	}
@@ -235,6 +241,7 @@ func (m *machineDeployment) deploy(ctx context.Context) error {
 
 func (m *machineDeployment) getImages(ctx context.Context) error {
 	got, err := m.engine.Load(ctx, m.own, func(missing []string) (io.ReadCloser, error) {
+		m.begin("loading the images of this program")
 		return m.options.Images(missing, m.engine.Platform)
 	})
 	if err == nil {
@@ -245,6 +252,7 @@ func (m *machineDeployment) getImages(ctx context.Context) error {
 	for _, from := range m.others {
 		var got bool
 		var err error
+		m.begin("getting the image %s", from.Tag)
 		switch {
 		case from.Dir != "":
 			got, err = m.engine.Build(ctx, from.Tag, from.Dir)
