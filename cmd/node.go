@@ -58,14 +58,14 @@ func (f *nodeFlags) ofFlags() error {
 		}
 	}
 	backend, err2 := f.backend(seed)
-	scheduler, err3 := realnet.ParseDescriptor(f.scheduler)
+	forwarding := core.Forwarding{OnRefusal: f.onRefusal, OnFailure: f.onFailure, ProbeTimeout: f.timeouts.probe,
+		AnswerTimeout: f.timeouts.answer}
+	scheduler, err3 := realnet.ParseDescriptor(f.scheduler, forwarding)
 	if err3 != nil {
 		err3 = fmt.Errorf("%s: %w", f.source("scheduler"), err3)
 	}
 	f.node = &realnet.NodeOptions{Identity: realnet.Identity{ID: f.id}, Slots: f.slots, Room: f.queue, Queue: true, Types: f.types,
-		Scheduler: scheduler,
-		Forwarding: core.Forwarding{OnRefusal: f.onRefusal, OnFailure: f.onFailure,
-			ProbeTimeout: f.timeouts.probe, AnswerTimeout: f.timeouts.answer},
+		Scheduler: scheduler, Forwarding: forwarding,
 		Backend: backend,
 		Stream:  *random.Stream(seed, 0, random.Algorithm, 0)}
 	if f.slots == 0 && f.runs("scheduler") {

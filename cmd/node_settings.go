@@ -101,7 +101,7 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	fl.IntVar(&f.slots, "slots", 4, "K: functions that run at once")
 	fl.IntVar(&f.queue, "queue", 4, "Q: places in the waiting room; 0 = none")
 	fl.StringVar(&f.scheduler, "scheduler", "PowerOfNScheduler 1 2 true 1", "algorithm, and its parameters: as v1 orders them, "+
-		"or by name, as in \"JSQ d=3\" (p2pfaas schedulers NAME lists them)")
+		"or by name, as in \"JSQ d=3\" (p2pfaas schedulers NAME lists them); or JSON, as clients configure it")
 	fl.IntVar(&f.types, "task-types", 16, "task types that are counted apart: as many as a LearningScheduler that clients configure may ask for")
 
 	fl.TextVar(&f.onRefusal, "on-refusal", core.FallbackFail, "of a task that a peer refuses: fail (the client gets the refusal, as "+
