@@ -124,33 +124,42 @@ type project struct {
 // subnet is of the project's network, whose first address is the machine's.
 const subnet = "172.27.90.0/24"
 
-func open(t *testing.T) *project {
+// load gives the engine images of this program, and returns what their names begin with, and their tag.
+func load(t *testing.T) (repository, run string) {
 	t.Helper()
 	if os.Getenv("P2PFAAS_CONTAINERS") != "1" {
 		t.Skip("it wants an engine: make containers")
 	}
-	run := strconv.Itoa(os.Getpid())
-	tag := func(kind string) string { return "p2pfaas-node-test/" + kind + ":" + run }
-	dir := t.TempDir()
-	program := filepath.Join(dir, "p2pfaas")
+	repository, run = "p2pfaas-"+strings.ToLower(t.Name()), strconv.Itoa(os.Getpid())
+	program := filepath.Join(t.TempDir(), "p2pfaas")
 	command(t, append(os.Environ(), "CGO_ENABLED=0"), "go", "build", "-trimpath", "-o", program, "../../cmd/p2pfaas")
 	images, err := image.New(image.Program{Platform: image.Own(), Path: program})
 	if err != nil {
 		t.Fatal(err)
 	}
+	tags := map[string]string{}
+	for _, kind := range []string{image.Node, image.Sleep} {
+		tag := repository + "/" + kind + ":" + run
+		tags[tag] = kind
+		t.Cleanup(func() { command(t, nil, "docker", "image", "rm", tag) })
+	}
 	var tar bytes.Buffer
-	if err := images.Write(&tar, map[string]string{tag(image.Node): image.Node, tag(image.Sleep): image.Sleep}); err != nil {
+	if err := images.Write(&tar, tags); err != nil {
 		t.Fatal(err)
 	}
-	load := exec.Command("docker", "load")
-	load.Stdin = &tar
-	if text, err := load.CombinedOutput(); err != nil {
+	c := exec.Command("docker", "load")
+	c.Stdin = &tar
+	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("docker load: %v: %s", err, text)
 	}
-	t.Cleanup(func() { command(t, nil, "docker", "image", "rm", tag(image.Node), tag(image.Sleep)) })
+	return repository, run
+}
 
+func open(t *testing.T) *project {
+	t.Helper()
+	repository, run := load(t)
 	// What others have on this machine must not be in the way: a network and an address of its own.
-	override := filepath.Join(dir, "test.yaml")
+	override := filepath.Join(t.TempDir(), "test.yaml")
 	changes := "networks: {default: {ipam: {config: [{subnet: " + subnet + "}]}}}\nservices:\n"
 	for _, name := range []string{"scheduler", "discovery", "learner", "hello"} {
 		changes += "  " + name + ": {healthcheck: {interval: 1s}}\n"
@@ -159,11 +168,11 @@ func open(t *testing.T) *project {
 		t.Fatal(err)
 	}
 	p := &project{t: t, program: []string{"docker", "compose"},
-		env: append(os.Environ(), "P2PFAAS_REPOSITORY=p2pfaas-node-test", "P2PFAAS_TAG="+run, "P2PFAAS_PUBLISH=127.27.90.1")}
+		env: append(os.Environ(), "P2PFAAS_REPOSITORY="+repository, "P2PFAAS_TAG="+run, "P2PFAAS_PUBLISH=127.27.90.1")}
 	if exec.Command("docker", "compose", "version").Run() != nil {
 		p.program = []string{"docker-compose"}
 	}
-	p.program = append(p.program, "-p", "p2pfaas-node-test-"+run, "-f", "compose.yaml", "-f", override)
+	p.program = append(p.program, "-p", repository+"-"+run, "-f", "compose.yaml", "-f", override)
 	t.Cleanup(func() { p.compose("down", "-v", "-t", "5") })
 	return p
 }
@@ -194,18 +203,23 @@ func (p *project) ask(method string, port int, path, body string, good func(stat
 			p.t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", "application/json")
-		a, err := (&http.Client{Timeout: 10 * time.Second}).Do(r)
-		if err != nil {
-			said = err.Error()
-			continue
-		}
-		text, err := io.ReadAll(a.Body)
-		a.Body.Close()
-		if said = fmt.Sprint(a.StatusCode, " ", string(text), " ", a.Header, err); err == nil && good(a.StatusCode, string(text), a.Header) {
+		status, text, h, err := answer(r)
+		if said = fmt.Sprint(status, " ", text, " ", h, err); err == nil && good(status, text, h) {
 			return
 		}
 	}
 	p.t.Fatalf("%s %d%s %s: the last answer was %s", method, port, path, body, said)
+}
+
+// answer is what comes of a request.
+func answer(r *http.Request) (status int, text string, h http.Header, err error) {
+	a, err := (&http.Client{Timeout: 10 * time.Second}).Do(r)
+	if err != nil {
+		return 0, "", nil, err
+	}
+	defer a.Body.Close()
+	body, err := io.ReadAll(a.Body)
+	return a.StatusCode, string(body), a.Header, err
 }
 
 func ok(status int, _ string, _ http.Header) bool { return status == 200 }
