@@ -13,6 +13,11 @@ help: ## this list
 build: ## the binary, ./p2pfaas
 	CGO_ENABLED=0 $(GO) build -trimpath -o p2pfaas ./cmd/p2pfaas
 
+.PHONY: images
+images: ## container images for every platform, ./images: a tar each, and a directory for registries
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o images/p2pfaas ./cmd/p2pfaas
+	./images/p2pfaas image --platform all --layout --out images
+
 .PHONY: check
 check: fmt lint test ## what a change must pass: fmt, lint, test
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"log/slog"
 	"net"
@@ -60,16 +61,16 @@ func (f *nodeFlags) ofFlags() error {
 		}
 	}
 	backend, err2 := f.backend(seed)
-	scheduler, err3 := realnet.ParseDescriptor(f.scheduler)
+	forwarding := core.Forwarding{OnRefusal: f.onRefusal, OnFailure: f.onFailure, ProbeTimeout: f.timeouts.probe,
+		AnswerTimeout: f.timeouts.answer}
+	scheduler, err3 := realnet.ParseDescriptor(f.scheduler, forwarding)
 	if err3 != nil {
 		err3 = fmt.Errorf("%s: %w", f.source("scheduler"), err3)
 	}
 	f.node = &realnet.NodeOptions{Identity: realnet.Identity{ID: f.id}, Slots: f.slots, Room: f.queue, Queue: true, Types: f.types,
-		Scheduler: scheduler,
-		Forwarding: core.Forwarding{OnRefusal: f.onRefusal, OnFailure: f.onFailure,
-			ProbeTimeout: f.timeouts.probe, AnswerTimeout: f.timeouts.answer},
+		Scheduler: scheduler, Forwarding: forwarding,
 		Backend: backend,
-		Stream:  *random.Stream(seed, 0, random.Algorithm, 0)}
+		Stream:  *random.Stream(seed, 0, random.Algorithm, f.place())}
 	if f.slots == 0 && f.runs("scheduler") {
 		slog.Warn("the node has no slots: what its algorithm does not forward is refused or, in the waiting room, waits until a client "+
 			"configures some", "from", f.source("slots"))
@@ -79,6 +80,13 @@ func (f *nodeFlags) ofFlags() error {
 		f.node.Identity = realnet.Identity{ID: cmp.Or(f.id, "p2pfaas-"+at.Address()), IP: at.Address()}
 	}
 	return errors.Join(err, err2, err3)
+}
+
+// place is a number of this node's own, by its address: nodes that have all settings in common, the seed too, do not draw alike.
+func (f *nodeFlags) place() int {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s %d", f.ip, f.ports.scheduler)
+	return int(h.Sum32() >> 1)
 }
 
 // ofScenario makes the node what the scenario says.

@@ -101,7 +101,7 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	fl.IntVar(&f.slots, "slots", 4, "K: functions that run at once")
 	fl.IntVar(&f.queue, "queue", 4, "Q: places in the waiting room; 0 = none")
 	fl.StringVar(&f.scheduler, "scheduler", "PowerOfNScheduler 1 2 true 1", "algorithm, and its parameters: as v1 orders them, "+
-		"or by name, as in \"JSQ d=3\" (p2pfaas schedulers NAME lists them)")
+		"or by name, as in \"JSQ d=3\" (p2pfaas schedulers NAME lists them); or JSON, as clients configure it")
 	fl.IntVar(&f.types, "task-types", 16, "task types that are counted apart: as many as a LearningScheduler that clients configure may ask for")
 
 	fl.TextVar(&f.onRefusal, "on-refusal", core.FallbackFail, "of a task that a peer refuses: fail (the client gets the refusal, as "+
@@ -122,8 +122,9 @@ func (f *nodeFlags) add(c *cobra.Command) {
 
 	fl.StringSliceVar(&f.peers, "peers", nil, "addresses of the peers: IP, or IP:port where the port is not 18080")
 	fl.StringVar(&f.discovery, "discovery", "", "URL of the discovery service that knows the peers")
-	fl.StringSliceVar(&f.init, "init-servers", nil, "addresses of discovery services to find the others by: IP, or IP:port")
-	fl.DurationVar(&f.poll.time, "poll-time", 2*time.Second, "time between two polls of a machine of the first P2PFaaS")
+	fl.StringSliceVar(&f.init, "init-servers", nil, "addresses of discovery services to find the others by: IP or IP:port, or a host name, "+
+		"which is looked up at every round (--poll-time)")
+	fl.DurationVar(&f.poll.time, "poll-time", 2*time.Second, "time between two polls of a machine of the first P2PFaaS, and between two lookups of host names")
 	fl.DurationVar(&f.poll.timeout, "poll-timeout", time.Second, "time that a polled machine has")
 	fl.IntVar(&f.deadPolls, "dead-polls", 3, "polls in vain after which a machine of the first P2PFaaS is dead")
 	fl.DurationVar(&f.timeouts.probe, "probe-timeout", 500*time.Millisecond, "time that a probed peer has; 0: without end")
@@ -209,7 +210,8 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 		"max-answer", "max-header", "max-requests", "max-connections", "header-timeout", "idle-timeout")
 	within(0, math.MaxInt64, "write 0 or more", "function-timeout", "function-keep-alive", "probe-timeout", "answer-timeout", "grace")
 	wrong(slices.ContainsFunc(f.peers, isNoAddress), "peers", "write an IP address, or one with a port, for each")
-	wrong(slices.ContainsFunc(f.init, isNoAddress), "init-servers", "write an IP address, or one with a port, for each")
+	wrong(slices.ContainsFunc(f.init, func(a string) bool { return realnet.CheckInitServer(a) != nil }), "init-servers",
+		"write an IP address, or one with a port, or a host name, for each")
 	wrong(slices.ContainsFunc(f.cluster, isNoAddress), "cluster", "write an IP address, or one with a port, for each")
 	wrong(f.discovery != "" && isNoURL(f.discovery), "discovery", "write a URL, as http://192.168.1.7:19000")
 	wrong(strings.ContainsAny(f.learner, "/[] ") || strings.Contains(f.learner, ":") && net.ParseIP(f.learner) == nil, "learner",

@@ -273,13 +273,13 @@ func TestNodeBadSettings(t *testing.T) {
 		"checked": {file: "bind: localhost\nslots: -1\n", says: []string{"node.yaml:1:7: bind localhost: write an IP", "node.yaml:2:8: slots -1: write"}},
 		"variables": {variables: "NODE_SLOTS=x NODE_SLOT=3 POLL_TIMEOUT=soon MACHINE_DEAD_POLLS_THRESHOLD=0 LISTENING_HOST=localhost " +
 			"LISTENING_PORT=70000 SERVICE_DISCOVERY_PORT=http " +
-			"SERVICE_LEARNING_PORT=x DATA_PATH=a DIR_DATA=b INIT_SERVERS=nobody", says: []string{
+			"SERVICE_LEARNING_PORT=x DATA_PATH=a DIR_DATA=b INIT_SERVERS=192.168.1", says: []string{
 			`P2PFAAS_NODE_SLOTS "x": write a whole number`, "P2PFAAS_NODE_SLOT is no setting of a node", "did you mean P2PFAAS_NODE_SLOTS?",
 			`P2PFAAS_POLL_TIMEOUT "soon": write`, "P2PFAAS_MACHINE_DEAD_POLLS_THRESHOLD 0: write more than 0",
 			"P2PFAAS_LISTENING_HOST localhost: write an IP", "P2PFAAS_LISTENING_PORT 70000: write a number from 1 to 65535",
 			`P2PFAAS_SERVICE_DISCOVERY_PORT is "http": write a number`,
 			`P2PFAAS_SERVICE_LEARNING_PORT "x": write a whole number`, "P2PFAAS_DATA_PATH and P2PFAAS_DIR_DATA both say --data",
-			"P2PFAAS_INIT_SERVERS [nobody]: write an IP"}},
+			"P2PFAAS_INIT_SERVERS [192.168.1]: write an IP"}},
 		"flags": {args: []string{"--peers", "nobody", "--cluster", "10.0.0.1:x", "--discovery", "10.0.0.1:19000", "--services", "nothing",
 			"--max-body", "0B", "--max-requests", "0", "--max-connections", "0", "--max-header", "0B", "--max-answer", "0B", "--probe-timeout",
 			"-1s", "--idle-timeout", "0s", "--header-timeout", "0s", "--function-start-timeout", "0s", "--grace", "-1s", "--function-url",

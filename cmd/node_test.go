@@ -168,7 +168,7 @@ func TestNodeBadInput(t *testing.T) {
 		{[]string{"--services", "discoverer"}, "write some of scheduler, discovery, learner"},
 		{[]string{"--dead-polls", "0"}, "--dead-polls 0"},
 		{[]string{"--services", "scheduler", "--init-servers", "127.0.0.1"}, "have it in --services"},
-		{[]string{"--services", "discovery", "--init-servers", "nobody"}, "write an IP address, or one with a port"},
+		{[]string{"--services", "discovery", "--init-servers", "192.168.1"}, "write an IP address, or one with a port, or a host name"},
 		{[]string{"--slots", "-1", "--task-types", "0"}, "--task-types 0"},
 		{[]string{"--peers", "127.0.0.2", "--discovery", "http://127.0.0.1:19000"}, "leave one out"},
 		{[]string{"--services", "scheduler", "--scheduler", "PowerOfM 1"}, "PowerOfNScheduler"},

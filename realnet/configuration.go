@@ -118,7 +118,18 @@ type algorithm struct {
 
 // ParseDescriptor reads a scheduler as a person writes it: its name, and its parameters either as v1 orders them,
 // "ForwardScheduler 1", or by name, "JSQ d=3", with values as in YAML. Other than on the wire, none too many are ignored.
-func ParseDescriptor(text string) (d Descriptor, err error) {
+// Programs write it as on the wire, in JSON, which says all that String does; what its forwarding leaves out is as own.
+func ParseDescriptor(text string, own core.Forwarding) (d Descriptor, err error) {
+	if strings.HasPrefix(strings.TrimSpace(text), "{") {
+		strict := json.NewDecoder(strings.NewReader(text))
+		strict.DisallowUnknownFields()
+		sent := sentDescriptor{own: own}
+		if err := errors.Join(strict.Decode(&d), json.Unmarshal([]byte(text), &sent)); err != nil {
+			return d, fmt.Errorf("it is no JSON with name, named or parameters, and forwarding: %w", err)
+		}
+		_, err = sent.algorithm(func(string) (core.NodeID, error) { return 0, nil })
+		return sent.Descriptor, err
+	}
 	words := strings.Fields(text)
 	if len(words) == 0 {
 		return d, errors.New("write the name of an algorithm and its parameters, as in JSQ d=3")

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
 )
 
 // A scheduler as a person writes it: nothing of it is dropped.
@@ -19,7 +22,7 @@ func TestParseDescriptor(t *testing.T) {
 		{"RoundRobinWithMasterScheduler false 10.0.0.1 true", `{"name":"RoundRobinWithMasterScheduler","parameters":["false","10.0.0.1","true"]}`},
 		{"LearningScheduler state=[type,queued] fallback=probe", `{"name":"LearningScheduler","parameters":null,"named":{"fallback":"probe","state":["type","queued"]}}`},
 	} {
-		if d, err := ParseDescriptor(x.text); err != nil || d.String() != x.want {
+		if d, err := ParseDescriptor(x.text, core.Forwarding{}); err != nil || d.String() != x.want {
 			t.Errorf("%q is %s, %v; want %s", x.text, d, err, x.want)
 		}
 	}
@@ -37,8 +40,37 @@ func TestParseDescriptor(t *testing.T) {
 		{"PowerOfNScheduler fanout=2 2", "PowerOfNScheduler: 2 stands beside parameters with names: give all by name: fanout, threshold, "},
 		{"RejectScheduler 1", "RejectScheduler: has no parameters: leave 1 out"},
 	} {
-		if d, err := ParseDescriptor(x.text); err == nil || !strings.Contains(err.Error(), x.says) {
+		if d, err := ParseDescriptor(x.text, core.Forwarding{}); err == nil || !strings.Contains(err.Error(), x.says) {
 			t.Errorf("%q is %s, %v; want an error with %q", x.text, d, err, x.says)
+		}
+	}
+}
+
+// A scheduler as programs write it comes back as it is, with what the node's settings say where its forwarding says nothing.
+func TestParseJSONDescriptor(t *testing.T) {
+	own := core.Forwarding{OnRefusal: core.FallbackNext, ProbeTimeout: time.Second}
+	whole := Descriptor{Name: "JSQ", Named: map[string]any{"d": 3.0}, Forwarding: &core.Forwarding{MaxHops: 2, AtLimit: core.LimitLose}}
+	for text, want := range map[string]string{
+		whole.String(): whole.String(),
+		`{"name":"JSQ","named":{"d":3},"forwarding":{"max_hops":2}}`: `{"name":"JSQ","parameters":null,"named":{"d":3},"forwarding":{"max_hops":2,` +
+			`"at_hop_limit":"execute","on_refusal":"next","on_failure":"execute","probe_timeout_ns":1000000000,"answer_timeout_ns":0}}`,
+		` {"name":"ForwardScheduler","parameters":["1"]}`: `{"name":"ForwardScheduler","parameters":["1"]}`,
+	} {
+		if d, err := ParseDescriptor(text, own); err != nil || d.String() != want {
+			t.Errorf("%s is %s, %v; want %s", text, d, err, want)
+		}
+	}
+	for text, says := range map[string]string{
+		`{"name":"JSQ","d":3}`:                                   `unknown field "d"`,
+		`{"name":"JSQ","named":{},"forwarding":{"hops":2}}`:      `unknown field "hops"`,
+		`{"name":"JSQ"} x`:                                       "invalid character",
+		`{"name":"JSQ"`:                                          "unexpected",
+		`{"name":"jsq","named":{}}`:                              "did you mean JSQ?",
+		`{"name":"JSQ","named":{"d":"three"}}`:                   "must be a whole number",
+		`{"name":"JSQ","named":{},"forwarding":{"max_hops":-1}}`: "out of its bounds",
+	} {
+		if d, err := ParseDescriptor(text, own); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s is %s, %v; want an error with %q", text, d, err, says)
 		}
 	}
 }

@@ -51,12 +51,14 @@ type DiscoveryOptions struct {
 	Data          string            // directory of the configuration and of the machines known; empty: they are not kept
 	Kept          func(KeptSetting) // told of what in Data takes the place of these options; nil: nobody is
 	Group         string
-	InitServers   []string      // discovery addresses: IP, or IP:port
-	PollTime      time.Duration // between two polls of a v1 machine; 0: 2 s
-	PollTimeout   time.Duration // 0: 1 s
-	DeadPolls     int           // polls in vain after which a v1 machine leaves the list; 0: 3
-	Membership    membership.Options
-	Stream        rand.PCG // the membership's own
+	InitServers   []string // discovery addresses: IP or host name, with a port where that is not 19000
+	// Resolve looks the addresses of a host name up; nil: the system's resolver. network is ip4 or ip6.
+	Resolve     func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	PollTime    time.Duration // between two polls of a v1 machine; 0: 2 s
+	PollTimeout time.Duration // 0: 1 s
+	DeadPolls   int           // polls in vain after which a v1 machine leaves the list; 0: 3
+	Membership  membership.Options
+	Stream      rand.PCG // the membership's own
 }
 
 // discoverySettings are the body of /configuration.
@@ -102,6 +104,7 @@ type DiscoveryService struct {
 	wake    chan struct{} // holds one: Next may have changed
 	due     chan struct{} // holds one: somebody may have to be polled
 	changed chan struct{} // holds one: the list or the identity may have changed
+	named   chan struct{} // holds one: there may be other names to look up
 	polls   chan struct{} // holds as many as polls are under way
 
 	malformed atomic.Uint64
@@ -113,6 +116,7 @@ type DiscoveryService struct {
 
 	mu          sync.Mutex
 	settings    discoverySettings
+	names       []string            // init servers that are host names
 	machine     *membership.Machine // nil: the own IP is not known
 	incarnation uint32
 	generation  uint64 // counts the machines: what a poll of an earlier one says is dropped
@@ -158,7 +162,7 @@ func OpenDiscovery(o DiscoveryOptions) (*DiscoveryService, error) {
 		return nil, err
 	}
 	s := &DiscoveryService{options: o, began: time.Now(), wake: make(chan struct{}, 1), due: make(chan struct{}, 1),
-		changed: make(chan struct{}, 1), polls: make(chan struct{}, 64), incarnation: uint32(time.Now().Unix())}
+		changed: make(chan struct{}, 1), named: make(chan struct{}, 1), polls: make(chan struct{}, 64), incarnation: uint32(time.Now().Unix())}
 	s.rng = rand.New(&s.options.Stream)
 	c := &s.settings
 	if o.Data != "" {
@@ -216,6 +220,7 @@ func OpenDiscovery(o DiscoveryOptions) (*DiscoveryService, error) {
 	s.work.Go(s.receive)
 	s.work.Go(s.drive)
 	s.work.Go(s.poll)
+	s.work.Go(s.lookUp)
 	s.work.Go(s.tell)
 	return s, nil
 }
@@ -239,7 +244,7 @@ func (c *discoverySettings) check() error {
 		problems = append(problems, fmt.Errorf("machine_id and machine_group_name have %d bytes at most", maxName))
 	}
 	for _, a := range c.InitServers {
-		if _, err := parseAddress(a, DiscoveryPort); err != nil {
+		if err := CheckInitServer(a); err != nil {
 			problems = append(problems, fmt.Errorf("init_servers: %w", err))
 		}
 	}
@@ -269,7 +274,7 @@ func addressText(at netip.AddrPort, standard uint16) string {
 // begin makes this machine a member that knows nobody but its init servers.
 func (s *DiscoveryService) begin() {
 	s.generation++
-	s.machine, s.members, s.free, s.gone = nil, nil, nil, nil
+	s.machine, s.names, s.members, s.free, s.gone = nil, nil, nil, nil, nil
 	s.numbers = map[netip.AddrPort]core.NodeID{}
 	ip, err := netip.ParseAddr(s.settings.IP)
 	if err != nil {
@@ -287,13 +292,19 @@ func (s *DiscoveryService) begin() {
 }
 
 func (s *DiscoveryService) meetInitServers() {
+	s.names = nil
 	for _, a := range s.settings.InitServers {
-		if at, err := parseAddress(a, DiscoveryPort); err == nil {
-			if id := s.meet(at); id > 0 {
-				s.members[id].seed = true
-			}
+		at, name, _, err := parseInitServer(a)
+		if err != nil {
+			continue // what was configured has been checked
+		}
+		if name != "" {
+			s.names = append(s.names, a)
+		} else if id := s.meet(at); id > 0 {
+			s.members[id].seed = true
 		}
 	}
+	kick(s.named)
 }
 
 // number is the number of the machine at an address; NoNode where the table is full.

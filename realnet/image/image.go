@@ -31,8 +31,11 @@ const (
 	FaceDetect = "face-detect" //
 )
 
-// user is nobody in particular, and not root.
-const user = "65532:65532"
+// UID is the user that the program is in an image, and its group: nobody in particular, and not root.
+const (
+	UID  = 65532
+	User = "65532:65532"
+)
 
 // kinds are the commands of the images; they are the same but for these.
 var kinds = map[string]struct {
@@ -79,7 +82,7 @@ func layerOf(program []byte) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, f := range []tar.Header{
-		{Typeflag: tar.TypeDir, Name: "data/", Mode: 0o755, Uid: 65532, Gid: 65532},
+		{Typeflag: tar.TypeDir, Name: "data/", Mode: 0o755, Uid: UID, Gid: UID},
 		{Typeflag: tar.TypeReg, Name: "p2pfaas", Mode: 0o755, Size: int64(len(program))},
 		{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777},
 	} {
@@ -118,7 +121,7 @@ func (i *Images) image(kind string) (v1.Image, error) {
 	c = c.DeepCopy()
 	c.Created, c.OS = v1.Time{Time: time.Unix(0, 0)}, "linux"
 	c.Architecture, c.Variant = i.Program.Platform.Arch, i.Program.Platform.Variant
-	c.Config = v1.Config{User: user, WorkingDir: "/", Entrypoint: []string{"/p2pfaas"}, Cmd: k.command,
+	c.Config = v1.Config{User: User, WorkingDir: "/", Entrypoint: []string{"/p2pfaas"}, Cmd: k.command,
 		Env:          []string{"PATH=/"},
 		ExposedPorts: map[string]struct{}{},
 		Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "/p2pfaas", "health"}, Interval: 30 * time.Second,
