@@ -30,7 +30,7 @@ race: ## the race detector on the packages that a run goes through
 	$(GO) test -race -short ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
 
 .PHONY: containers
-containers: ## the tests in containers, which want an engine; about four minutes
+containers: ## the tests in containers, which want an engine; about three minutes on two cores
 	P2PFAAS_CONTAINERS=1 $(GO) test -count 1 -timeout 9m -parallel 4 ./compose/...
 
 .PHONY: fmt

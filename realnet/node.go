@@ -209,6 +209,13 @@ func (n *Node) refuse() {
 	}
 }
 
+// isClosing reports whether the node takes no more requests.
+func (n *Node) isClosing() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.closing
+}
+
 // Identity is how the node is called.
 func (n *Node) Identity() Identity {
 	n.mu.Lock()

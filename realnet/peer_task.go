@@ -108,7 +108,11 @@ func (n *Node) peerTask(c *gin.Context) {
 	c.Request.Header.Del("User-Agent")
 	if f := n.begin(c, r, c.Request.Body, c.Request.ContentLength); f != nil {
 		p.hold(c.Request.Context(), from)
-		n.answerTask(c, peerAnswer{Outcome: core.NoRoom, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,
+		o := core.NoRoom
+		if n.isClosing() { // the peer goes on as when this node has gone
+			o = core.LostNodeDown
+		}
+		n.answerTask(c, peerAnswer{Outcome: o, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,
 			Path: []hop{n.own(r)}}, f.status(), f.body(), nil)
 		return
 	}

@@ -395,6 +395,23 @@ func TestPeerRefusesAtTheDoor(t *testing.T) {
 	}
 }
 
+// A peer that shuts down, and has requests in hand yet, is one that is gone to a node that has not heard of it: as one, it refuses nothing.
+func TestPeerShutsDown(t *testing.T) {
+	m := openMesh(t, 2, function, func(_ int, o *NodeOptions) {
+		o.Scheduler = forwardAll
+		o.Forwarding.OnRefusal, o.Forwarding.OnFailure = core.FallbackFail, core.FallbackExecute
+	})
+	defer m.occupy(1)()
+	m.nodes.nodes[1].refuse()
+	r := m.ask(0, "POST", "/function/f", "x")
+	if got := reportOf(t, r); r.status != 200 || got.Retries != 1 || got.Hops != 0 || got.Executor != m.addresses[0] {
+		t.Errorf("%d %s: %+v, want it executed here after a retry", r.status, r.body, got)
+	}
+	if r := m.ask(1, "POST", "/function/f", "x"); r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "shutting down") {
+		t.Errorf("its own client is told %d %s", r.status, r.body)
+	}
+}
+
 // What each node on the way says it took for probing is its own time.
 func TestProbingOfEachNode(t *testing.T) {
 	const way = 30 * time.Millisecond
