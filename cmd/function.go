@@ -24,7 +24,7 @@ func newFunction() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(newTimedFunction("sleep", "wait for as long as the request says: the tasks of a simulation, exactly"),
 		newTimedFunction("loop", "compute for as long as the request says, on a processor that others want, too"),
-		newFaceDetect())
+		newFaceDetect(), newWatchdog())
 	return c
 }
 
@@ -74,6 +74,7 @@ type timedFlags struct {
 	place
 	service  string
 	seed     uint64
+	instance int
 	speed    float64
 	reply    int
 	max      time.Duration
@@ -103,6 +104,7 @@ The service time is that of the header ` + realnet.HeaderService + `, which node
 	fl.StringVar(&f.function, "function", "", "see --scenario")
 	fl.StringArrayVar(&f.set, "set", nil, "give a key of the scenario another value: --set KEY=VALUE")
 	fl.Uint64Var(&f.seed, "seed", 1, "of what is drawn")
+	fl.IntVar(&f.instance, "instance", 0, "number of this process among those of the function: each draws its own times")
 	fl.Float64Var(&f.speed, "speed", 1, "what the query says, or is drawn, is divided by it")
 	fl.IntVar(&f.reply, "reply-bytes", 0, "bytes of an answer, at least")
 	fl.DurationVar(&f.max, "max", time.Hour, "longest service time that a request may ask for")
@@ -111,7 +113,7 @@ The service time is that of the header ` + realnet.HeaderService + `, which node
 
 // options reads the flags.
 func (f *timedFlags) options() (o function.Options, err error) {
-	o = function.Options{Stream: *random.Stream(f.seed, 0, random.Demand, 0), Speed: f.speed, Reply: f.reply, Max: f.max}
+	o = function.Options{Stream: *random.Stream(f.seed, 0, random.Demand, f.instance), Speed: f.speed, Reply: f.reply, Max: f.max}
 	var problems []error
 	if !(f.speed > 0) {
 		problems = append(problems, fmt.Errorf("--speed %v: write a number above 0", f.speed))

@@ -41,12 +41,13 @@ func TestFunction(t *testing.T) {
 		{[]string{"sleep", "--scenario", "quickstart", "--function", "face-detect", "--set", "functions.face-detect.service=2ms"}, "", nil, "executed for 2ms"},
 		{[]string{"loop"}, "?service=3ms", nil, "executed for 3ms"},
 		{[]string{"face-detect"}, "", grayPicture(t), `{"width":64,"height":48,"faces":[]}`},
+		{[]string{"watchdog", "--", "cat"}, "", []byte("hello"), "hello"},
 	} {
 		ctx, stop := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		said := &output{}
 		running.Go(func() {
-			args := append([]string{"function"}, append(x.args, "--port", "0")...)
+			args := append([]string{"function"}, append([]string{x.args[0], "--port", "0"}, x.args[1:]...)...)
 			if status := cmd.Run(ctx, args, io.Discard, said); status != 0 {
 				t.Errorf("%v: exit status %d: %s", args, status, said)
 			}
@@ -70,6 +71,60 @@ func TestFunction(t *testing.T) {
 	}
 }
 
+// A watchdog that is told to end says so for as long as it is asked after its health, and finishes what runs.
+func TestWatchdogEnds(t *testing.T) {
+	t.Setenv("healthcheck_interval", "300ms")
+	ctx, stop := context.WithCancel(context.Background())
+	said := &output{}
+	status := make(chan int)
+	go func() {
+		status <- cmd.Run(ctx, []string{"function", "watchdog", "--port", "0", "--", "sh", "-c", "echo begun >&2; sleep 0.6; cat"}, io.Discard, said)
+	}()
+	eventually := func(what string, is func() bool) {
+		t.Helper()
+		for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
+			if time.Since(began) > 10*time.Second {
+				t.Fatalf("in vain was waited until %s: %s", what, said)
+			}
+		}
+	}
+	at := regexp.MustCompile(`http://\S+`)
+	eventually("it serves", func() bool { return at.FindString(said.String()) != "" })
+	url := at.FindString(said.String())
+	health := func() int {
+		a, err := http.Get(url + "_/health")
+		if err != nil {
+			return 0
+		}
+		a.Body.Close()
+		return a.StatusCode
+	}
+	if h := health(); h != 200 {
+		t.Errorf("its health: %d", h)
+	}
+	answered := make(chan string)
+	go func() {
+		a, err := http.Post(url, "", strings.NewReader("hello"))
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer a.Body.Close()
+		text, _ := io.ReadAll(a.Body)
+		answered <- string(text)
+	}()
+	eventually("the process runs", func() bool { return strings.Contains(said.String(), "begun") })
+	stop()
+	eventually("it says that it ends", func() bool { return health() == 503 })
+	eventually("nobody is let in any more", func() bool { return health() == 0 })
+	if text := <-answered; text != "hello" {
+		t.Errorf("what ran is answered with %q", text)
+	}
+	if s := <-status; s != 0 {
+		t.Errorf("exit status %d: %s", s, said)
+	}
+}
+
 func TestFunctionBadInput(t *testing.T) {
 	t.Setenv("PORT", "nowhere")
 	for _, x := range []struct {
@@ -87,6 +142,8 @@ func TestFunctionBadInput(t *testing.T) {
 		{[]string{"face-detect", "--max-pixels", "0"}, []string{"--max-pixels 0"}},
 		{[]string{"face-detect", "--max-body", "3"}, []string{"3 has no unit"}},
 		{[]string{"face-detect", "--max-body", "0B"}, []string{"--max-body 0B"}},
+		{[]string{"watchdog", "--max-answer", "0B"}, []string{`PORT is "nowhere"`, "there is no program", "--max-answer 0B"}},
+		{[]string{"watchdog", "cat"}, []string{"write p2pfaas function watchdog -- cat"}},
 	} {
 		said := &output{}
 		status := cmd.Run(context.Background(), append([]string{"function"}, x.args...), io.Discard, said)

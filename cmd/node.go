@@ -84,7 +84,7 @@ func (f *nodeFlags) ofFlags() error {
 // ofScenario makes the node what the scenario says.
 func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	var problems []error
-	for _, name := range []string{"slots", "queue", "scheduler", "task-types", "function-url", "function-port", "openfaas",
+	for _, name := range []string{"slots", "queue", "scheduler", "task-types", "function-keep-alive", "function-url", "function-port", "openfaas",
 		"learner", "on-refusal", "on-failure", "probe-timeout", "answer-timeout"} {
 		if f.isSet(name) {
 			problems = append(problems, fmt.Errorf("%s is the scenario's to say: use --set, or leave --scenario out", f.source(name)))
@@ -143,9 +143,14 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 				more = append(more, "--set", s)
 			}
 		}
-		if o.Backend.Functions[x.Name], err = backendFunction(&x.Backend, more...); err != nil {
+		b, err := backendFunction(&x.Backend, more...)
+		if err != nil {
 			return err
 		}
+		if x.ColdStart != nil {
+			b.OnDemand, b.KeepAlive = true, x.ColdStart.KeepAlive
+		}
+		o.Backend.Functions[x.Name] = b
 	}
 	o.Identity.ID = cmp.Or(f.id, o.Identity.ID)
 	f.node = &o

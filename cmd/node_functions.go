@@ -79,6 +79,9 @@ func backendFunction(b *scenarios.Backend, more ...string) (realnet.Function, er
 	switch b.Kind {
 	case "sleep", "loop", "face-detect":
 		self, err := os.Executable()
+		if b.Kind != "face-detect" {
+			more = append(more, "--instance", "{instance}")
+		}
 		return realnet.Function{Command: append([]string{self, "function", b.Kind, "--port", "{port}"}, more...)}, err
 	}
 	return realnet.Function{URL: b.URL, Command: b.Command}, nil
@@ -89,6 +92,7 @@ func (f *nodeFlags) backend(seed uint64) (realnet.Backend, error) {
 	b := realnet.Backend{URL: strings.ReplaceAll(f.functionURL, "{port}", strconv.Itoa(f.ports.function)),
 		Functions: map[string]realnet.Function{}}
 	var problems []error
+	started := 0 // functions with processes that come and go
 	for name, x := range f.functions {
 		var more []string
 		if x.Kind != "face-detect" {
@@ -97,9 +101,17 @@ func (f *nodeFlags) backend(seed uint64) (realnet.Backend, error) {
 		if x.service != "" {
 			more = append(more, "--service", x.service)
 		}
-		var err error
-		b.Functions[name], err = backendFunction(&x.Backend, more...)
+		g, err := backendFunction(&x.Backend, more...)
+		if g.KeepAlive = f.timeouts.keepAlive; len(g.Command) > 0 && g.KeepAlive > 0 {
+			g.OnDemand = true
+			started++
+		}
+		b.Functions[name] = g
 		problems = append(problems, err)
+	}
+	if f.timeouts.keepAlive > 0 && started == 0 {
+		problems = append(problems, fmt.Errorf("%s %v: it is for functions whose processes the node starts, and there are none: give one with "+
+			"--function, or leave it out", f.source("function-keep-alive"), f.timeouts.keepAlive))
 	}
 	if f.openfaas.url != "" {
 		b.OpenFaaS = &realnet.OpenFaaS{URL: f.openfaas.url}

@@ -54,7 +54,7 @@ type nodeFlags struct {
 	deadPolls int
 	learner   string
 
-	timeouts struct{ function, start, probe, answer, header, idle, grace time.Duration }
+	timeouts struct{ function, start, keepAlive, probe, answer, header, idle, grace time.Duration }
 	most     struct {
 		body, answer, header  bytesFlag
 		requests, connections int
@@ -117,6 +117,8 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.openfaas.secrets, "openfaas-secrets", "/run/secrets", "directory of its basic-auth-user and basic-auth-password")
 	fl.DurationVar(&f.timeouts.function, "function-timeout", 30*time.Second, "time that a function has; 0: as long as its client waits")
 	fl.DurationVar(&f.timeouts.start, "function-start-timeout", 10*time.Second, "time that the process of a function has until it answers")
+	fl.DurationVar(&f.timeouts.keepAlive, "function-keep-alive", 0, "a process of a function is started when a request needs it, and ended when "+
+		"it has been idle for so long; 0: it is started with the node, and kept for ever")
 
 	fl.StringSliceVar(&f.peers, "peers", nil, "addresses of the peers: IP, or IP:port where the port is not 18080")
 	fl.StringVar(&f.discovery, "discovery", "", "URL of the discovery service that knows the peers")
@@ -205,7 +207,7 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	within(0, 1<<30, "write a number from 0 to 2^30", "slots", "queue")
 	within(1, math.MaxInt64, "write more than 0", "dead-polls", "poll-time", "poll-timeout", "function-start-timeout", "max-body",
 		"max-answer", "max-header", "max-requests", "max-connections", "header-timeout", "idle-timeout")
-	within(0, math.MaxInt64, "write 0 or more", "function-timeout", "probe-timeout", "answer-timeout", "grace")
+	within(0, math.MaxInt64, "write 0 or more", "function-timeout", "function-keep-alive", "probe-timeout", "answer-timeout", "grace")
 	wrong(slices.ContainsFunc(f.peers, isNoAddress), "peers", "write an IP address, or one with a port, for each")
 	wrong(slices.ContainsFunc(f.init, isNoAddress), "init-servers", "write an IP address, or one with a port, for each")
 	wrong(slices.ContainsFunc(f.cluster, isNoAddress), "cluster", "write an IP address, or one with a port, for each")

@@ -177,6 +177,9 @@ func TestNodeBadInput(t *testing.T) {
 		{[]string{"--learner-port", port, "--websocket-port", port}, "--learner-port " + port + ": the port is taken"},
 		{[]string{"--bind", "192.0.2.1", "--function", "f=http://127.0.0.1:1/"}, "--bind 192.0.2.1: it is no address of this machine\n"},
 		{[]string{"--services", "discovery", "--bind", "192.0.2.1"}, "--bind 192.0.2.1: it is no address of this machine\n"},
+		{[]string{"--services", "scheduler", "--function-keep-alive", "-1s"}, "--function-keep-alive -1s: write 0 or more"},
+		{[]string{"--services", "scheduler", "--function-keep-alive", "1s", "--function", "f=http://127.0.0.1:1/"},
+			"--function-keep-alive 1s: it is for functions whose processes the node starts, and there are none"},
 		{[]string{"--slot", "3"}, "unknown flag: --slot: see \"p2pfaas node --help\"; did you mean --slots?"},
 		{[]string{"--scenario", "quickstart", "--select", "scheduler=NoScheduler", "--set", "cluster.nodes=3"}, "--cluster and --number: node 0 of 0 " +
 			"addresses: the scenario has 3 nodes: give an address for each, and the number of this one, from 0 to 2"},
@@ -312,6 +315,25 @@ func TestNodeFunctions(t *testing.T) {
 	n.answers(t, 200, "executed for 3ms", "GET", "/function/wait", "")
 	n.answers(t, 200, "executed for 2", "GET", "/function/listed", "")
 	n.answers(t, 200, "/at", "GET", "/function/"+host, "")
+
+	n = startNode(t, "--function", "s=sleep:{distribution: uniform, min: 1ms, max: 9ms}", "--function", "u="+elsewhere.URL, "--function-keep-alive",
+		"1s")
+	drawn := map[string]bool{} // by processes of their own
+	for k := range 2 {
+		time.Sleep(time.Duration(k) * 1500 * time.Millisecond)
+		r := n.answers(t, 200, "executed for ", "GET", "/function/s", "")
+		if r.Header.Get("X-P2pfaas-Timing-Cold-Start-Seconds") == "" {
+			t.Errorf("no process has been there for it, and the answer does not say so: %v", r.Header)
+		}
+		drawn[r.Header.Get("X-Service-Seconds")] = true
+		if r = n.answers(t, 200, "executed for ", "GET", "/function/s", ""); r.Header.Get("X-P2pfaas-Timing-Cold-Start-Seconds") != "" {
+			t.Errorf("the process is there, and the answer says otherwise: %v", r.Header)
+		}
+		n.answers(t, 200, "", "GET", "/function/u", "")
+	}
+	if len(drawn) != 2 {
+		t.Errorf("two processes draw the same times: %v", drawn)
+	}
 
 	t.Setenv("P2PFAAS_OPENFAAS_ENABLED", "true")
 	t.Setenv("P2PFAAS_OPENFAAS_HOST", host)

@@ -285,6 +285,9 @@ func (r *real) report() error {
 	if said := r.result.Sent(); said != "" {
 		fmt.Fprintf(r.notes, "load generator: %s\n", said)
 	}
+	if said := r.result.ColdStarts(); said != "" {
+		fmt.Fprintf(r.notes, "cold starts: %s\n", said)
+	}
 	if said := r.result.Links(); said != "" {
 		fmt.Fprintf(r.notes, "emulated links: %s\n", said)
 	}

@@ -147,12 +147,67 @@ func TestRunNodesAreTheScenarios(t *testing.T) {
 	}
 }
 
+// A scenario with cold starts on real nodes: they are in the records, in the summary and among the notes; and what the nodes
+// recorded replays.
+func TestRunColdStarts(t *testing.T) {
+	dir := t.TempDir()
+	scenario, to := filepath.Join(dir, "cold.yaml"), filepath.Join(dir, "out")
+	if err := os.WriteFile(scenario, []byte(`
+name: cold
+duration: 3s
+warmup: 0s
+replications: 1
+cluster: {nodes: 2, slots: 2, queue: 4}
+functions: [{name: f, service: 20ms, cold_start: {time: 30ms, keep_alive: 100ms}}]
+workload: {rate: 5/s}
+scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
+`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var out, said bytes.Buffer
+	if status := cmd.Run(t.Context(), []string{"run", scenario, "--record", "--first-address", "127.77.0.1", "--out", to}, &out, &said); status != 0 {
+		t.Fatalf("exit status %d: %s", status, said.String())
+	}
+	r, err := results.Open(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep := r.Points[0].Replications[0]
+	share, _ := rep.Metric("cold_share")
+	mean, _ := rep.Metric("cold_start.mean")
+	if lost, _ := rep.Metric("drop_rate"); !(share > 0.2 && share < 1) || !(mean > 0.001 && mean < 5) || lost > 0 {
+		t.Errorf("cold starts of %v took %v s, and %v were lost", share, mean, lost)
+	}
+	if !strings.Contains(said.String(), "executions began with one, which took ") {
+		t.Errorf("it says %s", said.String())
+	}
+	cold := 0
+	for row, err := range results.ReadRows(filepath.Join(to, "requests.parquet")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.Cold {
+			cold++
+		}
+		if row.Cold != (row.ColdStartNS > 0) || row.ColdStartNS > row.ExecutingNS {
+			t.Errorf("request %d: cold %v, %d of %d ns", row.ID, row.Cold, row.ColdStartNS, row.ExecutingNS)
+		}
+	}
+	if cold == 0 {
+		t.Error("no record has a cold start")
+	}
+	said.Reset()
+	if status := cmd.Run(t.Context(), []string{"replay", to}, &said, &said); status != 0 || !strings.Contains(said.String(), ": all equal\n") {
+		t.Errorf("replay: exit status %d: %s", status, said.String())
+	}
+}
+
 // What real nodes cannot do is refused by name, before anything starts.
 func TestRunRefuses(t *testing.T) {
 	for _, x := range []struct{ set, says string }{
 		{"cluster.service_mode=processor-sharing", "cluster.service_mode"},
 		{"client.link.latency=5ms", "client.link"},
-		{"functions.f.cold_start={time: 1s, keep_alive: 1min}", "functions.f.cold_start"},
+		{"functions.f.cold_start={time: 1s, keep_alive: 1min}", "functions.f.cold_start: real nodes do not start what is at a URL"},
 	} {
 		dir := t.TempDir()
 		scenario := filepath.Join(dir, "three.yaml")
@@ -160,7 +215,8 @@ func TestRunRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out, said bytes.Buffer
-		args := []string{"run", scenario, "--set", x.set, "--out", filepath.Join(dir, "out")}
+		args := []string{"run", scenario, "--set", x.set, "--set", "functions.f.backend={kind: url, url: 'http://127.0.0.1:1/'}",
+			"--out", filepath.Join(dir, "out")}
 		if status := cmd.Run(context.Background(), args, &out, &said); status != 2 || strings.Count(said.String(), x.says) != 1 {
 			t.Errorf("%s: exit status %d, %s", x.set, status, said.String())
 		}

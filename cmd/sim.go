@@ -440,6 +440,9 @@ func (s *simulation) report() error {
 			quantity(float64(s.jobs)), quantity(float64(s.events)), s.took.Round(time.Millisecond),
 			quantity(float64(s.jobs)/s.took.Seconds()), quantity(float64(s.events)/s.took.Seconds()), peakMiB())
 	}
+	if said := s.result.ColdStarts(); said != "" {
+		fmt.Fprintf(s.notes, "cold starts: %s\n", said)
+	}
 	fmt.Fprintf(s.notes, "digest %016x\nreport: %s\n", s.result.Digest(), s.result.Report())
 	return nil
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math/rand/v2"
+	"time"
 	"unsafe"
 )
 
@@ -134,12 +135,19 @@ func (e *Engine) tripOf(t *Task) *trip {
 	e.freeTrip = p.next
 	p.fromToken, p.from, p.target, p.executor = 0, NoNode, NoNode, NoNode
 	p.pending, p.winner, p.pulled, p.outcome, p.asked, p.by = 0, -1, false, InFlight, false, 0
+	p.coldStart = 0
 	if p.targets = p.targets[:0]; cap(p.visited) == 0 {
 		p.visited = p.few[:]
 	}
 	p.visited = p.visited[:0]
 	t.trip = p
 	return p
+}
+
+// SetCold is the host's: the execution of t begins with a cold start that takes d, which may be known at its end only.
+func (e *Engine) SetCold(t *Task, d time.Duration) {
+	t.flags |= flagCold
+	e.tripOf(t).coldStart = d
 }
 
 // FreeChain frees t and the tasks chained to it: what a message carried that did not arrive.

@@ -204,6 +204,7 @@ func (n *Node) merge(t, c *Task, o Outcome) {
 	}
 	t.trip.executor, t.Hops, t.Demand = c.Executor(), c.Hops, c.Demand
 	t.flags |= c.flags & (flagCold | flagRan)
+	t.trip.coldStart = c.ColdStart()
 }
 
 // shorten takes d off what t has more than before, the way there first: no part becomes less than it was before, by which

@@ -87,7 +87,7 @@ func wildInput(b []byte) core.Input {
 	if b[7]%2 == 0 {
 		task.Deadline = core.Never
 	}
-	in := core.Input{Kind: core.InputSubmit + core.InputKind(b[0]%16), Token: token, ID: task.ID, Cold: b[5]%2 == 0,
+	in := core.Input{Kind: core.InputSubmit + core.InputKind(b[0]%16), Token: token, ID: task.ID, Cold: time.Duration(int8(b[5])),
 		Action: core.Action{Index: int(int8(b[6])), Epsilon: math.NaN()}}
 	if b[7]%4 == 0 {
 		in.Error = core.ErrNoAnswer.Error()

@@ -48,19 +48,20 @@ func (k *InputKind) UnmarshalText(text []byte) error {
 // Input is any input of a node, as a value that shares nothing with an engine: it may be queued, sent to another
 // goroutine, written and read. Which fields count depends on Kind. Apply does not alter what the pointers refer to.
 type Input struct {
-	Kind       InputKind
-	At         Time
-	Token      Token       `json:",omitzero"`
-	Task       *TaskValue  `json:",omitzero"`
-	Message    *Parcel     `json:",omitzero"`
-	Cold       bool        `json:",omitzero"` // the execution began with a cold start
-	ID         TaskID      `json:",omitzero"`
-	Action     Action      `json:",omitzero"`
-	Error      string      `json:",omitzero"` // of the learner; empty: none
-	Slots      *int32      `json:",omitzero"`
-	Room       *int32      `json:",omitzero"`
-	Peers      *[]NodeID   `json:",omitzero"` // ascending
-	Forwarding *Forwarding `json:",omitzero"`
+	Kind    InputKind
+	At      Time
+	Token   Token      `json:",omitzero"`
+	Task    *TaskValue `json:",omitzero"`
+	Message *Parcel    `json:",omitzero"`
+	// Cold is how long the cold start took that the execution began with; 0: it began warm.
+	Cold       time.Duration `json:",omitzero"`
+	ID         TaskID        `json:",omitzero"`
+	Action     Action        `json:",omitzero"`
+	Error      string        `json:",omitzero"` // of the learner; empty: none
+	Slots      *int32        `json:",omitzero"`
+	Room       *int32        `json:",omitzero"`
+	Peers      *[]NodeID     `json:",omitzero"` // ascending
+	Forwarding *Forwarding   `json:",omitzero"`
 	// Scheduler names the node's new value of the algorithm, as a log's reader must build it again; Own is the value.
 	Scheduler string    `json:",omitzero"`
 	Own       Scheduler `json:"-"`
@@ -90,6 +91,8 @@ type TripValue struct {
 	Token    Token    // what the forwarder knows it by
 	Executor NodeID   // NoNode: it was not executed
 	Visited  []NodeID // nodes that held it, its entry node first
+	// ColdStart is Task.ColdStart.
+	ColdStart time.Duration `json:",omitzero"`
 }
 
 // Parcel is a Msg with its tasks as values: a message that can leave its engine, for another goroutine or another
@@ -143,7 +146,7 @@ func (t *Task) value() TaskValue {
 	v := TaskValue{ID: t.ID, Type: t.Type, Priority: t.Priority, Demand: t.Demand, Deadline: t.Deadline, Hops: t.Hops,
 		Copy: t.Copy, Flags: uint8(t.flags), Probes: t.Probes, Retries: t.Retries, Timing: t.Timing}
 	if p := t.trip; p != nil {
-		v.Trip = &TripValue{From: p.from, Token: p.fromToken, Executor: t.Executor(),
+		v.Trip = &TripValue{From: p.from, Token: p.fromToken, Executor: t.Executor(), ColdStart: p.coldStart,
 			Visited: append([]NodeID(nil), p.visited...)}
 	}
 	return v
@@ -160,7 +163,7 @@ func (e *Engine) newTask(v *TaskValue) *Task {
 	}
 	if v.Trip != nil {
 		p := e.tripOf(t)
-		p.from, p.fromToken, p.executor = v.Trip.From, v.Trip.Token, v.Trip.Executor
+		p.from, p.fromToken, p.executor, p.coldStart = v.Trip.From, v.Trip.Token, v.Trip.Executor, v.Trip.ColdStart
 		p.visited = append(p.visited, v.Trip.Visited...)
 	}
 	return t
@@ -197,8 +200,8 @@ func (n *Node) Apply(in Input) {
 		if t == nil {
 			return // stopped meanwhile
 		}
-		if in.Cold {
-			t.SetCold()
+		if in.Cold > 0 {
+			e.SetCold(t, in.Cold)
 		}
 		n.Finish(in.At, t)
 	case InputAnswer:

@@ -164,7 +164,7 @@ func (h *recorder) Arm(_ core.NodeID, at core.Time, k core.Token) {
 }
 
 func (h *recorder) Start(_ core.NodeID, t *core.Task) {
-	h.after(t.Demand, core.Input{Kind: core.InputFinish, Token: t.Token(), Cold: h.rand.IntN(2) == 0})
+	h.after(t.Demand, core.Input{Kind: core.InputFinish, Token: t.Token(), Cold: time.Duration(h.rand.IntN(2))})
 }
 
 func (h *recorder) Act(_ core.NodeID, k core.Token, _ []float64) (core.Action, bool, error) {

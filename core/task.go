@@ -43,7 +43,7 @@ type Task struct {
 	Retries uint16 // forwards that were refused or not answered, and fell back
 }
 
-// trip is what a task has with it that travels, or that waits for a copy of itself.
+// trip is what a task has with it that travels, or that waits for a copy of itself, or that began cold.
 type trip struct {
 	fromToken Token     // what the forwarder knows the task by
 	from      NodeID    // the forwarder; NoNode at the entry
@@ -59,14 +59,20 @@ type trip struct {
 	visited   []NodeID  // nodes that held it before this one, entry first
 	few       [4]NodeID // where visited begins
 	next      *trip     // free list
-	lesson    *Lesson   // kept for reuse; nil: never used
+	coldStart time.Duration
+	lesson    *Lesson // kept for reuse; nil: never used
 }
 
 // Cold reports whether the execution began with a cold start.
 func (t *Task) Cold() bool { return t.flags&flagCold != 0 }
 
-// SetCold is the host's: the execution of t began with a cold start.
-func (t *Task) SetCold() { t.flags |= flagCold }
+// ColdStart is how long the start took that the execution began with, which is part of Timing.Executing; 0: it began warm.
+func (t *Task) ColdStart() time.Duration {
+	if t.trip == nil {
+		return 0
+	}
+	return t.trip.coldStart
+}
 
 // Since is when the phase began that t is in: while it executes, when its execution began.
 func (t *Task) Since() Time { return t.since }

@@ -73,13 +73,18 @@ type Backend struct {
 
 	http      *http.Client
 	instances map[string]*instance
+	pools     map[string]*pool
 }
 
-// Function is where a function is: at a URL or, with a Command, in a process that the node starts and keeps running.
-// {port} in its arguments, and the variable PORT, say where it is to serve HTTP.
+// Function is where a function is: at a URL or, with a Command, in a process that the node starts and keeps running or,
+// where it is OnDemand, in as many as there are requests at once. {port} in its arguments, and the variable PORT, say where a
+// process is to serve HTTP, {instance} its number among those that were started on demand.
 type Function struct {
 	URL     string
 	Command []string
+	// OnDemand has a request start a process where none is idle, and keeps an idle one for KeepAlive.
+	OnDemand  bool
+	KeepAlive time.Duration
 }
 
 // open starts processes and prepares the connections: they are kept, as many as the node has slots.
@@ -92,7 +97,7 @@ func (b *Backend) open() error {
 			MaxIdleConnsPerHost: 256, IdleConnTimeout: keptIdle, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	b.instances = map[string]*instance{}
+	b.instances, b.pools = map[string]*instance{}, map[string]*pool{}
 	var starting sync.WaitGroup
 	var mu sync.Mutex
 	names := slices.Sorted(maps.Keys(b.Functions))
@@ -106,8 +111,16 @@ func (b *Backend) open() error {
 		if len(f.Command) == 0 {
 			continue
 		}
+		p := patience{start: b.Start, end: 3 * time.Second, pause: time.Second}
+		if f.OnDemand {
+			x, err := newPool(name, f.Command, p, f.KeepAlive)
+			if problems[k] = err; err == nil {
+				b.pools[name] = x
+			}
+			continue
+		}
 		starting.Go(func() {
-			i, err := startInstance(name, f.Command, patience{start: b.Start, end: 3 * time.Second, pause: time.Second})
+			i, err := startInstance(context.Background(), name, f.Command, p)
 			if problems[k] = err; err == nil {
 				mu.Lock()
 				defer mu.Unlock()
@@ -130,6 +143,9 @@ func (b *Backend) close() {
 	for _, i := range b.instances {
 		ending.Go(i.close)
 	}
+	for _, p := range b.pools {
+		ending.Go(p.close)
+	}
 	ending.Wait()
 }
 
@@ -149,14 +165,18 @@ func validFunction(name string) bool {
 	return true
 }
 
-// request is that of a call, without its body.
-func (b *Backend) request(ctx context.Context, c *call) (*http.Request, error) {
-	name := c.function
-	f, known := b.Functions[name]
-	if !known {
-		name = "*"
-		f, known = b.Functions[name]
+// find is what Functions has for a name; name is then how.
+func (b *Backend) find(function string) (name string, f Function, known bool) {
+	if f, known = b.Functions[function]; known {
+		return function, f, true
 	}
+	f, known = b.Functions["*"]
+	return "*", f, known
+}
+
+// request is that of a call, without its body. A process that was taken for it is the one to be called.
+func (b *Backend) request(ctx context.Context, c *call, taken *instance) (*http.Request, error) {
+	name, f, known := b.find(c.function)
 	target := b.URL
 	if known {
 		target = f.URL
@@ -164,9 +184,12 @@ func (b *Backend) request(ctx context.Context, c *call) (*http.Request, error) {
 		target = b.OpenFaaS.url("/function/{function}")
 	}
 	target = strings.ReplaceAll(target, "{function}", c.function)
-	if i := b.instances[name]; known && i != nil {
+	if taken == nil && known {
+		taken = b.instances[name]
+	}
+	if taken != nil {
 		var err error
-		if target, err = i.at(); err != nil {
+		if target, err = taken.at(); err != nil {
 			return nil, err
 		}
 	}
@@ -184,15 +207,33 @@ func (b *Backend) request(ctx context.Context, c *call) (*http.Request, error) {
 	return r, nil
 }
 
-// run calls a function and keeps its answer, whatever its status. The function is told its service time where that is
+// run executes a call: cold is how long the start took that it began with, 0 where the function was there.
+func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (a *answer, cold time.Duration, err error) {
+	name, _, known := b.find(c.function)
+	p := b.pools[name]
+	if !known || p == nil {
+		a, err = b.call(ctx, c, service, nil)
+		return a, 0, err
+	}
+	i, cold, err := p.take(ctx)
+	if err != nil {
+		return nil, cold, err
+	}
+	a, err = b.call(ctx, c, service, i)
+	// One that was given up may have been cold: then it is not taken for a warm one, as in simulation.
+	p.give(i, err == nil || ctx.Err() != nil && cold == 0)
+	return a, cold, err
+}
+
+// call calls a function and keeps its answer, whatever its status. The function is told its service time where that is
 // known: not 0.
-func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (*answer, error) {
+func (b *Backend) call(ctx context.Context, c *call, service time.Duration, taken *instance) (*answer, error) {
 	if b.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, b.Timeout)
 		defer cancel()
 	}
-	r, err := b.request(ctx, c)
+	r, err := b.request(ctx, c, taken)
 	if err != nil {
 		return nil, err
 	}

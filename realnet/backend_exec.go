@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,33 +30,47 @@ type patience struct {
 	pause time.Duration // from its death to its restart, at first; doubled each time
 }
 
+const mostPause = time.Minute
+
 const (
 	functionLine = 64 << 10               // bytes of a line that a process writes to the log
 	lastWords    = 200 * time.Millisecond // for the log to take what a process that has ended had written
 )
 
-// instance is the process of a function. It is started again when it dies.
+// instance is the process of a function. It is started again when it dies, but for one of a pool.
 type instance struct {
 	patience
 	name    string
 	command []string
+	pooled  bool
+	number  int                    // among those of its pool, from 0
 	url     atomic.Pointer[string] // nil: it does not run
 	life    context.Context
 	die     context.CancelFunc
 	ended   chan struct{}
 }
 
-// startInstance starts the process of a function and waits until it answers.
-func startInstance(name string, command []string, p patience) (*instance, error) {
+// startInstance starts the process of a function and waits until it answers. Where ctx ends first, so does the process.
+func startInstance(ctx context.Context, name string, command []string, p patience) (*instance, error) {
 	i := &instance{patience: p, name: name, command: command, ended: make(chan struct{})}
+	return i, i.open(ctx)
+}
+
+func (i *instance) open(ctx context.Context) error {
 	i.life, i.die = context.WithCancel(context.Background())
 	first := make(chan error, 1)
 	go i.keep(first)
-	if err := <-first; err != nil {
-		i.close()
-		return nil, fmt.Errorf("function %s: %w", name, err)
+	var err error
+	select {
+	case err = <-first:
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
-	return i, nil
+	if err != nil {
+		i.close()
+		return fmt.Errorf("function %s: %w", i.name, err)
+	}
+	return nil
 }
 
 func (i *instance) close() {
@@ -82,6 +98,10 @@ func (i *instance) keep(first chan<- error) {
 		if i.life.Err() != nil || first != nil && !started {
 			return // who started it has been told
 		}
+		if i.pooled {
+			slog.Warn("a process of a function has ended", "function", i.name, "error", err)
+			return
+		}
 		first = nil
 		if time.Since(began) > time.Minute {
 			pause = i.pause
@@ -92,7 +112,7 @@ func (i *instance) keep(first chan<- error) {
 		case <-i.life.Done():
 			return
 		}
-		pause = min(2*pause, time.Minute)
+		pause = min(2*pause, mostPause)
 	}
 }
 
@@ -110,8 +130,9 @@ func (i *instance) once(first chan<- error) (err error) {
 		return err
 	}
 	words := make([]string, len(i.command))
+	fill := strings.NewReplacer("{port}", strconv.Itoa(port), "{instance}", strconv.Itoa(i.number))
 	for k, w := range i.command {
-		words[k] = strings.ReplaceAll(w, "{port}", strconv.Itoa(port))
+		words[k] = fill.Replace(w)
 	}
 	c := exec.Command(words[0], words[1:]...)
 	c.Env = append(os.Environ(), "PORT="+strconv.Itoa(port))
@@ -180,7 +201,7 @@ func (e *deathError) Error() string { return fmt.Sprintf("it ended before it ans
 func (i *instance) awaitHealth(ctx context.Context, url string, died <-chan error) error {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
-	for {
+	for began := time.Now(); ; {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"healthz", nil)
 		if err != nil {
 			return err
@@ -194,9 +215,125 @@ func (i *instance) awaitHealth(ctx context.Context, url string, died <-chan erro
 			return &deathError{errOr(err, errors.New("exit status 0"))}
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer at %s within %v: it must serve HTTP on the port of {port} or $PORT", url, i.start)
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(min(max(time.Since(began)/20, time.Millisecond), 10*time.Millisecond)): // a cold start is measured to 5 %
 		}
 	}
+}
+
+// pool are the processes of a function that come and go, as instances of a function do in simulation: each executes one
+// request at a time; a request takes the one that became idle last or, where all are busy or starting, has one started, which
+// is its cold start; and one that has been idle for long enough is ended.
+type pool struct {
+	patience
+	name    string
+	command []string
+	keep    time.Duration
+
+	mu     sync.Mutex
+	idle   []*idleInstance // the longest first
+	starts int
+	closed bool
+	ending sync.WaitGroup
+
+	// After a start that failed: none is tried before, and how long after the next failure, and why.
+	again time.Time
+	wait  time.Duration
+	why   error
+}
+
+// idleInstance is an instance that waits for a request, or for its end.
+type idleInstance struct {
+	*instance
+	end *time.Timer
+}
+
+// newPool makes the pool of a function, without any process.
+func newPool(name string, command []string, p patience, keep time.Duration) (*pool, error) {
+	if _, err := exec.LookPath(command[0]); err != nil {
+		return nil, fmt.Errorf("function %s: %s cannot be started: %w", name, command[0], err)
+	}
+	return &pool{patience: p, name: name, command: command, keep: keep, wait: p.pause}, nil
+}
+
+// take is a process for a request, to be given back. cold is how long its start took; 0: it was there.
+func (p *pool) take(ctx context.Context) (i *instance, cold time.Duration, err error) {
+	i, number, err := p.warm()
+	if i != nil || err != nil {
+		return i, 0, err
+	}
+	began := time.Now()
+	i = &instance{patience: p.patience, name: p.name, command: p.command, pooled: true, number: number, ended: make(chan struct{})}
+	err = i.open(ctx)
+	cold = max(1, time.Since(began))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case err == nil:
+		p.wait = p.pause
+		return i, cold, nil
+	case ctx.Err() == nil && !time.Now().Before(p.again): // one of several that fail at once counts
+		p.again, p.why = time.Now().Add(p.wait), err
+		slog.Error("a process of a function cannot be started, and is not tried again before", "function", p.name, "in", p.wait, "error", err)
+		p.wait = min(2*p.wait, mostPause)
+	}
+	return nil, cold, err
+}
+
+// warm is the process that became idle last; nil: one is to be started, which has a number then, or, with an error, may not
+// be yet.
+func (p *pool) warm() (i *instance, number int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k := len(p.idle) - 1; k >= 0; k-- {
+		x := p.idle[k]
+		p.idle = p.idle[:k]
+		x.end.Stop() // where it is too late for that, expire does not find it
+		if _, err := x.at(); err == nil {
+			return x.instance, 0, nil
+		}
+		p.ending.Go(x.close) // it has died
+	}
+	if wait := time.Until(p.again); wait > 0 {
+		return nil, 0, fmt.Errorf("no process is started within %v: %w", wait.Round(time.Millisecond), p.why)
+	}
+	p.starts++
+	return nil, p.starts - 1, nil
+}
+
+// give takes a process back. One that is not good any more is ended.
+func (p *pool) give(i *instance, good bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !good || p.closed {
+		p.ending.Go(i.close)
+		return
+	}
+	x := &idleInstance{instance: i}
+	x.end = time.AfterFunc(p.keep, func() { p.expire(x) })
+	p.idle = append(p.idle, x)
+}
+
+// expire ends a process that has been idle for long enough.
+func (p *pool) expire(x *idleInstance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if k := slices.Index(p.idle, x); k >= 0 {
+		p.idle = slices.Delete(p.idle, k, k+1)
+		p.ending.Go(x.close)
+	}
+}
+
+// close ends what is idle, when no request has any process.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.closed = true
+	for _, x := range p.idle {
+		x.end.Stop()
+		p.ending.Go(x.close)
+	}
+	p.idle = nil
+	p.mu.Unlock()
+	p.ending.Wait()
 }
 
 // log writes what the process says to the node's log.

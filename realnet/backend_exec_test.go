@@ -31,6 +31,7 @@ func init() {
 func processOfFunction(args []string) {
 	time.AfterFunc(time.Minute, func() { os.Exit(1) }) // whatever becomes of its test
 	port := os.Getenv("PORT")
+	instance := ""
 	child := exec.Command(os.Args[0], "child")
 	switch args[0] {
 	case "dies":
@@ -43,15 +44,27 @@ func processOfFunction(args []string) {
 	case "forsaken":
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no longer of the group
 		child.Stdout = os.Stdout
+	case "late":
+		time.Sleep(time.Second)
 	case "serves":
 		if port != args[1] {
 			panic("{port} is " + args[1] + ", PORT is " + port)
+		}
+		if len(args) > 2 {
+			instance = args[2]
 		}
 	}
 	if err := child.Start(); err != nil {
 		panic(err)
 	}
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if d, err := time.ParseDuration(r.URL.Query().Get("sleep")); err == nil {
+			select {
+			case <-time.After(d):
+			case <-r.Context().Done():
+			}
+		}
+		w.Header().Set("X-Instance", instance)
 		fmt.Fprintf(w, "%d %d", os.Getpid(), child.Process.Pid)
 	})
 	http.HandleFunc("/healthz", http.NotFound) // that it answers is enough
@@ -145,7 +158,7 @@ func TestExec(t *testing.T) {
 // The process of a function that dies is started again, each time later; until then its requests fail, and say why.
 func TestExecRestart(t *testing.T) {
 	const pause = 50 * time.Millisecond
-	i, err := startInstance("f", functionCommand(t, "serves", "{port}"), patience{start: 20 * time.Second, end: time.Second, pause: pause})
+	i, err := startInstance(context.Background(), "f", functionCommand(t, "serves", "{port}"), patience{start: 20 * time.Second, end: time.Second, pause: pause})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +221,7 @@ func TestExecRefused(t *testing.T) {
 // startFunction starts a function that behaves so, and has so long to end.
 func startFunction(t *testing.T, how string, end time.Duration) (i *instance, own, child int) {
 	t.Helper()
-	i, err := startInstance("f", functionCommand(t, how), patience{start: 20 * time.Second, end: end, pause: time.Hour})
+	i, err := startInstance(context.Background(), "f", functionCommand(t, how), patience{start: 20 * time.Second, end: end, pause: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

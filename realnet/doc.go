@@ -16,7 +16,7 @@
 // RemoteLearner is the client of a learner outside the process, by websocket and HTTP, in the way of the first P2PFaaS.
 //
 // Node is a node with its scheduler service: v1's routes (scheduler.go, configuration.go), requests in hand (request.go),
-// functions over HTTP or in processes that it starts (backend.go, backend_exec.go), and its peers (peers.go): messages on
+// functions over HTTP or in processes that it starts, with itself or on demand (backend.go, backend_exec.go), and its peers (peers.go): messages on
 // websocket links (peer_link.go, peer_message.go), tasks as raw requests that leave (peer_forward.go) and come
 // (peer_task.go), v1 nodes in their way (peer_v1.go), all of it held or lost as the links of a scenario say (links.go). A request of a client is an input of the mailbox, what the engine decides comes back
 // through the Host, and the answer is written when the outcome has come. Names and shapes of the wire are in wire.go.

@@ -40,8 +40,8 @@ func (l *load) request(ctx context.Context, a *scenarios.Arrival, id core.TaskID
 	} else {
 		lesson = said.report.Lesson
 		r.Outcome = outcomeOf(said.report.Outcome)
-		r.Hops, r.Probes, r.Retries, r.Cold, r.Timing = said.report.Hops, said.report.Probes, said.report.Retries, said.report.Cold,
-			said.report.Timing
+		r.Hops, r.Probes, r.Retries, r.Timing = said.report.Hops, said.report.Probes, said.report.Retries, said.report.Timing
+		r.Cold, r.ColdStart = said.report.Cold, said.report.ColdStart
 		if n, known := l.numbers[said.report.Executor]; known {
 			r.Executor = n
 		}

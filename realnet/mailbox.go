@@ -34,8 +34,9 @@ type Options struct {
 	// Alternatives are the names of Config.Alternatives, for the log.
 	Alternatives []string
 	// Execute begins the execution of t: what it returns runs on a goroutine of its own, until it ends or its context
-	// does. It is called on the mailbox's goroutine and must not block. Nil: to execute is to sleep for the demand.
-	Execute func(t *core.Task) func(context.Context)
+	// does, and returns how long the cold start took that it began with; 0: it began warm. Execute is called on the
+	// mailbox's goroutine and must not block. Nil: to execute is to sleep for the demand.
+	Execute func(t *core.Task) func(context.Context) (cold time.Duration)
 	// Decided sees every decision when it is made, on the mailbox's goroutine; nil: nobody does.
 	Decided func(now core.Time, t *core.Task)
 
@@ -258,22 +259,23 @@ func (m *Mailbox) Start(_ core.NodeID, t *core.Task) {
 	m.executions[k] = stop
 	m.helpers.Go(func() {
 		defer stop()
-		if run(ctx); ctx.Err() == nil {
-			m.Post(core.Input{Kind: core.InputFinish, Token: k})
+		if cold := run(ctx); ctx.Err() == nil {
+			m.Post(core.Input{Kind: core.InputFinish, Token: k, Cold: cold})
 		}
 	})
 }
 
 // sleep is the execution of a task where there are no functions.
-func (m *Mailbox) sleep(t *core.Task) func(context.Context) {
+func (m *Mailbox) sleep(t *core.Task) func(context.Context) time.Duration {
 	service := time.Duration(float64(t.Demand) / float64(m.options.Config.Speed))
-	return func(ctx context.Context) {
+	return func(ctx context.Context) time.Duration {
 		timer := time.NewTimer(service)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 		}
+		return 0
 	}
 }
 

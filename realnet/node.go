@@ -300,17 +300,17 @@ func (n *Node) done(_ core.Time, t *core.Task, o core.Outcome) {
 }
 
 // execute calls the function of a task.
-func (n *Node) execute(t *core.Task) func(context.Context) {
+func (n *Node) execute(t *core.Task) func(context.Context) time.Duration {
 	r := n.find(n.keyOf(t))
 	if r == nil {
-		return func(context.Context) {} // its client has gone
+		return func(context.Context) time.Duration { return 0 } // its client has gone
 	}
 	service := time.Duration(float64(t.Demand) / n.options.Speed)
-	return func(ctx context.Context) {
+	return func(ctx context.Context) time.Duration {
 		began := time.Now()
-		a, err := n.options.Backend.run(ctx, &r.call, service)
+		a, cold, err := n.options.Backend.run(ctx, &r.call, service)
 		if ctx.Err() != nil {
-			return // nobody waits for it any more
+			return cold // nobody waits for it any more
 		}
 		if err != nil {
 			slog.Warn("a function failed", "function", r.call.function, "request", r.number, "tracing", r.tracing, "error", err)
@@ -321,5 +321,6 @@ func (n *Node) execute(t *core.Task) func(context.Context) {
 				r.answer, r.err, r.execution, r.path, r.refusal = a, err, took, nil, nil
 			}
 		})
+		return cold
 	}
 }

@@ -262,10 +262,10 @@ func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, err
 		}
 	}
 	if outcome == core.Completed || outcome == core.Expired {
-		if a.Demand < 0 || !laterThan(t.Timing, a.Timing) || len(a.Path) == 0 {
+		if a.Demand < 0 || a.Cold < 0 || !laterThan(t.Timing, a.Timing) || len(a.Path) == 0 {
 			return 0, fmt.Errorf("%s has times that cannot be, or no path", headerPeerAnswer)
 		}
-		t.Timing, t.Hops, t.Demand = a.Timing, a.Hops, a.Demand
+		t.Timing, t.Hops, t.Demand, t.Trip.ColdStart = a.Timing, a.Hops, a.Demand, a.Cold
 		t.Flags = t.Flags&^core.Travelling | a.Flags&core.Travelling
 		if a.Executor != "" {
 			t.Trip.Executor = p.named(a.Executor)

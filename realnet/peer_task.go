@@ -52,6 +52,7 @@ type peerAnswer struct {
 	Answered bool          `json:"answered"`           // the body is the function's
 	Executor string        `json:"executor,omitempty"` // address
 	Demand   time.Duration `json:"demand_ns,omitempty"`
+	Cold     time.Duration `json:"cold_start_ns,omitempty"` // that the execution began with
 	Hops     uint8         `json:"hops"`
 	Flags    uint8         `json:"flags,omitempty"`
 	Probes   uint16        `json:"probes,omitempty"`
@@ -134,6 +135,7 @@ func (n *Node) peerTask(c *gin.Context) {
 	if t := r.task; t != nil {
 		a.Load = newPeerLoad(r.load)
 		a.Demand, a.Hops, a.Flags, a.Probes, a.Retries, a.Timing = t.Demand, t.Hops, t.Flags&core.Travelling, t.Probes, t.Retries, t.Timing
+		a.Cold = t.Trip.ColdStart
 		if t.Trip.Executor != core.NoNode {
 			a.Executor = n.addressOf(t.Trip.Executor)
 		}

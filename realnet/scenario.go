@@ -29,8 +29,8 @@ func CheckScenario(s *scenarios.Scenario) error {
 	}
 	for i := range s.Functions {
 		f := &s.Functions[i]
-		refuse(f.ColdStart != nil, "functions.%s.cold_start: functions of real nodes start when their node does: leave the key "+
-			"out, or simulate", f.Name)
+		refuse(f.ColdStart != nil && f.Backend.Kind == "url", "functions.%s.cold_start: real nodes do not start what is at a URL: "+
+			"leave the key out, or simulate", f.Name)
 		refuse(!validFunction(f.Name), "functions.%s: this name cannot stand in a URL: write letters, digits, - and _", f.Name)
 	}
 	l := &s.Client.Link

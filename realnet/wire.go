@@ -41,6 +41,7 @@ const (
 	headerVersion       = "X-P2pfaas-Version"
 	headerScheduler     = "X-P2pfaas-Scheduler"
 	headerExecution     = "X-P2pfaas-Timing-Execution-Time-Seconds"
+	headerColdStart     = "X-P2pfaas-Timing-Cold-Start-Seconds" // part of the execution; none: it began warm
 	headerTotals        = "X-P2pfaas-Timing-Total-Seconds-List"
 	headerSchedulings   = "X-P2pfaas-Timing-Scheduling-Seconds-List"
 	headerProbings      = "X-P2pfaas-Timing-Probing-Seconds-List"
@@ -289,14 +290,15 @@ func words(ss []string) string {
 // taskReport is what a node says of a client's request when it has ended, exactly: for records that are those of a
 // simulation.
 type taskReport struct {
-	Outcome  string        `json:"outcome"`
-	Executor string        `json:"executor,omitempty"` // address
-	Hops     int           `json:"hops"`
-	Probes   int           `json:"probes"`
-	Retries  int           `json:"retries"`
-	Cold     bool          `json:"cold,omitempty"`
-	Timing   core.Timing   `json:"timing"` // nanoseconds
-	Lesson   *lessonReport `json:"lesson,omitempty"`
+	Outcome   string        `json:"outcome"`
+	Executor  string        `json:"executor,omitempty"` // address
+	Hops      int           `json:"hops"`
+	Probes    int           `json:"probes"`
+	Retries   int           `json:"retries"`
+	Cold      bool          `json:"cold,omitempty"`
+	ColdStart time.Duration `json:"cold_start_ns,omitempty"` // part of Timing.Executing
+	Timing    core.Timing   `json:"timing"`                  // nanoseconds
+	Lesson    *lessonReport `json:"lesson,omitempty"`
 }
 
 // lessonReport is a core.Lesson on the wire, its state exactly.
@@ -309,7 +311,7 @@ type lessonReport struct {
 
 func newTaskReport(t *core.Task, o core.Outcome, executor string) *taskReport {
 	return &taskReport{Outcome: o.String(), Executor: executor, Hops: int(t.Hops), Probes: int(t.Probes),
-		Retries: int(t.Retries), Cold: t.Cold(), Timing: t.Timing}
+		Retries: int(t.Retries), Cold: t.Cold(), ColdStart: t.ColdStart(), Timing: t.Timing}
 }
 
 // set writes the report, with what the learner decided.
@@ -322,6 +324,9 @@ func (r *taskReport) set(h http.Header, l *core.Lesson) {
 		panic(fmt.Sprintf("realnet: a report of a task has no JSON: %v", err))
 	}
 	h.Set(headerTask, string(b))
+	if r.Cold {
+		h.Set(headerColdStart, formatSeconds(r.ColdStart))
+	}
 }
 
 // formatSeconds writes a duration exactly.

@@ -82,6 +82,7 @@
 //	executor                node that executed it; -1 = none
 //	hops, probes, retries   forwards; peers probed or asked; forwards that were refused or not answered
 //	cold                    the execution began with a cold start
+//	cold_start_ns           how long that took, part of executing_ns; 0 where there was none
 //	demand_ns               service demand on a node of speed 1; 0 = not known (reality)
 //	latency_ns              as the client saw it
 //	client_ns               on the client's own link, both ways; in reality, all that its node does not see
@@ -120,6 +121,7 @@
 //	hops.mean               forwards
 //	retry_rate              forwards that were refused or not answered and fell back, over the requests
 //	cold_share              executions that began with a cold start, over all executions
+//	cold_start.mean         time that cold starts took, of the executions that began with one
 //	utilisation             share of the slots' time spent executing; nodes without a limit of slots do not count
 //	fairness                Jain's index of the nodes' utilisations: 1 = all equal, 1/n = one node does all
 //	load.mean               tasks running and queued at a node, mean over nodes and time

@@ -64,6 +64,7 @@ var Definitions = []Definition{
 	{Name: "hops.mean", Meaning: "forwards of a request, mean over all"},
 	{Name: "retry_rate", Meaning: "forwards that were refused or not answered and fell back, over the requests"},
 	{Name: "cold_share", Unit: "share", Meaning: "executions that began with a cold start, over all executions"},
+	{Name: "cold_start.mean", Unit: "s", Meaning: "mean time that cold starts took, of the executions that began with one"},
 	{Name: "utilisation", Unit: "share", whole: true,
 		Meaning: "share of the slots' time that was spent executing, over all nodes with a limited number of slots"},
 	{Name: "fairness", Unit: "share", whole: true,

@@ -20,7 +20,8 @@ type Record struct {
 	Hops        int
 	Probes      int
 	Retries     int
-	Cold        bool
+	Cold        bool          // the execution began with a cold start
+	ColdStart   time.Duration // how long that took, which is part of Timing.Executing
 	Demand      time.Duration // 0 = not known
 	Latency     time.Duration // as the client saw it: Client + the parts of Timing
 	Client      time.Duration // on the client's own link, both ways; in reality, all that its node does not see

@@ -35,6 +35,7 @@ type Row struct {
 	Probes       int32   `parquet:"probes" doc:"peers probed or asked on its behalf"`
 	Retries      int32   `parquet:"retries" doc:"forwards that were refused or not answered"`
 	Cold         bool    `parquet:"cold" doc:"the execution began with a cold start"`
+	ColdStartNS  int64   `parquet:"cold_start_ns" doc:"how long that took, part of executing_ns; 0 where there was none"`
 	DemandNS     int64   `parquet:"demand_ns" doc:"service demand on a node of speed 1; 0 = not known"`
 	LatencyNS    int64   `parquet:"latency_ns" doc:"as the client saw it: the sum of the seven parts that follow"`
 	ClientNS     int64   `parquet:"client_ns" doc:"on the client's own link, both ways; in reality, all that its node does not see"`
@@ -55,7 +56,7 @@ func newRow(p *Point, functions []string, r *Record) Row {
 	t := &r.Timing
 	return Row{Point: int32(p.Index), Scheduler: p.Scheduler, Replication: int32(r.Replication), ID: int64(r.ID),
 		Node: int32(r.Node), Function: functions[r.Function], ArrivalNS: int64(r.Arrival), LateNS: int64(r.Late), Outcome: r.Outcome.String(),
-		Executor: int32(r.Executor), Hops: int32(r.Hops), Probes: int32(r.Probes), Retries: int32(r.Retries), Cold: r.Cold,
+		Executor: int32(r.Executor), Hops: int32(r.Hops), Probes: int32(r.Probes), Retries: int32(r.Retries), Cold: r.Cold, ColdStartNS: int64(r.ColdStart),
 		DemandNS: int64(r.Demand), LatencyNS: int64(r.Latency), ClientNS: int64(r.Client),
 		SchedulingNS: int64(t.Scheduling), ProbingNS: int64(t.Probing), ForwardingNS: int64(t.Forwarding),
 		WaitingNS: int64(t.Waiting), ExecutingNS: int64(t.Executing), ReturningNS: int64(t.Returning),

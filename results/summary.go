@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Summary is the table of a run: a row per point, an interval per metric.
@@ -156,4 +157,21 @@ func parseSummaryRow(line []string, n int) (row SummaryRow, err error) {
 		row.Intervals = append(row.Intervals, i)
 	}
 	return row, nil
+}
+
+// ColdStarts is how many of the measured executions began with a cold start, and how long those took on average, in
+// words; empty where none did.
+func (r *Run) ColdStarts() string {
+	cold, executed, took := uint64(0), uint64(0), 0.0
+	for _, p := range r.Points {
+		for _, rep := range p.Replications {
+			s := rep.Tally.total()
+			cold, executed, took = cold+s.Cold, executed+s.Executed, took+s.ColdStart.seconds()
+		}
+	}
+	if cold == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d executions began with one, which took %s on average", cold, executed,
+		brief(time.Duration(took/float64(cold)*1e9)))
 }

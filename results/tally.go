@@ -65,6 +65,7 @@ type sums struct {
 	Waiting    nanos `json:"waiting_ns"`
 	Executing  nanos `json:"executing_ns"`
 	Returning  nanos `json:"returning_ns"`
+	ColdStart  nanos `json:"cold_start_ns"` // of all executions that began with one
 
 	InTime    uint64  `json:"in_time"`   // completed within their deadlines
 	Executed  uint64  `json:"executed"`  // came to execution, whatever became of them
@@ -101,6 +102,7 @@ func (s *sums) add(r *Record) {
 		}
 		if r.Cold {
 			s.Cold++
+			s.ColdStart.add(r.ColdStart)
 		}
 	}
 	if r.Outcome == core.Completed {
@@ -147,7 +149,7 @@ func (s *sums) merge(o *sums) {
 
 func (s *sums) durations() []*nanos {
 	return []*nanos{&s.Latency, &s.Client, &s.Scheduling, &s.Probing, &s.Forwarding, &s.Waiting,
-		&s.Executing, &s.Returning}
+		&s.Executing, &s.Returning, &s.ColdStart}
 }
 
 func (s *sums) counts() []*uint64 {
@@ -286,6 +288,7 @@ var tallyMetrics = map[string]func(*sums) float64{
 	"retry_rate":         func(s *sums) float64 { return s.share(s.Retries) },
 	"hops.mean":          func(s *sums) float64 { return s.share(s.Hops) },
 	"cold_share":         func(s *sums) float64 { return float64(s.Cold) / float64(s.Executed) },
+	"cold_start.mean":    func(s *sums) float64 { return s.ColdStart.seconds() / float64(s.Cold) },
 	"reward.mean":        func(s *sums) float64 { return s.Rewards / float64(s.Rewarded) },
 	"energy_per_request": func(s *sums) float64 { return s.EnergyJ / float64(s.requests()) },
 }

@@ -35,7 +35,7 @@ func wantMetric(t *testing.T, m interface{ Metric(string) (float64, bool) }, nam
 func TestTallyOfAFewRequests(t *testing.T) {
 	tally := NewTally("face-detect", "echo")
 	a := completed(100*ms, 300*ms)
-	a.Node, a.Executor, a.Hops, a.Probes, a.Deadline, a.Cold = 1, 2, 2, 3, 400*ms, true
+	a.Node, a.Executor, a.Hops, a.Probes, a.Deadline, a.Cold, a.ColdStart = 1, 2, 2, 3, 400*ms, true, 60*ms
 	a.EnergyJ = 1.5
 	b := completed(0, 200*ms)
 	b.Deadline = 199 * ms
@@ -55,7 +55,8 @@ func TestTallyOfAFewRequests(t *testing.T) {
 		"waiting.mean": 0.05, "waiting.max": 0.1, "executing.mean": 0.17, "client.mean": 0.004 / 3, "probing.mean": 0,
 		"drop_rate": 0.7, "drop_rate[face-detect]": 0, "drop_rate[echo]": 7. / 8, "rejected_rate": 0.1, "no_room_rate": 0.2,
 		"expired_rate": 0.1, "lost_rate": 0.3, "deadline_share": 0.2, "forwarded_share": 0.1, "probing_share": 0.1,
-		"probes_per_request": 0.3, "retry_rate": 0.7, "hops.mean": 0.2, "cold_share": 1. / 3, "energy_per_request": 0.15,
+		"probes_per_request": 0.3, "retry_rate": 0.7, "hops.mean": 0.2, "cold_share": 1. / 3, "cold_start.mean": 0.06,
+		"cold_start.mean[echo]": math.NaN(), "energy_per_request": 0.15,
 	} {
 		wantMetric(t, tally, name, want)
 	}
@@ -71,7 +72,7 @@ func TestTallyOfNothing(t *testing.T) {
 	tally := NewTally("f")
 	wantMetric(t, tally, "requests", 0)
 	for _, name := range []string{"latency.mean", "latency.p95", "latency.p42", "latency.max", "latency.std", "drop_rate",
-		"cold_share"} {
+		"cold_share", "cold_start.mean"} {
 		wantMetric(t, tally, name, math.NaN())
 	}
 	if cdf := LatencyCDF(tally); cdf != nil {

@@ -198,7 +198,7 @@ var docs = map[string]string{
 	"function.cold_start": "default: instances are always warm",
 	"function.replicas":   "demands of the copies of a task: independent, or the same",
 
-	"coldStart.time":       "to start an instance",
+	"coldStart.time":       "to start an instance, in simulation: real nodes measure it",
 	"coldStart.keep_alive": "an idle instance is kept for so long",
 
 	"workload.arrivals": "the process",

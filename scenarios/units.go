@@ -493,7 +493,7 @@ var Metrics = []string{"throughput", "latency.mean", "latency.std", "latency.p50
 	"latency.p99", "latency.p99.9", "client.mean", "scheduling.mean", "probing.mean", "forwarding.mean", "waiting.mean",
 	"waiting.p50", "waiting.p95", "waiting.p99", "executing.mean", "returning.mean", "drop_rate", "rejected_rate",
 	"no_room_rate", "expired_rate", "lost_rate", "deadline_share", "reward.mean", "forwarded_share", "probing_share",
-	"probes_per_request", "messages_per_request", "hops.mean", "retry_rate", "cold_share", "utilisation", "fairness",
+	"probes_per_request", "messages_per_request", "hops.mean", "retry_rate", "cold_share", "cold_start.mean", "utilisation", "fairness",
 	"load.mean", "energy", "energy_per_request", "energy_per_completed"}
 
 var percentiles = regexp.MustCompile(`^(latency|waiting)\.p(0*[1-9][0-9]?(\.[0-9]+)?|0+\.0*[1-9][0-9]*)$`)

@@ -230,8 +230,9 @@ func (c *cold) start(w *World, n core.NodeID, t *core.Task) time.Duration {
 		}
 		*idle = (*idle)[:0] // the others have been idle for longer
 	}
-	t.SetCold()
-	return random.Duration(f.Time, c.streams.of(int(n)))
+	d := random.Duration(f.Time, c.streams.of(int(n)))
+	w.engine.SetCold(t, d)
+	return d
 }
 
 func (c *cold) finish(w *World, n core.NodeID, typ core.TaskType) {

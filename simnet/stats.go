@@ -158,7 +158,7 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 	r := &w.one
 	// Every field, one by one: a literal is built elsewhere and copied, which takes twice as long.
 	r.Replication, r.ID, r.Node, r.Function = w.replication, t.ID, n, t.Type
-	r.Outcome, r.Executor, r.Cold = o, t.Executor(), t.Cold()
+	r.Outcome, r.Executor, r.Cold, r.ColdStart = o, t.Executor(), t.Cold(), t.ColdStart()
 	r.Hops, r.Probes, r.Retries = int(t.Hops), int(t.Probes), int(t.Retries)
 	r.Arrival, r.Latency, r.Client, r.Deadline = t.Arrived, w.now.Sub(t.Arrived), 0, w.deadline(t)
 	r.Demand, r.Timing = t.Demand, t.Timing

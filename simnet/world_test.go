@@ -155,3 +155,44 @@ func TestStreamsOfNodes(t *testing.T) {
 		t.Errorf("node 1 draws %x or %x, node 0 %x", x, y, z)
 	}
 }
+
+// What a cold start took is told of each execution that began with one, of those at peers too, and is part of the time in
+// the slot.
+func TestColdStartsAreTold(t *testing.T) {
+	f, err := scenarios.Parse("test.yaml", []byte(`
+duration: 1000s
+warmup: 0s
+replications: 1
+cluster: {nodes: 4, slots: 2, queue: 4}
+functions: [{name: f, service: 1s, cold_start: {time: {distribution: uniform, min: 2s, max: 3s}, keep_alive: 5s}}]
+workload: {rate: 0.2/s}
+scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
+`), os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := f.Points()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[[2]bool]int{}
+	w, err := New(points[0].Scenario, 0, Options{Each: func(r *results.Record) {
+		kinds[[2]bool{r.Cold, r.Hops > 0}]++
+		if s := r.ColdStart.Seconds(); r.Cold && (s < 2 || s > 3) || !r.Cold && s != 0 || r.Timing.Executing != r.Demand+r.ColdStart {
+			t.Errorf("request %d: cold %v, a start of %v s, %+v", r.ID, r.Cold, s, r.Timing)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := w.Run(never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(kinds) != 4 {
+		t.Errorf("cold or not, forwarded or not: %v", kinds)
+	}
+	if m, _ := r.Metric("cold_start.mean"); m < 2.3 || m > 2.7 {
+		t.Errorf("cold starts take %v s on average, want 2.5", m)
+	}
+}

@@ -306,6 +306,10 @@ func functionImages(o Options) (map[string]FunctionImage, error) {
 	images := map[string]FunctionImage{}
 	var problems []error
 	for _, f := range o.Scenario.Functions {
+		if f.ColdStart != nil {
+			problems = append(problems, fmt.Errorf("functions.%s.cold_start: a container stays when it is not used: leave the key out, or deploy "+
+				"processes (--target local)", f.Name))
+		}
 		switch b := f.Backend; b.Kind {
 		case "exec":
 			problems = append(problems, fmt.Errorf("functions.%s.backend: the command of exec is a program of this machine, and containers do not "+

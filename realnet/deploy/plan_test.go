@@ -175,8 +175,9 @@ func TestHash(t *testing.T) {
 func TestPlanRefuses(t *testing.T) {
 	text := strings.Replace(planned, `{kind: image, image: "example/hello:1"}`, "{kind: exec, command: [./hello, '{port}']}", 1)
 	text = strings.Replace(text, `{kind: url, url: "http://192.0.2.1:8080/"}`, "{kind: image, image: ./nowhere}", 1)
+	text = strings.Replace(text, "service: 10ms", "service: 10ms, cold_start: {time: 1s, keep_alive: 10s}", 1)
 	_, err := New(options(t, text))
-	if err == nil || !strings.Contains(err.Error(), "functions.hello.backend: the command of exec") || !strings.Contains(err.Error(), "nowhere") {
+	if err == nil || !strings.Contains(err.Error(), "functions.resize.cold_start: a container stays") || !strings.Contains(err.Error(), "functions.hello.backend: the command of exec") || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("got %v", err)
 	}
 	o := options(t, planned)

@@ -1,0 +1,227 @@
+package realnet
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// onDemand is a backend whose function f has processes on demand.
+func onDemand(t *testing.T, keep time.Duration, words ...string) Backend {
+	t.Helper()
+	return Backend{Functions: map[string]Function{"f": {Command: functionCommand(t, words...), OnDemand: true, KeepAlive: keep}}}
+}
+
+// coldStart is what an answer says of the start that its execution began with; 0: it began warm.
+func coldStart(t *testing.T, r reply) time.Duration {
+	t.Helper()
+	var report taskReport
+	if err := json.Unmarshal([]byte(r.header.Get(headerTask)), &report); err != nil {
+		t.Fatalf("%d %s: %v", r.status, r.body, err)
+	}
+	said := r.header.Get(headerColdStart)
+	if !report.Cold {
+		if said != "" || report.ColdStart != 0 {
+			t.Errorf("a warm execution began with a start of %q s, %v", said, report.ColdStart)
+		}
+		return 0
+	}
+	if s, err := strconv.ParseFloat(said, 64); err != nil || s != report.ColdStart.Seconds() || report.ColdStart <= 0 ||
+		report.ColdStart > report.Timing.Executing {
+		t.Errorf("a start of %q s (%v) of %+v", said, report.ColdStart, report.Timing)
+	}
+	return report.ColdStart
+}
+
+// The first request starts a process, the next one finds it, those that come at once have one each, and what is idle for long
+// enough is ended: as in simulation.
+func TestColdStart(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Second, "serves", "{port}", "{instance}"), Slots: 3, Room: 10, Queue: true})
+	var numbers sync.Map // by process
+	ask := func(query string) (pid int, cold time.Duration) {
+		r := c.ask(0, "POST", "/function/f"+query, "")
+		pid, _ = processes(t, r.body)
+		numbers.Store(pid, r.header.Get("X-Instance"))
+		return pid, coldStart(t, r)
+	}
+	first, cold := ask("")
+	if cold == 0 {
+		t.Error("the first execution begins warm")
+	}
+	if second, cold := ask(""); second != first || cold != 0 {
+		t.Errorf("the second one is of process %d after %v, want %d, which is there", second, cold, first)
+	}
+	var asking sync.WaitGroup
+	pids, colds := make([]int, 6), make([]bool, 6) // two for each slot
+	for i := range pids {
+		asking.Go(func() {
+			pid, cold := ask("?sleep=300ms")
+			pids[i], colds[i] = pid, cold > 0
+		})
+	}
+	asking.Wait()
+	count := 0
+	for _, cold := range colds {
+		if cold {
+			count++
+		}
+	}
+	slices.Sort(pids)
+	if pids = slices.Compact(pids); count != 2 || len(pids) != 3 || !slices.Contains(pids, first) {
+		t.Errorf("%d cold starts, processes %d: want 2 besides %d", count, pids, first)
+	}
+	for _, pid := range pids {
+		eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return ended(pid) })
+	}
+	last, cold := ask("")
+	if number, _ := numbers.Load(last); cold == 0 || slices.Contains(pids, last) || number != "3" {
+		t.Errorf("after they have ended: process %d with the number %v, cold start %v", last, number, cold)
+	}
+	if err := c.nodes[0].Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if !ended(last) {
+		t.Errorf("process %d is left when the node has ended", last)
+	}
+	noInstance(t)
+}
+
+// The process that became idle last is taken first, and one that has died while it was idle is not.
+func TestColdStartOrder(t *testing.T) {
+	p, err := newPool("f", functionCommand(t, "serves", "{port}"), patience{start: 20 * time.Second, end: time.Second, pause: time.Hour}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer noInstance(t)
+	defer p.close()
+	var taken [3]*instance
+	for k := range taken {
+		var cold time.Duration
+		if taken[k], cold, err = p.take(t.Context()); err != nil || cold == 0 {
+			t.Fatalf("process %d: cold start %v, %v", k, cold, err)
+		}
+	}
+	for _, i := range taken {
+		p.give(i, true)
+	}
+	url, err := taken[1].at()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := http.Get(url + "die"); err == nil {
+		t.Fatal("the function answers while it dies")
+	}
+	eventually(t, "the death is noticed", func() bool { _, err = taken[1].at(); return err != nil })
+	for _, want := range []*instance{taken[2], taken[0]} {
+		if i, cold, err := p.take(t.Context()); i != want || cold != 0 || err != nil {
+			t.Fatalf("not the one that became idle last: cold start %v, %v", cold, err)
+		}
+	}
+	p.give(taken[2], true)
+	p.give(taken[0], false) // it is of no use any more
+	if i, _, _ := p.take(t.Context()); i != taken[2] {
+		t.Error("one that was given back as no good is taken")
+	}
+	p.give(taken[2], true)
+}
+
+// A start that fails fails its request, and none is tried for a while.
+func TestColdStartFails(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Minute, "dies"), Slots: 1, Room: 1, Queue: true})
+	for k, want := range []string{"it ended before it answered: exit status 1", "no process is started within "} {
+		r := c.ask(0, "POST", "/function/f", "")
+		var f Failure
+		if err := json.Unmarshal([]byte(r.body), &f); err != nil || r.status != 500 || f.Code != codeGeneric || !strings.Contains(f.Reason, want) ||
+			!strings.Contains(f.Reason, "exit status 1") {
+			t.Errorf("request %d: %d %s, want %q", k, r.status, r.body, want)
+		}
+	}
+	if s := c.nodes[0].Status(); s.Running != 0 {
+		t.Errorf("%d executions run", s.Running)
+	}
+	_, err := OpenNode(NodeOptions{Slots: 1, Scheduler: DefaultScheduler(), Backend: Backend{Functions: map[string]Function{
+		"f": {Command: []string{"/no/such/program"}, OnDemand: true}}}})
+	if err == nil || !strings.Contains(err.Error(), "function f: /no/such/program cannot be started") {
+		t.Errorf("a program that is not there: %v", err)
+	}
+}
+
+// A process that is given up while it starts ends; one that is given up at work is warm.
+func TestColdStartGivenUp(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Minute, "late"), Slots: 1, Room: 1, Queue: true})
+	leave := func(after time.Duration) {
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, "POST", c.servers[0].URL+"/function/f?sleep=1m", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := http.DefaultClient.Do(r); err == nil {
+			t.Fatal("it is answered")
+		}
+		eventually(t, "the slot is free", func() bool { return c.nodes[0].Status().Running == 0 })
+	}
+	p := c.nodes[0].options.Backend.pools["f"]
+	idle := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.idle)
+	}
+	leave(200 * time.Millisecond)
+	noInstance(t)
+	if n := idle(); n != 0 {
+		t.Errorf("%d processes are idle", n)
+	}
+	r := c.ask(0, "POST", "/function/f", "")
+	own, _ := processes(t, r.body)
+	if cold := coldStart(t, r); cold < time.Second {
+		t.Errorf("a cold start of %v, and it takes a second", cold)
+	}
+	leave(200 * time.Millisecond)
+	eventually(t, "the process is idle again", func() bool { return idle() == 1 })
+	r = c.ask(0, "POST", "/function/f", "")
+	if again, _ := processes(t, r.body); again != own || coldStart(t, r) != 0 {
+		t.Errorf("process %d, want %d, which is warm", again, own)
+	}
+}
+
+// The node that a client called says what the start at another one took; and what nodes did about all of this replays.
+func TestColdStartOfPeer(t *testing.T) {
+	dir := t.TempDir()
+	backend := onDemand(t, time.Minute, "serves", "{port}")
+	m := openMesh(t, 2, function, func(i int, o *NodeOptions) {
+		o.Backend, o.Record = backend, dir
+		if i == 0 {
+			o.Scheduler = forwardAll
+		}
+	})
+	for k, cold := range []bool{true, false} {
+		r := m.ask(0, "POST", "/function/f", "")
+		if r.status != 200 || r.header.Get(headerExternally) != "True" || coldStart(t, r) > 0 != cold {
+			t.Errorf("request %d: %d %s, %v", k, r.status, r.body, r.header)
+		}
+	}
+	for i := range 2 {
+		m.stop(i)
+	}
+	starts := 0
+	for _, n := range m.nodes.nodes {
+		path := n.mailbox.options.Record.Path()
+		for _, line := range recorded(t, path) {
+			if strings.Contains(line, `"Cold":`) {
+				starts++
+			}
+		}
+		replayWhole(t, path)
+	}
+	if starts != 1 {
+		t.Errorf("%d executions of the logs began with a cold start, want 1", starts)
+	}
+}
