@@ -61,7 +61,7 @@ type Backend struct {
 	URL string
 	// OpenFaaS has the functions, instead of URL; nil: there is none.
 	OpenFaaS *OpenFaaS
-	// Functions have a place of their own; * is any function.
+	// Functions have a place of their own; * is any function. With neither that nor URL and OpenFaaS the node has these alone.
 	Functions map[string]Function
 	// Timeout bounds a call; 0: there is no bound but the client's patience.
 	Timeout time.Duration
@@ -71,8 +71,8 @@ type Backend struct {
 	// the headers that stand before it say how long that took.
 	MaxAnswer int64
 
-	http      *http.Client
-	instances map[string]*instance
+	http     *http.Client
+	deployed *deployments
 }
 
 // Function is where a function is: at a URL or, with a Command, in a process that the node starts and keeps running.
@@ -92,11 +92,13 @@ func (b *Backend) open() error {
 			MaxIdleConnsPerHost: 256, IdleConnTimeout: keptIdle, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	b.instances = map[string]*instance{}
+	b.deployed = &deployments{byName: map[string]*deployment{}}
 	var starting sync.WaitGroup
-	var mu sync.Mutex
 	names := slices.Sorted(maps.Keys(b.Functions))
 	problems := make([]error, len(names))
+	if len(names) > mostFunctions {
+		return fmt.Errorf("%d functions: a node can have %d", len(names), mostFunctions)
+	}
 	for k, name := range names {
 		f := b.Functions[name]
 		if name != "*" && !validFunction(name) {
@@ -104,14 +106,14 @@ func (b *Backend) open() error {
 			continue
 		}
 		if len(f.Command) == 0 {
+			b.deployed.put(name, &deployment{Function: f, name: name, since: time.Now()})
 			continue
 		}
 		starting.Go(func() {
+			began := time.Now()
 			i, err := startInstance(name, f.Command, patience{start: b.Start, end: 3 * time.Second, pause: time.Second})
 			if problems[k] = err; err == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				b.instances[name] = i
+				b.deployed.put(name, &deployment{Function: f, name: name, instance: i, since: time.Now(), ready: time.Since(began)})
 			}
 		})
 	}
@@ -126,11 +128,15 @@ func (b *Backend) open() error {
 // close ends processes and connections.
 func (b *Backend) close() {
 	b.http.CloseIdleConnections()
-	var ending sync.WaitGroup
-	for _, i := range b.instances {
-		ending.Go(i.close)
+	d := b.deployed
+	d.mu.Lock()
+	for _, x := range d.byName {
+		if x.instance != nil {
+			d.ending.Go(x.instance.close)
+		}
 	}
-	ending.Wait()
+	d.mu.Unlock()
+	d.ending.Wait()
 }
 
 // validFunction reports whether a name can be that of a function: one DNS label, or several with dots. Nothing else may
@@ -149,27 +155,23 @@ func validFunction(name string) bool {
 	return true
 }
 
-// request is that of a call, without its body.
-func (b *Backend) request(ctx context.Context, c *call) (*http.Request, error) {
-	name := c.function
-	f, known := b.Functions[name]
-	if !known {
-		name = "*"
-		f, known = b.Functions[name]
-	}
+// request is that of a call at its place, without its body.
+func (b *Backend) request(ctx context.Context, at *deployment, c *call) (*http.Request, error) {
 	target := b.URL
-	if known {
-		target = f.URL
-	} else if b.OpenFaaS != nil {
-		target = b.OpenFaaS.url("/function/{function}")
-	}
-	target = strings.ReplaceAll(target, "{function}", c.function)
-	if i := b.instances[name]; known && i != nil {
+	switch {
+	case at != nil && at.instance != nil:
 		var err error
-		if target, err = i.at(); err != nil {
+		if target, err = at.instance.at(); err != nil {
 			return nil, err
 		}
+	case at != nil:
+		target = at.URL
+	case b.OpenFaaS != nil:
+		target = b.OpenFaaS.url("/function/{function}")
+	case target == "":
+		return nil, fmt.Errorf("the node has no function %s", c.function)
 	}
+	target = strings.ReplaceAll(target, "{function}", c.function)
 	r, err := http.NewRequestWithContext(ctx, c.method, target, nil)
 	if err != nil {
 		return nil, fmt.Errorf("calling function %s: %w", c.function, err)
@@ -178,21 +180,21 @@ func (b *Backend) request(ctx context.Context, c *call) (*http.Request, error) {
 		r.URL.RawQuery = c.query
 	}
 	copyHeader(r.Header, c.header)
-	if !known && b.OpenFaaS != nil {
+	if at == nil && b.OpenFaaS != nil {
 		b.OpenFaaS.authenticate(r)
 	}
 	return r, nil
 }
 
-// run calls a function and keeps its answer, whatever its status. The function is told its service time where that is
-// known: not 0.
-func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (*answer, error) {
+// run calls a function at its place and keeps its answer, whatever its status. The function is told its service time where
+// that is known: not 0.
+func (b *Backend) run(ctx context.Context, at *deployment, c *call, service time.Duration) (*answer, error) {
 	if b.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, b.Timeout)
 		defer cancel()
 	}
-	r, err := b.request(ctx, c)
+	r, err := b.request(ctx, at, c)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +208,7 @@ func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (*ans
 			return nil, failure(codeTooLarge, "The body of the request is longer than %d bytes", c.body.limit)
 		}
 		var lookup *net.DNSError
-		if _, described := b.Functions[c.function]; !described && b.OpenFaaS == nil && errors.As(err, &lookup) && lookup.IsNotFound {
+		if at == nil && b.OpenFaaS == nil && errors.As(err, &lookup) && lookup.IsNotFound {
 			return nil, fmt.Errorf("there is no function %s: the node has none of that name, and the host where it calls others does not "+
 				"exist: %w", c.function, err)
 		}
