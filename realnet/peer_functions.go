@@ -87,7 +87,8 @@ func (p *peers) greet(ids []core.NodeID) {
 	}
 }
 
-// announce tells all peers that listen what this node has, and returns when they have been told or cannot be.
+// announce tells all peers that listen what this node has, and returns when they have taken it or do not answer: who then takes a
+// function from another node knows that these look for it here.
 func (p *peers) announce() {
 	p.mu.Lock()
 	known := make([]*peer, 0, len(p.known))
@@ -115,13 +116,23 @@ func (x *peer) announce() {
 		if x.told = x.told || !v.any; !x.told {
 			return
 		}
-		ctx, cancel := context.WithTimeout(x.peers.life, linkPatience)
-		err := c.Write(ctx, websocket.MessageBinary, appendInventory(nil, &v))
-		cancel()
-		if err != nil {
+		if err := x.tell(c, &v); err != nil {
 			x.broken(c, err)
 		}
 	}
+}
+
+// tell writes what this node has. The answer to a ping comes from who has read what was written before it.
+func (x *peer) tell(c *websocket.Conn, v *inventory) error {
+	ctx, cancel := context.WithTimeout(x.peers.life, linkPatience)
+	defer cancel()
+	if err := c.Write(ctx, websocket.MessageBinary, appendInventory(nil, v)); err != nil {
+		return err
+	}
+	if err := c.Ping(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil // whether a silent peer is dead is found out elsewhere
 }
 
 // begin begins a link: a peer that listens is told what this node has; one that does not has every function, as far as
