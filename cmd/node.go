@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,10 +84,16 @@ func (f *nodeFlags) ofFlags() error {
 // ofScenario makes the node what the scenario says.
 func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	var problems []error
-	for _, name := range []string{"slots", "queue", "scheduler", "task-types", "function", "function-url", "function-port", "openfaas",
+	for _, name := range []string{"slots", "queue", "scheduler", "task-types", "function-url", "function-port", "openfaas",
 		"learner", "on-refusal", "on-failure", "probe-timeout", "answer-timeout"} {
 		if f.isSet(name) {
 			problems = append(problems, fmt.Errorf("%s is the scenario's to say: use --set, or leave --scenario out", f.source(name)))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.functions)) {
+		if f.functions[name].URL == "" {
+			problems = append(problems, fmt.Errorf("%s is the scenario's to say, but for where a function is: write %s=http://..., or leave "+
+				"--scenario out", f.source("function"), name))
 		}
 	}
 	if f.data != "" {
@@ -115,9 +123,19 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		return fmt.Errorf("%s %d: that is %s in --cluster, and this node is to be at %s: correct one of --number, --bind and --scheduler-port",
 			f.source("number"), f.number, at, own.Address())
 	}
+	if err := f.checkPlaces(); err != nil {
+		return err
+	}
 	o.Backend = realnet.Backend{Functions: map[string]realnet.Function{}}
 	for i := range f.point.Functions {
 		x := &f.point.Functions[i]
+		if !x.On(core.NodeID(f.number), &f.point.Cluster) {
+			continue
+		}
+		if given, is := f.functions[x.Name]; is {
+			o.Backend.Functions[x.Name] = realnet.Function{URL: given.URL}
+			continue
+		}
 		var more []string
 		if x.Backend.Kind == "sleep" || x.Backend.Kind == "loop" {
 			more = []string{"--scenario", f.scenario, "--function", x.Name,
@@ -133,6 +151,27 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	o.Identity.ID = cmp.Or(f.id, o.Identity.ID)
 	f.node = &o
 	return nil
+}
+
+// checkPlaces reports a --function beside a scenario that does not say where a function of this node is.
+func (f *nodeFlags) checkPlaces() error {
+	var names []string
+	for i := range f.point.Functions {
+		names = append(names, f.point.Functions[i].Name)
+	}
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(f.functions)) {
+		i := slices.Index(names, name)
+		switch {
+		case i < 0:
+			problems = append(problems, fmt.Errorf("%s %s: the scenario has no such function, but %s", f.source("function"), name,
+				strings.Join(names, ", ")))
+		case !f.point.Functions[i].On(core.NodeID(f.number), &f.point.Cluster):
+			problems = append(problems, fmt.Errorf("%s %s: the scenario does not place it on node %d: leave it out", f.source("function"),
+				name, f.number))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // ownLearner is what the learner of this node is made of.

@@ -1,6 +1,7 @@
 package realnet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -378,4 +379,50 @@ func strictJSON(from io.Reader, to any) error {
 func AskFunctions(ctx context.Context, client *http.Client, address string) ([]FunctionStatus, error) {
 	var all []FunctionStatus
 	return all, getJSON(ctx, client, "http://"+address+"/functions", &all)
+}
+
+// DeployFunction has such a node take a function that is served at a URL (Node.Deploy).
+func DeployFunction(ctx context.Context, client *http.Client, address, name, at string) (s FunctionStatus, err error) {
+	body, err := json.Marshal(functionPlace{at})
+	if err != nil {
+		return s, err
+	}
+	text, err := changeFunction(ctx, client, http.MethodPut, address, name, body)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, fmt.Errorf("it answers what is no JSON: %w", err)
+	}
+	return s, nil
+}
+
+// RemoveFunction has such a node give a function up (Node.Remove).
+func RemoveFunction(ctx context.Context, client *http.Client, address, name string) error {
+	_, err := changeFunction(ctx, client, http.MethodDelete, address, name, nil)
+	return err
+}
+
+func changeFunction(ctx context.Context, client *http.Client, method, address, name string, body []byte) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+address+"/functions/"+url.PathEscape(name), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	a, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(a.Body, maxConfiguration))
+	if err != nil {
+		return nil, err
+	}
+	if a.StatusCode != http.StatusOK {
+		var f Failure
+		if json.Unmarshal(text, &f) == nil && f.Code != 0 {
+			return nil, &f
+		}
+		return nil, fmt.Errorf("it answers %s: %.200q", a.Status, text)
+	}
+	return text, nil
 }
