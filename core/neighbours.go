@@ -64,9 +64,9 @@ func (b *neighbours) everybody() {
 // having makes b those that have the function of t.
 func (b *neighbours) having(t *Task) {
 	b.everybody()
-	n, topo, f := b.view.node, b.view.eng.topo, t.Function()
+	n := b.view.node
 	told := n.x != nil && n.x.known != nil
-	holders := topo.holders(f)
+	holders := b.view.eng.topo.holders(t.Function())
 	if !told && holders == nil {
 		return
 	}
@@ -80,12 +80,12 @@ func (b *neighbours) having(t *Task) {
 	}
 	chosen := b.chosen[:0]
 	for i := range b.Len() {
-		if p := b.At(i); n.has(p, f) {
+		if p := b.At(i); n.has(p, t) {
 			chosen = append(chosen, p)
 		}
 	}
 	b.chosen, b.list, b.mesh, b.skip = chosen, chosen, false, len(chosen)
-	b.without = len(chosen) > 0 && !n.has(n.id, f)
+	b.without = len(chosen) > 0 && !n.has(n.id, t)
 }
 
 // find returns the index of p.

@@ -17,10 +17,10 @@ type Inventory struct {
 
 // lacks reports whether p, as far as this node knows, has not got the function of t. Where every node has every function
 // that is one comparison.
-func (n *Node) lacks(p NodeID, t *Task) bool { return n.cfg.placed && !n.has(p, t.Function()) }
+func (n *Node) lacks(p NodeID, t *Task) bool { return n.cfg.placed && !n.has(p, t) }
 
-func (n *Node) has(p NodeID, f FunctionID) bool {
-	topo := n.cfg.eng.topo
+func (n *Node) has(p NodeID, t *Task) bool {
+	topo, f := n.cfg.eng.topo, t.Function()
 	if p == topo.Cloud {
 		return true
 	}
