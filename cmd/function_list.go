@@ -133,7 +133,7 @@ func listFunctions(w io.Writer, all []asked) error {
 				where = strings.Join(x.Process, " ")
 			}
 			if x.Ready > 0 {
-				ready = time.Duration(x.Ready * 1e9).Round(time.Millisecond).String()
+				ready = time.Duration(x.Ready * 1e9).Round(10 * time.Microsecond).String()
 			}
 			t.AppendRow(table.Row{a.Node, x.Name, where, x.Since.Local().Format(time.DateTime), ready})
 		}

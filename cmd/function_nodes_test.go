@@ -102,7 +102,17 @@ scheduler: {name: NoScheduler, probe_timeout: 1s, answer_timeout: 5s}
 	one.answers(t, 200, `"name":"g","process"`, "GET", "/functions", "")
 	zero.answers(t, 404, "function h is not at this node", "GET", "/function/h", "")
 
-	status, _, said := command(t, append([]string{"node", "--services", "scheduler", "--scheduler-port", fmt.Sprint(ports[0])},
+	// A load says that a node has another function by now.
+	if status, _, said := command(t, "function", "deploy", "g="+f.URL, "--hosts", strings.TrimPrefix(zero.url, "http://")); status != 0 {
+		t.Error(said)
+	}
+	status, printed, said := command(t, "load", scenario, "--hosts", cluster, "--duration", "300ms", "--out", filepath.Join(t.TempDir(), "out"))
+	if all := printed + said; status != 0 || !strings.Contains(all, "functions of node 0: f, g, in the scenario f") ||
+		strings.Contains(all, "functions of node 1") {
+		t.Errorf("load: %d\n%s", status, all)
+	}
+
+	status, _, said = command(t, append([]string{"node", "--services", "scheduler", "--scheduler-port", fmt.Sprint(ports[0])},
 		args(0, "--function", "g="+f.URL, "--function", "x="+f.URL)...)...)
 	if status != 2 || !strings.Contains(said, "--function g: the scenario does not place it on node 0") ||
 		!strings.Contains(said, "--function x: the scenario has no such function, but f, g") {
