@@ -20,11 +20,11 @@ import (
 )
 
 func newFunction() *cobra.Command {
-	c := &cobra.Command{Use: "function", Short: "serve one of the sample functions over HTTP", Args: noSuchCommand,
+	c := &cobra.Command{Use: "function", Short: "serve one of the sample functions, or change which functions running nodes have", Args: noSuchCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(newTimedFunction("sleep", "wait for as long as the request says: the tasks of a simulation, exactly"),
 		newTimedFunction("loop", "compute for as long as the request says, on a processor that others want, too"),
-		newFaceDetect(), newWatchdog())
+		newFaceDetect(), newWatchdog(), newFunctionList(), newFunctionDeploy(), newFunctionRemove())
 	return c
 }
 

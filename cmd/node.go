@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -98,10 +99,10 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 			problems = append(problems, fmt.Errorf("%s is the scenario's to say: use --set, or leave --scenario out", f.source(name)))
 		}
 	}
-	for name, x := range f.functions {
-		if x.Kind != "url" {
-			problems = append(problems, fmt.Errorf("%s %s: of a scenario's function it may say where it is, with a URL, and nothing else",
-				f.source("function"), name))
+	for _, name := range slices.Sorted(maps.Keys(f.functions)) {
+		if f.functions[name].URL == "" {
+			problems = append(problems, fmt.Errorf("%s is the scenario's to say, but for where a function is: write %s=http://..., or leave "+
+				"--scenario out", f.source("function"), name))
 		}
 	}
 	if f.data != "" {
@@ -131,6 +132,9 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		return fmt.Errorf("%s %d: that is %s in --cluster, and this node is to be at %s: correct one of --number, --bind and --scheduler-port",
 			f.source("number"), f.number, at, own.Address())
 	}
+	if err := f.checkPlaces(); err != nil {
+		return err
+	}
 	o.Backend = realnet.Backend{Functions: map[string]realnet.Function{}}
 	for name := range f.functions {
 		if !slices.ContainsFunc(f.point.Functions, func(x scenarios.Function) bool { return x.Name == name }) {
@@ -139,8 +143,11 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	}
 	for i := range f.point.Functions {
 		x := &f.point.Functions[i]
-		if at, elsewhere := f.functions[x.Name]; elsewhere {
-			o.Backend.Functions[x.Name] = realnet.Function{URL: at.URL}
+		if !x.On(core.NodeID(f.number), &f.point.Cluster) {
+			continue
+		}
+		if given, is := f.functions[x.Name]; is {
+			o.Backend.Functions[x.Name] = realnet.Function{URL: given.URL}
 			continue
 		}
 		var more []string
@@ -163,6 +170,27 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	o.Identity.ID = cmp.Or(f.id, o.Identity.ID)
 	f.node = &o
 	return nil
+}
+
+// checkPlaces reports a --function beside a scenario that does not say where a function of this node is.
+func (f *nodeFlags) checkPlaces() error {
+	var names []string
+	for i := range f.point.Functions {
+		names = append(names, f.point.Functions[i].Name)
+	}
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(f.functions)) {
+		i := slices.Index(names, name)
+		switch {
+		case i < 0:
+			problems = append(problems, fmt.Errorf("%s %s: the scenario has no such function, but %s", f.source("function"), name,
+				strings.Join(names, ", ")))
+		case !f.point.Functions[i].On(core.NodeID(f.number), &f.point.Cluster):
+			problems = append(problems, fmt.Errorf("%s %s: the scenario does not place it on node %d: leave it out", f.source("function"),
+				name, f.number))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // ownLearner is what the learner of this node is made of.

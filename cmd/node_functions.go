@@ -89,8 +89,10 @@ func backendFunction(b *scenarios.Backend, more ...string) (realnet.Function, er
 
 // backend is what runs the functions of a node without a scenario.
 func (f *nodeFlags) backend(seed uint64) (realnet.Backend, error) {
-	b := realnet.Backend{URL: strings.ReplaceAll(f.functionURL, "{port}", strconv.Itoa(f.ports.function)),
-		Functions: map[string]realnet.Function{}}
+	b := realnet.Backend{Functions: map[string]realnet.Function{}}
+	if len(f.functions) == 0 || f.isSet("function-url") || f.isSet("function-port") {
+		b.URL = strings.ReplaceAll(f.functionURL, "{port}", strconv.Itoa(f.ports.function))
+	}
 	var problems []error
 	started := 0 // functions with processes that come and go
 	for name, x := range f.functions {

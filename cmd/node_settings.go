@@ -110,8 +110,9 @@ func (f *nodeFlags) add(c *cobra.Command) {
 		"next (try another peer, where the algorithm names several) or fail")
 
 	fl.Var(f.functions, "function", "a function and where it is, `NAME=WHAT`: a URL, exec:COMMAND, sleep:TIME, loop:TIME or face-detect; "+
-		"the name * is any other; may be repeated")
-	fl.StringVar(&f.functionURL, "function-url", "http://{function}:{port}/", "where other functions are called; {function} is their name")
+		"the name * is any other; may be repeated. With --scenario: a URL of one of its functions")
+	fl.StringVar(&f.functionURL, "function-url", "http://{function}:{port}/", "where functions are called that no --function names; "+
+		"{function} is their name. Not given: the node has those of --function alone, where there are any")
 	fl.IntVar(&f.ports.function, "function-port", 8080, "{port} in --function-url")
 	fl.StringVar(&f.openfaas.url, "openfaas", "", "URL of an OpenFaaS gateway that has the other functions, instead of --function-url")
 	fl.StringVar(&f.openfaas.secrets, "openfaas-secrets", "/run/secrets", "directory of its basic-auth-user and basic-auth-password")

@@ -12,7 +12,7 @@ import (
 type activity struct {
 	eng  *Engine
 	node *Node
-	task *Task // activitySchedule
+	task *Task // activitySchedule; nil for the others
 
 	kind      activityKind
 	state     activityState
@@ -26,7 +26,7 @@ type activity struct {
 	since     Time
 
 	replies []Reply
-	nb      neighbours
+	nb, all neighbours
 	action  Action
 	err     error
 	count   int
@@ -75,7 +75,7 @@ func (e *Engine) begin(n *Node, kind activityKind, t *Task) {
 		e.idle = e.idle[:k-1]
 	} else {
 		a = &activity{eng: e, slot: uint32(len(e.activities))}
-		a.nb.view = a
+		a.nb.view, a.all.view = a, a
 		e.activities = append(e.activities, a)
 	}
 	a.node, a.kind, a.task, a.dead = n, kind, t, false
@@ -199,8 +199,17 @@ func (a *activity) MeanService(t TaskType) time.Duration {
 }
 
 func (a *activity) Neighbours() Neighbours {
-	a.nb.list, a.nb.mesh = a.node.row()
+	if a.node.cfg.placed && a.task != nil {
+		a.nb.having(a.task)
+	} else {
+		a.nb.everybody()
+	}
 	return &a.nb
+}
+
+func (a *activity) AllNeighbours() Neighbours {
+	a.all.everybody()
+	return &a.all
 }
 
 func (a *activity) Cloud() (NodeID, bool) {

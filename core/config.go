@@ -119,8 +119,9 @@ type Config struct {
 	// its own value (Engine.Init) uses that. Nil: every task executes where it arrives (the cloud).
 	Scheduler Scheduler `json:"-"`
 
-	eng   *Engine
-	faces faces
+	eng    *Engine
+	faces  faces
+	placed bool // not every node has every function, as far as the node knows
 }
 
 // faces are the optional interfaces that the group's scheduler has, looked up once.
@@ -158,6 +159,9 @@ type Change struct {
 	Slots *int32
 	Room  *int32
 	Peers *[]NodeID // ascending
+	// Functions is what this node, or others, have from now on. Waiting tasks whose function the node has no longer leave
+	// as new ones would; those that execute stay.
+	Functions []Inventory
 	// Forwarding is what the engine does around the new scheduler; nil: what it did around the old one.
 	Forwarding *Forwarding
 	Scheduler  Scheduler // the node's own value; decisions under way end under the old one, its Start and Changed at once

@@ -25,7 +25,7 @@
 //	Finish     an execution has ended
 //	Answer     the learner's answer to a Host.Act
 //	Cancel     the client is gone
-//	Configure  other slots, room, peers or algorithm
+//	Configure  other slots, room, peers, functions or algorithm
 //	Crash      everything in hand is lost; what arrives until the Restart is dropped
 //	Restart    empty, as after Boot; a node that is up is left alone
 //
@@ -65,6 +65,14 @@
 // Nothing runs at the same time as anything else, so algorithms need no locks, and interleaving happens at the calls
 // that suspend and nowhere else, in both worlds. Stacks are pooled, last in first out. When a node crashes, its suspended decisions are resumed once and unwind by a panic of
 // core's own, from which an algorithm must not recover. Observe and Receive get a View: they cannot suspend.
+//
+// # Placement
+//
+// A task executes only where its function is. Who has what is in the Topology, which all nodes share, or what a node has been
+// told since (Change.Functions); the cloud has every function. During a decision the neighbours are those that have the
+// function of the task. A task that is to execute where its function is not goes to one of them, drawn from the node's own
+// stream; where that cannot be, it ends as NoFunction, a refusal. A task whose function is taken away while it waits goes on in the same
+// way. docs/adr/0014-placement.md says why.
 //
 // # Ownership of tasks
 //

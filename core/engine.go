@@ -49,13 +49,16 @@ type nodeSource struct{ pcg *rand.PCG }
 
 func (s *nodeSource) Uint64() uint64 { return s.pcg.Uint64() }
 
-// Topology says who may forward to whom. It is shared by all nodes of an engine and never changes; a node whose
-// peers change carries its own list (Change.Peers).
+// Topology says who may forward to whom, and who has which function. It is shared by all nodes of an engine and never
+// changes; a node that learns otherwise carries its own lists (Change.Peers, Change.Functions).
 type Topology struct {
 	Nodes   int      // ids 0..Nodes-1, the cloud not counted
 	Offsets []uint32 // compressed rows of neighbours; nil: full mesh
 	Edges   []NodeID // ascending within a row
 	Cloud   NodeID   // NoNode: none
+	// Holders are by function the nodes that have it, ascending. A nil list, and one that is not there: all of them. The
+	// cloud has every function. Nil: every node does.
+	Holders [][]NodeID `json:",omitempty"`
 }
 
 const taskChunk = 1024
@@ -67,7 +70,7 @@ func NewEngine(h Host, topo *Topology) *Engine {
 	e.source.pcg = rand.NewPCG(0, 0)
 	e.rand = rand.New(&e.source)
 	e.passive.eng = e
-	e.passive.nb.view = &e.passive
+	e.passive.nb.view, e.passive.all.view = &e.passive, &e.passive
 	return e
 }
 
@@ -134,7 +137,7 @@ func (e *Engine) tripOf(t *Task) *trip {
 	}
 	e.freeTrip = p.next
 	p.fromToken, p.from, p.target, p.executor = 0, NoNode, NoNode, NoNode
-	p.pending, p.winner, p.pulled, p.outcome, p.asked, p.by = 0, -1, false, InFlight, false, 0
+	p.pending, p.winner, p.pulled, p.outcome, p.asked, p.by, p.function = 0, -1, false, InFlight, false, 0, 0
 	p.coldStart = 0
 	if p.targets = p.targets[:0]; cap(p.visited) == 0 {
 		p.visited = p.few[:]

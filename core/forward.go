@@ -106,6 +106,10 @@ func (n *Node) forward(t *Task, peer NodeID) {
 	case int(t.Hops) >= n.cfg.Forwarding.MaxHops:
 		n.atLimit(t)
 		return
+	case n.lacks(peer, t):
+		e.tripOf(t).target = peer
+		n.fallback(t, NoFunction)
+		return
 	}
 	c := n.handedOn(t, peer)
 	m := e.message(MsgForward, n, peer)
@@ -138,6 +142,9 @@ func (n *Node) copyOf(t *Task, k Token) *Task {
 	p := e.tripOf(c)
 	p.from, p.fromToken = n.id, k
 	p.visited = append(append(p.visited, t.Visited()...), n.id)
+	if t.trip != nil {
+		p.function = t.trip.function
+	}
 	if t.Deadline != Never {
 		c.Deadline = t.Deadline - e.now
 	}
@@ -177,7 +184,7 @@ func (n *Node) answered(k Token, c *Task, o Outcome) {
 	hops := c.Hops
 	e.Free(c)
 	switch o {
-	case NoRoom, Rejected, LostNodeDown: // the last is the host's, where it cannot reach the peer
+	case NoRoom, Rejected, NoFunction, LostNodeDown: // the last is the host's, where it cannot reach the peer
 		n.fallback(t, o)
 	default:
 		t.Hops = hops
@@ -238,7 +245,7 @@ func (n *Node) unanswered(t *Task) {
 func (n *Node) fallback(t *Task, o Outcome) {
 	t.Retries++
 	f := n.cfg.Forwarding.OnFailure
-	if o == NoRoom || o == Rejected {
+	if o == NoRoom || o == Rejected || o == NoFunction {
 		f = n.cfg.Forwarding.OnRefusal
 	}
 	switch {
@@ -251,6 +258,8 @@ func (n *Node) fallback(t *Task, o Outcome) {
 		p := list[0]
 		t.trip.targets = append(list[:0], list[1:]...)
 		n.forward(t, p)
+	case o != NoFunction && n.lacks(n.id, t):
+		n.end(t, o) // it cannot execute here, and who could has refused it
 	default:
 		n.admit(t)
 	}

@@ -95,10 +95,12 @@ func wildInput(b []byte) core.Input {
 	slots, room := int32(b[10]%4), int32(b[11]%4)
 	switch {
 	case in.Kind == core.InputSubmit:
-		task.By = b[9] % 2
+		task.By, task.Function = b[9]%2, uint16(b[9]/2%4)
 		in.Task = &task
 	case in.Kind == core.InputConfigure && b[9]%4 == 0:
 		in.Scheduler = []string{"hostile", "probing", "executing"}[b[10]%3]
+	case in.Kind == core.InputConfigure && b[9]%8 == 2:
+		in.Functions = []core.Inventory{{Node: core.NodeID(b[10] % 3), Functions: []core.FunctionID{core.FunctionID(b[11] % 3)}}}
 	case in.Kind == core.InputConfigure && b[9]%4 == 1:
 		in.Peers = &[]core.NodeID{core.NodeID(b[10] % 3), 3 + core.NodeID(b[11])}
 	case in.Kind == core.InputConfigure:
@@ -107,7 +109,7 @@ func wildInput(b []byte) core.Input {
 		in.Kind = core.InputDeliver
 		task.Flags = b[11]
 		task.Trip = &core.TripValue{From: node, Token: token, Executor: core.NodeID(b[10]%6) - 1, Visited: []core.NodeID{node, 3}}
-		in.Message = &core.Parcel{Kind: core.MsgKind(b[9] % 10), Outcome: core.Outcome(b[10] % 9), From: node, Item: int32(int8(b[6])) % 8,
+		in.Message = &core.Parcel{Kind: core.MsgKind(b[9] % 10), Outcome: core.Outcome(b[10] % core.NumOutcomes), From: node, Item: int32(int8(b[6])) % 8,
 			Token: token, Load: core.Load{Running: int32(int8(b[10])), Capacity: core.Capacity{Slots: slots - 1, Speed: float32(math.NaN())}},
 			Note: core.Note{Int: int64(int8(b[8]))}, Transit: time.Duration(int8(b[5]))}
 		switch in.Message.Kind {
@@ -159,7 +161,13 @@ func play(t *testing.T, data []byte) []coretest.Result {
 	s := coretest.Setup{Nodes: 2 + int(b[0]%3), Slots: int32(b[1] % 3), Room: int32(b[1] / 3 % 4), Types: int(b[2] % 4),
 		Discipline: core.Discipline(b[2] / 4 % 5), Abandon: b[2]&128 != 0,
 		Forwarding: core.Forwarding{MaxHops: int(b[3] % 4), AtLimit: core.AtHopLimit(b[3] / 4 % 2),
-			OnFailure: core.Fallback(b[4] % 3), ProbeTimeout: timeouts[b[5]%4], AnswerTimeout: timeouts[b[5]/4%4]}}
+			OnRefusal: core.Fallback(b[4] / 3 % 3), OnFailure: core.Fallback(b[4] % 3), ProbeTimeout: timeouts[b[5]%4], AnswerTimeout: timeouts[b[5]/4%4]}}
+	if b[6]&2 != 0 { // functions are here and there
+		s.Holders = make([][]core.NodeID, max(1, s.Types))
+		for f := range s.Holders {
+			s.Holders[f] = holders(b[6]>>(2+f), s.Nodes)
+		}
+	}
 	s.Scheduler = func(core.NodeID) core.Scheduler {
 		return &chaos{tb: t, nodes: s.Nodes, types: max(1, s.Types), wild: b[6]&1 != 0}
 	}
@@ -182,6 +190,17 @@ func play(t *testing.T, data []byte) []coretest.Result {
 		}
 	}
 	return results
+}
+
+// holders are the nodes whose bit is set.
+func holders(bits byte, nodes int) []core.NodeID {
+	ids := []core.NodeID{}
+	for n := range core.NodeID(nodes) {
+		if bits>>n&1 != 0 {
+			ids = append(ids, n)
+		}
+	}
+	return ids
 }
 
 // script reads what happens: a kind, a node, and how much later than the last one.
@@ -210,8 +229,17 @@ func script(w *coretest.World, s *coretest.Setup, data []byte) {
 			w.Configure(now, n, core.Change{Slots: &k, Room: &q})
 		case 13:
 			c := core.Change{Scheduler: s.Scheduler(n)}
-			if arg%2 == 0 {
+			switch arg % 4 {
+			case 0:
 				c = core.Change{Peers: &[]core.NodeID{(n + 1) % core.NodeID(s.Nodes)}}
+			case 2: // what it has, or believes that a peer has
+				v := core.Inventory{Node: (n + core.NodeID(arg/4%2)) % core.NodeID(s.Nodes), Any: arg/8%4 == 0}
+				for f := range core.FunctionID(4) {
+					if data[2]>>f&1 != 0 {
+						v.Functions = append(v.Functions, f)
+					}
+				}
+				c = core.Change{Functions: []core.Inventory{v}}
 			}
 			w.Configure(now, n, c)
 		case 14:

@@ -1,14 +1,21 @@
 package core
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // neighbours implements Neighbours for the node of an activity: computed for a full mesh, a row of the topology
-// otherwise, or the node's own list. They stay as they were when the activity asked, whatever changes meanwhile.
+// otherwise, or the node's own list; or those of them that have a function. They stay as they were when the activity asked,
+// whatever changes meanwhile.
 type neighbours struct {
-	view   *activity
-	list   []NodeID
-	mesh   bool
-	sample []NodeID
+	view    *activity
+	list    []NodeID
+	mesh    bool
+	without bool     // the node itself lacks the function, and others have it
+	skip    int      // index in the list of the node itself, which is none of them; beyond the list: it is not there
+	chosen  []NodeID // where the list is kept that is nobody else's
+	sample  []NodeID
 }
 
 // row is the list of the node's neighbours; nil and true for a full mesh.
@@ -48,15 +55,60 @@ func (n *Node) gone(p NodeID) bool {
 	return p >= 0 && n.x != nil && n.x.peers != nil && !n.knows(p)
 }
 
+// everybody makes b all neighbours of its node.
+func (b *neighbours) everybody() {
+	b.list, b.mesh = b.view.node.row()
+	b.skip, b.without = len(b.list), false
+}
+
+// having makes b those that have the function of t.
+func (b *neighbours) having(t *Task) {
+	b.everybody()
+	n := b.view.node
+	told := n.x != nil && n.x.known != nil
+	holders := b.view.eng.topo.holders(t.Function())
+	if !told && holders == nil {
+		return
+	}
+	if self, is := slices.BinarySearch(holders, n.id); b.mesh && !told {
+		b.list, b.mesh, b.skip = holders, false, self // shared by all nodes
+		if !is {
+			b.skip = len(holders)
+		}
+		b.without = !is && len(holders) > 0
+		return
+	}
+	chosen := b.chosen[:0]
+	for i := range b.Len() {
+		if p := b.At(i); n.has(p, t) {
+			chosen = append(chosen, p)
+		}
+	}
+	b.chosen, b.list, b.mesh, b.skip = chosen, chosen, false, len(chosen)
+	b.without = len(chosen) > 0 && !n.has(n.id, t)
+}
+
+// find returns the index of p.
+func (b *neighbours) find(p NodeID) (int, bool) {
+	i := sort.Search(b.Len(), func(i int) bool { return b.At(i) >= p })
+	return i, i < b.Len() && b.At(i) == p
+}
+
 func (b *neighbours) Len() int {
 	if b.mesh {
 		return max(0, b.view.eng.topo.Nodes-1)
+	}
+	if b.skip < len(b.list) {
+		return len(b.list) - 1
 	}
 	return len(b.list)
 }
 
 func (b *neighbours) At(i int) NodeID {
 	if !b.mesh {
+		if i >= b.skip {
+			i++
+		}
 		return b.list[i]
 	}
 	if NodeID(i) >= b.view.node.id {
@@ -71,6 +123,9 @@ func (b *neighbours) SampleAll(k int) []NodeID { return b.draw(k, 1) }
 
 // draw returns k distinct nodes of the neighbours, and of the node itself where self is 1 (its index is Len).
 func (b *neighbours) draw(k, self int) []NodeID {
+	if b.without {
+		self = 0
+	}
 	n := b.Len() + self
 	k = max(0, min(k, n))
 	r := b.view.eng.rand

@@ -12,6 +12,10 @@ import (
 
 // sampled draws many samples at node id and counts how often each node came at each place.
 func sampled(t *testing.T, topo *core.Topology, own *[]core.NodeID, id core.NodeID, k, draws int, self bool) [][]int {
+	return sampledAmong(t, topo, &core.Change{Peers: own}, id, k, draws, self)
+}
+
+func sampledAmong(t *testing.T, topo *core.Topology, c *core.Change, id core.NodeID, k, draws int, self bool) [][]int {
 	var counts [][]int
 	h := newHandHost(topo, &core.Config{Slots: 1}, coretest.Everywhere(func(env core.Env, _ *core.Task) core.Verdict {
 		for range draws {
@@ -38,9 +42,7 @@ func sampled(t *testing.T, topo *core.Topology, own *[]core.NodeID, id core.Node
 		return core.Execute()
 	}))
 	defer h.engine.Close()
-	if own != nil {
-		h.nodes[id].Configure(0, core.Change{Peers: own})
-	}
+	h.nodes[id].Configure(0, *c)
 	h.submit(id)
 	for _, f := range h.faults {
 		t.Error(f)

@@ -22,11 +22,12 @@ type Node struct {
 
 // extra is what a node has beyond the minimum.
 type extra struct {
-	own      Scheduler // its own value of the algorithm; nil: the group's
-	peers    []NodeID  // its own list of neighbours; nil: the topology's
-	heap     []waiting // waiting room of the ordered disciplines
-	counts   []int32   // per task type: running, queued
-	replicas []*Task   // copies held for other nodes' Replicate
+	own      Scheduler   // its own value of the algorithm; nil: the group's
+	peers    []NodeID    // its own list of neighbours; nil: the topology's
+	known    []Inventory // what nodes have, where that is not as the topology says; ascending by node
+	heap     []waiting   // waiting room of the ordered disciplines
+	counts   []int32     // per task type: running, queued
+	replicas []*Task     // copies held for other nodes' Replicate
 	memory   memory
 	lessons  uint64 // decisions that the learner has answered
 	watching bool   // a Changed is under way
@@ -47,7 +48,7 @@ func (e *Engine) Init(n *Node, id NodeID, cfg *Config, rng rand.PCG, own Schedul
 	if cfg.eng != nil && cfg.faces != faces {
 		panic("core: nodes that share a Config run one algorithm")
 	}
-	cfg.eng, cfg.faces = e, faces
+	cfg.eng, cfg.faces, cfg.placed = e, faces, e.topo.Holders != nil
 	*n = Node{cfg: cfg, id: id, rng: rng}
 	if own != nil || cfg.Types > 1 || cfg.Discipline > LIFO || cfg.faces&(faceWatcher|faceRememberer) != 0 {
 		n.more()
@@ -271,6 +272,9 @@ func (n *Node) Configure(now Time, c Change) {
 	}
 	if c.Peers != nil {
 		n.more().peers = append(make([]NodeID, 0, len(*c.Peers)), *c.Peers...)
+	}
+	if c.Functions != nil {
+		n.learn(c.Functions)
 	}
 	if c.Scheduler != nil && n.cfg.faces&faceStarter != 0 && !n.down {
 		n.cfg.eng.begin(n, activityStart, nil)

@@ -8,7 +8,7 @@ func (n *Node) handOver(m *Msg) {
 	thief, k, above, most := m.From, m.Token, int(m.Item), int(m.Note.Int)
 	var first, last *Task
 	for i := 0; i < most && int(n.running)+int(n.queued) > above; i++ {
-		t := n.movable()
+		t := n.movable(thief)
 		if t == nil {
 			break
 		}
@@ -28,12 +28,15 @@ func (n *Node) handOver(m *Msg) {
 	e.host.Send(r)
 }
 
-// movable is the waiting task next in turn that may make another hop. A replica stays: its forwarder knows where it is.
-func (n *Node) movable() *Task {
-	limit := n.cfg.Forwarding.MaxHops
+// movable is the waiting task next in turn that may make another hop, to a node that has its function. A replica stays: its
+// forwarder knows where it is.
+func (n *Node) movable(to NodeID) *Task {
+	may := func(t *Task) bool {
+		return int(t.Hops) < n.cfg.Forwarding.MaxHops && t.flags&flagReplica == 0 && !n.lacks(to, t)
+	}
 	if n.cfg.Discipline <= LIFO {
 		for t := n.head; t != nil; t = t.next {
-			if int(t.Hops) < limit && t.flags&flagReplica == 0 {
+			if may(t) {
 				return t
 			}
 		}
@@ -41,8 +44,7 @@ func (n *Node) movable() *Task {
 	}
 	var best waiting
 	for _, w := range n.x.heap {
-		t := w.task
-		if int(t.Hops) < limit && t.flags&flagReplica == 0 && (best.task == nil || n.cfg.Discipline.before(w, best)) {
+		if (best.task == nil || n.cfg.Discipline.before(w, best)) && may(w.task) {
 			best = w
 		}
 	}

@@ -6,6 +6,8 @@ package core
 // admit lets a task execute here: in a slot, in the waiting room, or not at all. At most K + Q tasks are in hand.
 func (n *Node) admit(t *Task) {
 	switch c := n.cfg; {
+	case n.lacks(n.id, t):
+		n.misplaced(t)
 	case n.running < c.Slots:
 		n.start(t)
 	case n.queued < c.Room:

@@ -25,7 +25,7 @@ const (
 	InputFinish                     // Node.Finish: Token of the execution, Cold
 	InputAnswer                     // Node.Answer: Token, Action, Error
 	InputCancel                     // Node.Cancel: ID
-	InputConfigure                  // Node.Configure: Slots, Room, Peers, Scheduler
+	InputConfigure                  // Node.Configure: Slots, Room, Peers, Functions, Scheduler
 	InputCrash                      // Node.Crash
 	InputRestart                    // Node.Restart: Scheduler
 	numInputKinds
@@ -61,6 +61,7 @@ type Input struct {
 	Slots      *int32        `json:",omitzero"`
 	Room       *int32        `json:",omitzero"`
 	Peers      *[]NodeID     `json:",omitzero"` // ascending
+	Functions  []Inventory   `json:",omitempty"`
 	Forwarding *Forwarding   `json:",omitzero"`
 	// Scheduler names the node's new value of the algorithm, as a log's reader must build it again; Own is the value.
 	Scheduler string    `json:",omitzero"`
@@ -78,6 +79,7 @@ type TaskValue struct {
 	Hops     uint8         `json:",omitzero"`
 	Copy     uint8         `json:",omitzero"`
 	By       uint8         `json:",omitzero"` // submitted: Config.Alternatives[By-1] decides about it; 0: the scheduler
+	Function uint16        `json:",omitzero"` // FunctionID of its function plus 1; 0: its Type is that
 	Flags    uint8         `json:",omitzero"` // the engine's
 	Probes   uint16        `json:",omitzero"`
 	Retries  uint16        `json:",omitzero"`
@@ -146,6 +148,7 @@ func (t *Task) value() TaskValue {
 	v := TaskValue{ID: t.ID, Type: t.Type, Priority: t.Priority, Demand: t.Demand, Deadline: t.Deadline, Hops: t.Hops,
 		Copy: t.Copy, Flags: uint8(t.flags), Probes: t.Probes, Retries: t.Retries, Timing: t.Timing}
 	if p := t.trip; p != nil {
+		v.Function = p.function
 		v.Trip = &TripValue{From: p.from, Token: p.fromToken, Executor: t.Executor(), ColdStart: p.coldStart,
 			Visited: append([]NodeID(nil), p.visited...)}
 	}
@@ -160,6 +163,9 @@ func (e *Engine) newTask(v *TaskValue) *Task {
 	if v.By > 0 {
 		t.flags |= flagSteered
 		e.tripOf(t).by = v.By
+	}
+	if v.Function > 0 {
+		e.tripOf(t).function = v.Function
 	}
 	if v.Trip != nil {
 		p := e.tripOf(t)
@@ -209,7 +215,7 @@ func (n *Node) Apply(in Input) {
 	case InputCancel:
 		n.Cancel(in.At, in.ID)
 	case InputConfigure:
-		n.Configure(in.At, Change{Slots: in.Slots, Room: in.Room, Peers: in.Peers,
+		n.Configure(in.At, Change{Slots: in.Slots, Room: in.Room, Peers: in.Peers, Functions: in.Functions,
 			Forwarding: in.Forwarding, Scheduler: in.Own})
 	case InputCrash:
 		n.Crash(in.At)
@@ -278,6 +284,11 @@ func (in *Input) checkChange() error {
 	if in.Forwarding != nil {
 		if err := in.Forwarding.Check(); err != nil {
 			return err
+		}
+	}
+	for i := range in.Functions {
+		if v := &in.Functions[i]; v.Node < 0 || !slices.IsSorted(v.Functions) {
+			return fmt.Errorf("what node %d has: no such node is possible, or the functions are not ascending", v.Node)
 		}
 	}
 	if in.Peers != nil {
@@ -490,6 +501,11 @@ func (o *Origin) check() error {
 	if t.Offsets != nil {
 		if len(t.Offsets) != t.Nodes+1 || !slices.IsSorted(t.Offsets) || int(t.Offsets[t.Nodes]) != len(t.Edges) {
 			return errors.New("Topology: the Offsets do not fit the Nodes and the Edges")
+		}
+	}
+	for f, holders := range t.Holders {
+		if !slices.IsSorted(holders) || len(holders) > 0 && holders[0] < 0 {
+			return fmt.Errorf("Topology: the Holders of function %d are not ascending", f)
 		}
 	}
 	return c.Forwarding.Check()

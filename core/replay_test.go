@@ -181,16 +181,21 @@ func (h *recorder) Stop(core.NodeID, *core.Task)                     {}
 func (h *recorder) Done(_ core.NodeID, _ *core.Task, o core.Outcome) { h.done[o]++ }
 func (h *recorder) Fault(*core.Fault)                                {} // decided before the peers changed
 
-// submits adds tasks of clients and of peers, notes, a change of the slots, of the peers and of the scheduler, a
-// client that hangs up, a crash and a restart.
+// submits adds tasks of clients and of peers, notes, a change of the slots, of the peers, of the scheduler and of who has
+// which function, a client that hangs up, a crash and a restart.
 func (h *recorder) submits(n int) {
 	slots, few := int32(1), []core.NodeID{1, 2}
 	for i := range n {
 		at := time.Duration(i) * time.Millisecond
-		v := core.TaskValue{ID: core.TaskID(i), Demand: time.Duration(h.rand.IntN(4_000_000)), Deadline: core.Never}
+		v := core.TaskValue{ID: core.TaskID(i), Function: uint16(i % 3), Demand: time.Duration(h.rand.IntN(4_000_000)), Deadline: core.Never}
 		switch {
 		case i == n/4:
 			h.after(at, core.Input{Kind: core.InputConfigure, Slots: &slots, Peers: &few})
+		case i == n/2:
+			h.after(at, core.Input{Kind: core.InputConfigure, Functions: []core.Inventory{{Node: 0, Functions: []core.FunctionID{0}},
+				{Node: 1, Functions: []core.FunctionID{1}}, {Node: 2, Any: true}}})
+		case i == 2*n/3:
+			h.after(at, core.Input{Kind: core.InputConfigure, Functions: []core.Inventory{{Node: 0, Functions: []core.FunctionID{1}}, {Node: 2}}})
 		case i == n/3:
 			h.after(at, core.Input{Kind: core.InputCrash})
 		case i == n/3+5:
@@ -236,7 +241,7 @@ func recorded(t *testing.T, n int) *recording {
 	if h.engine.InUse() != 0 {
 		t.Fatalf("%d tasks are left; ended: %v", h.engine.InUse(), h.done)
 	}
-	for _, o := range []core.Outcome{core.Completed, core.Rejected, core.LostNodeDown} {
+	for _, o := range []core.Outcome{core.Completed, core.Rejected, core.LostNodeDown, core.NoFunction} {
 		if h.done[o] == 0 {
 			t.Fatalf("the recording has no task that ended as %v: %v", o, h.done)
 		}

@@ -11,8 +11,11 @@ func (n *Node) replicate(t *Task, v *Verdict) {
 	}
 	r := e.tripOf(t)
 	r.targets = r.targets[:0]
+	why := LostNodeDown
 	for _, p := range v.peers {
 		switch {
+		case n.lacks(p, t):
+			why = NoFunction
 		case p == n.id || n.knows(p):
 			r.targets = append(r.targets, p)
 		case !n.gone(p):
@@ -25,11 +28,11 @@ func (n *Node) replicate(t *Task, v *Verdict) {
 		return
 	}
 	if len(r.targets) == 0 {
-		n.fallback(t, LostNodeDown)
+		n.fallback(t, why)
 		return
 	}
 	t.state = stateReplicated
-	r.winner, r.pending, r.outcome = -1, int32(len(r.targets)), InFlight
+	r.winner, r.pending, r.outcome = -1, int16(len(r.targets)), InFlight
 	k := e.tokenOf(t)
 	if d := n.cfg.Forwarding.AnswerTimeout; d > 0 {
 		e.host.Arm(n.id, e.now.Add(d), k)

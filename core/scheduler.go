@@ -61,7 +61,8 @@ type View interface {
 	LoadOf(TaskType) (running, queued int) // of one task type
 	Types() int                            // task types that the node tells apart
 	MeanService(TaskType) time.Duration    // mean service time on a node of speed 1; 0 = unknown
-	Neighbours() Neighbours                // the peers that this node may forward to, the cloud not included
+	Neighbours() Neighbours                // in a decision those that have the task's function; otherwise all
+	AllNeighbours() Neighbours             // whatever functions they have
 	Cloud() (NodeID, bool)                 // the far node without limit, where the cluster has one
 	Heard(p NodeID) (Load, Time, bool)     // last load known of p and when it was learned (see Rememberer)
 	Tell(p NodeID, n Note)                 // one way, to a neighbour's Receive; nothing where the peer has left
@@ -109,8 +110,8 @@ type (
 	Rememberer interface{ Remember() int }
 )
 
-// Neighbours are the peers of a node, as they were when View.Neighbours was called. A full mesh of a million nodes
-// costs nothing: there is no list.
+// Neighbours are the peers that a node may forward to, the cloud not included, as they were when View.Neighbours was called.
+// A full mesh of a million nodes costs nothing: there is no list, or one that all nodes share.
 type Neighbours interface {
 	Len() int
 	// At returns the i-th neighbour, 0 <= i < Len, in ascending order of NodeID.
@@ -118,7 +119,8 @@ type Neighbours interface {
 	// Sample returns k distinct neighbours drawn uniformly (all of them where k >= Len, in random order). The
 	// slice is valid until the next Sample of the same activity.
 	Sample(k int) []NodeID
-	// SampleAll is Sample over the neighbours and the node itself.
+	// SampleAll is Sample over the neighbours and the node itself, which is left out where it lacks the function that they
+	// have. For k > 0 it is never empty: where nobody has the function, it is the node itself.
 	SampleAll(k int) []NodeID
 }
 
@@ -148,17 +150,18 @@ const (
 	CancelOnStart                      // when the first begins to execute
 )
 
-// Execute runs the task here: in a slot, or in the waiting room, or refused for lack of room.
+// Execute runs the task here: in a slot, or in the waiting room, or refused for lack of room. Where its function is not
+// here, the task goes to one of the neighbours that have it, drawn uniformly, or to the cloud where none does.
 func Execute() Verdict { return Verdict{kind: verdictExecute} }
 
 // Forward sends the task to peer, and on refusal or silence to the next ones in turn, where the scenario's fallback
-// says "next". Forwarding to the own node is Execute.
+// says "next". Forwarding to the own node is Execute; a peer that lacks the function has refused.
 func Forward(peer NodeID, next ...NodeID) Verdict {
 	return Verdict{kind: verdictForward, peer: peer, peers: next}
 }
 
 // Replicate sends a copy to each of the peers, among which may be the own node; the first to start or to complete
-// cancels the others.
+// cancels the others. Nodes that lack the function get none.
 func Replicate(at CancelAt, peers ...NodeID) Verdict {
 	return Verdict{kind: verdictReplicate, how: uint8(at), peers: peers}
 }

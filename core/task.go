@@ -11,6 +11,9 @@ type (
 	TaskID uint64
 	// TaskType is the kind of a task: the index of its function in the scenario (on the wire: v1's learning task type).
 	TaskType uint16
+	// FunctionID numbers the functions of a cluster, as Topology.Holders does. In a scenario it is the TaskType; where
+	// clients say types that mean something else, as those of v1 do, the host numbers the functions by their names.
+	FunctionID uint16
 )
 
 // NoNode is the absence of a node.
@@ -49,7 +52,8 @@ type trip struct {
 	from      NodeID    // the forwarder; NoNode at the entry
 	target    NodeID    // the peer that has it now
 	executor  NodeID    // where it was executed, if at a peer
-	pending   int32     // replicas that have not ended
+	function  uint16    // number of its function plus 1; 0: its Type says it
+	pending   int16     // replicas that have not ended
 	outcome   Outcome   // of the replicas that have ended without completing
 	pulled    bool      // the target asked for it
 	asked     bool      // lesson counts
@@ -72,6 +76,14 @@ func (t *Task) ColdStart() time.Duration {
 		return 0
 	}
 	return t.trip.coldStart
+}
+
+// Function is what t runs.
+func (t *Task) Function() FunctionID {
+	if t.trip != nil && t.trip.function > 0 {
+		return FunctionID(t.trip.function - 1)
+	}
+	return FunctionID(t.Type)
 }
 
 // Since is when the phase began that t is in: while it executes, when its execution began.
@@ -151,7 +163,7 @@ const (
 	flagDecided   taskFlags = 1 << iota // this node's scheduler decided about it
 	flagCold                            // began with a cold start
 	flagCancelled                       // ends as soon as the decision is over
-	flagDirect                          // executes without Schedule: it was pulled, or is a replica
+	flagDirect                          // executes here, without Schedule: it was pulled, or is a replica
 	flagReplica
 	flagNotifyStart // a replica whose forwarder wants to know when it starts
 	flagRan         // execution began
@@ -186,11 +198,12 @@ const (
 	LostNoAnswer                  // a forward was never answered or, in reality, a function
 	LostHopLimit                  // it reached the hop limit where it may not be executed
 	LostClientGone                // the client hung up
+	NoFunction                    // its function is not where it may execute
 	NumOutcomes    = iota
 )
 
 var outcomeNames = [NumOutcomes]string{"in-flight", "completed", "rejected", "no-room", "expired",
-	"lost-node-down", "lost-no-answer", "lost-hop-limit", "lost-client-gone"}
+	"lost-node-down", "lost-no-answer", "lost-hop-limit", "lost-client-gone", "no-function"}
 
 // String returns the outcome's name as records and summaries spell it.
 func (o Outcome) String() string { return word(outcomeNames[:], o) }

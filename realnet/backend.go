@@ -61,7 +61,7 @@ type Backend struct {
 	URL string
 	// OpenFaaS has the functions, instead of URL; nil: there is none.
 	OpenFaaS *OpenFaaS
-	// Functions have a place of their own; * is any function.
+	// Functions have a place of their own; * is any function. With neither that nor URL and OpenFaaS the node has these alone.
 	Functions map[string]Function
 	// Timeout bounds a call; 0: there is no bound but the client's patience.
 	Timeout time.Duration
@@ -71,9 +71,8 @@ type Backend struct {
 	// the headers that stand before it say how long that took.
 	MaxAnswer int64
 
-	http      *http.Client
-	instances map[string]*instance
-	pools     map[string]*pool
+	http     *http.Client
+	deployed *deployments
 }
 
 // Function is where a function is: at a URL or, with a Command, in a process that the node starts and keeps running or,
@@ -97,11 +96,13 @@ func (b *Backend) open() error {
 			MaxIdleConnsPerHost: 256, IdleConnTimeout: keptIdle, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	b.instances, b.pools = map[string]*instance{}, map[string]*pool{}
+	b.deployed = &deployments{byName: map[string]*deployment{}}
 	var starting sync.WaitGroup
-	var mu sync.Mutex
 	names := slices.Sorted(maps.Keys(b.Functions))
 	problems := make([]error, len(names))
+	if len(names) > mostFunctions {
+		return fmt.Errorf("%d functions: a node can have %d", len(names), mostFunctions)
+	}
 	for k, name := range names {
 		f := b.Functions[name]
 		if name != "*" && !validFunction(name) {
@@ -109,22 +110,22 @@ func (b *Backend) open() error {
 			continue
 		}
 		if len(f.Command) == 0 {
+			b.deployed.put(name, &deployment{Function: f, name: name, since: time.Now()})
 			continue
 		}
 		p := patience{start: b.Start, end: 3 * time.Second, pause: time.Second}
 		if f.OnDemand {
 			x, err := newPool(name, f.Command, p, f.KeepAlive)
 			if problems[k] = err; err == nil {
-				b.pools[name] = x
+				b.deployed.put(name, &deployment{Function: f, name: name, pool: x, since: time.Now()})
 			}
 			continue
 		}
 		starting.Go(func() {
+			began := time.Now()
 			i, err := startInstance(context.Background(), name, f.Command, p)
 			if problems[k] = err; err == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				b.instances[name] = i
+				b.deployed.put(name, &deployment{Function: f, name: name, instance: i, since: time.Now(), ready: time.Since(began)})
 			}
 		})
 	}
@@ -139,14 +140,18 @@ func (b *Backend) open() error {
 // close ends processes and connections.
 func (b *Backend) close() {
 	b.http.CloseIdleConnections()
-	var ending sync.WaitGroup
-	for _, i := range b.instances {
-		ending.Go(i.close)
+	d := b.deployed
+	d.mu.Lock()
+	for _, x := range d.byName {
+		if x.instance != nil {
+			d.ending.Go(x.instance.close)
+		}
+		if x.pool != nil {
+			d.ending.Go(x.pool.close)
+		}
 	}
-	for _, p := range b.pools {
-		ending.Go(p.close)
-	}
-	ending.Wait()
+	d.mu.Unlock()
+	d.ending.Wait()
 }
 
 // validFunction reports whether a name can be that of a function: one DNS label, or several with dots. Nothing else may
@@ -165,34 +170,26 @@ func validFunction(name string) bool {
 	return true
 }
 
-// find is what Functions has for a name; name is then how.
-func (b *Backend) find(function string) (name string, f Function, known bool) {
-	if f, known = b.Functions[function]; known {
-		return function, f, true
+// request is that of a call at its place, without its body. A process that was taken for it is the one to be called.
+func (b *Backend) request(ctx context.Context, at *deployment, c *call, taken *instance) (*http.Request, error) {
+	if taken == nil && at != nil {
+		taken = at.instance
 	}
-	f, known = b.Functions["*"]
-	return "*", f, known
-}
-
-// request is that of a call, without its body. A process that was taken for it is the one to be called.
-func (b *Backend) request(ctx context.Context, c *call, taken *instance) (*http.Request, error) {
-	name, f, known := b.find(c.function)
 	target := b.URL
-	if known {
-		target = f.URL
-	} else if b.OpenFaaS != nil {
-		target = b.OpenFaaS.url("/function/{function}")
-	}
-	target = strings.ReplaceAll(target, "{function}", c.function)
-	if taken == nil && known {
-		taken = b.instances[name]
-	}
-	if taken != nil {
+	switch {
+	case taken != nil:
 		var err error
 		if target, err = taken.at(); err != nil {
 			return nil, err
 		}
+	case at != nil:
+		target = at.URL
+	case b.OpenFaaS != nil:
+		target = b.OpenFaaS.url("/function/{function}")
+	case target == "":
+		return nil, fmt.Errorf("the node has no function %s", c.function)
 	}
+	target = strings.ReplaceAll(target, "{function}", c.function)
 	r, err := http.NewRequestWithContext(ctx, c.method, target, nil)
 	if err != nil {
 		return nil, fmt.Errorf("calling function %s: %w", c.function, err)
@@ -201,39 +198,37 @@ func (b *Backend) request(ctx context.Context, c *call, taken *instance) (*http.
 		r.URL.RawQuery = c.query
 	}
 	copyHeader(r.Header, c.header)
-	if !known && b.OpenFaaS != nil {
+	if at == nil && b.OpenFaaS != nil {
 		b.OpenFaaS.authenticate(r)
 	}
 	return r, nil
 }
 
-// run executes a call: cold is how long the start took that it began with, 0 where the function was there.
-func (b *Backend) run(ctx context.Context, c *call, service time.Duration) (a *answer, cold time.Duration, err error) {
-	name, _, known := b.find(c.function)
-	p := b.pools[name]
-	if !known || p == nil {
-		a, err = b.call(ctx, c, service, nil)
+// run executes a call at its place: cold is how long the start took that it began with, 0 where the function was there.
+func (b *Backend) run(ctx context.Context, at *deployment, c *call, service time.Duration) (a *answer, cold time.Duration, err error) {
+	if at == nil || at.pool == nil {
+		a, err = b.call(ctx, at, c, service, nil)
 		return a, 0, err
 	}
-	i, cold, err := p.take(ctx)
+	i, cold, err := at.pool.take(ctx)
 	if err != nil {
 		return nil, cold, err
 	}
-	a, err = b.call(ctx, c, service, i)
+	a, err = b.call(ctx, at, c, service, i)
 	// One that was given up may have been cold: then it is not taken for a warm one, as in simulation.
-	p.give(i, err == nil || ctx.Err() != nil && cold == 0)
+	at.pool.give(i, err == nil || ctx.Err() != nil && cold == 0)
 	return a, cold, err
 }
 
 // call calls a function and keeps its answer, whatever its status. The function is told its service time where that is
 // known: not 0.
-func (b *Backend) call(ctx context.Context, c *call, service time.Duration, taken *instance) (*answer, error) {
+func (b *Backend) call(ctx context.Context, at *deployment, c *call, service time.Duration, taken *instance) (*answer, error) {
 	if b.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, b.Timeout)
 		defer cancel()
 	}
-	r, err := b.request(ctx, c, taken)
+	r, err := b.request(ctx, at, c, taken)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +242,7 @@ func (b *Backend) call(ctx context.Context, c *call, service time.Duration, take
 			return nil, failure(codeTooLarge, "The body of the request is longer than %d bytes", c.body.limit)
 		}
 		var lookup *net.DNSError
-		if _, described := b.Functions[c.function]; !described && b.OpenFaaS == nil && errors.As(err, &lookup) && lookup.IsNotFound {
+		if at == nil && b.OpenFaaS == nil && errors.As(err, &lookup) && lookup.IsNotFound {
 			return nil, fmt.Errorf("there is no function %s: the node has none of that name, and the host where it calls others does not "+
 				"exist: %w", c.function, err)
 		}

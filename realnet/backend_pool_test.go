@@ -168,7 +168,7 @@ func TestColdStartGivenUp(t *testing.T) {
 		}
 		eventually(t, "the slot is free", func() bool { return c.nodes[0].Status().Running == 0 })
 	}
-	p := c.nodes[0].options.Backend.pools["f"]
+	p := c.nodes[0].options.Backend.deployed.byName["f"].pool
 	idle := func() int {
 		p.mu.Lock()
 		defer p.mu.Unlock()

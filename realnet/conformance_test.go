@@ -54,13 +54,14 @@ func (p *play) Submit(at core.Time, n core.NodeID, r coretest.Request) int {
 	r.Fill(&t, core.TaskID(i), at)
 	p.results = append(p.results, coretest.Result{Executor: core.NoNode})
 	p.add(at, n, core.Input{Kind: core.InputSubmit,
-		Task: &core.TaskValue{ID: t.ID, Demand: t.Demand, Priority: t.Priority, Deadline: t.Deadline}})
+		Task: &core.TaskValue{ID: t.ID, Type: t.Type, Demand: t.Demand, Priority: t.Priority, Deadline: t.Deadline}})
 	return i
 }
 
 // Configure implements coretest.Cluster.
 func (p *play) Configure(at core.Time, n core.NodeID, c core.Change) {
-	p.add(at, n, core.Input{Kind: core.InputConfigure, Slots: c.Slots, Room: c.Room, Peers: c.Peers, Own: c.Scheduler})
+	p.add(at, n, core.Input{Kind: core.InputConfigure, Slots: c.Slots, Room: c.Room, Peers: c.Peers, Functions: c.Functions,
+		Own: c.Scheduler})
 }
 
 // Crash implements coretest.Cluster.
@@ -90,7 +91,7 @@ func (p *play) Run() []coretest.Result {
 func (p *play) run(*testing.T) {
 	transport := NewMemory(func(_, _ core.NodeID) time.Duration { return p.setup.Latency })
 	defer transport.Close()
-	topo := &core.Topology{Nodes: p.setup.Nodes, Cloud: core.NoNode}
+	topo := p.setup.Topology()
 	nodes := make([]*Mailbox, p.setup.Nodes)
 	p.open.Add(len(p.results))
 	for i := range nodes {

@@ -21,6 +21,8 @@
 // (peer_task.go), v1 nodes in their way (peer_v1.go), all of it held or lost as the links of a scenario say (links.go). A request of a client is an input of the mailbox, what the engine decides comes back
 // through the Host, and the answer is written when the outcome has come. Names and shapes of the wire are in wire.go.
 //
+// What functions a node has changes while it runs (functions.go), and its peers hear of it on their links (peer_functions.go).
+//
 // A Recorder writes the log of a mailbox (record.go); Replay gives it to a fresh node and compares (replay.go).
 //
 // The discovery service (discovery_service.go) keeps the list of machines: over UDP with core/membership

@@ -23,6 +23,7 @@ const (
 	whatMaxHops    = "max_hops"
 	whatForwarding = "forwarding"
 	whatNumber     = "number"
+	whatFunctions  = "functions"
 )
 
 // compare asks every node for its settings, and returns those that are not the scenario's, nodes that are alike together.
@@ -37,7 +38,8 @@ func (l *load) compare(ctx context.Context) (all []results.Unlike) {
 			if s, err := AskStatus(ctx, l.http, l.Targets[i].Scheduler); err == nil {
 				said = &s
 			}
-			found[i] = slices.Concat(l.compareSettings(ctx, i), l.compareScheduler(ctx, i, said), l.compareNeighbours(i, said))
+			found[i] = slices.Concat(l.compareSettings(ctx, i), l.compareScheduler(ctx, i, said), l.compareNeighbours(i, said),
+				l.compareFunctions(i, said))
 			if said != nil && said.Cluster > 0 { // a node of a scenario
 				found[i] = append(found[i], differs(i, whatNumber, strconv.Itoa(int(said.Number)), strconv.Itoa(i))...)
 			}
@@ -119,6 +121,32 @@ func rules(f core.Forwarding) string {
 		f.OnFailure, f.ProbeTimeout, f.AnswerTimeout)
 }
 
+// compareFunctions looks for the functions that are placed on a node. Where all have all, a node that does not say what it has
+// may have them.
+func (l *load) compareFunctions(i int, said *Status) []results.Unlike {
+	placed := l.Scenario.Holders() != nil
+	if said == nil || len(said.Functions) == 0 {
+		if !placed {
+			return nil
+		}
+		said = &Status{}
+	}
+	var has, wants []string
+	for k := range l.Scenario.Functions {
+		f := &l.Scenario.Functions[k]
+		if f.On(core.NodeID(i), &l.Scenario.Cluster) {
+			wants = append(wants, f.Name)
+		}
+		if slices.ContainsFunc(said.Functions, func(s FunctionStatus) bool { return s.Name == f.Name || s.Name == "*" }) {
+			has = append(has, f.Name)
+		}
+	}
+	if said.Functions == nil {
+		return differs(i, whatFunctions, "", firstOf(wants))
+	}
+	return differs(i, whatFunctions, firstOf(has), firstOf(wants))
+}
+
 func (l *load) compareNeighbours(i int, said *Status) []results.Unlike {
 	var wants []string
 	for k, t := range l.Targets {
@@ -128,18 +156,18 @@ func (l *load) compareNeighbours(i int, said *Status) []results.Unlike {
 		}
 	}
 	if said == nil {
-		return differs(i, results.Neighbours, "", addressList(wants))
+		return differs(i, results.Neighbours, "", firstOf(wants))
 	}
 	slices.Sort(wants)
 	slices.Sort(said.Peers)
 	if slices.Equal(said.Peers, wants) {
 		return nil
 	}
-	return differs(i, results.Neighbours, addressList(said.Peers), addressList(wants))
+	return differs(i, results.Neighbours, firstOf(said.Peers), firstOf(wants))
 }
 
-// addressList names addresses, the first of many.
-func addressList(all []string) string {
+// firstOf names the first of many.
+func firstOf(all []string) string {
 	const most = 5
 	switch n := len(all); {
 	case n == 0:

@@ -55,6 +55,9 @@ type Mailbox struct {
 
 	mu     sync.Mutex
 	inputs []core.Input
+	taken  uint64 // inputs, in all
+	posted uint64
+	passed *sync.Cond // taken has grown, or the mailbox has ended
 	closed bool
 	wake   chan struct{} // holds one: there may be inputs
 	ended  chan struct{} // closed when the goroutine has ended
@@ -87,6 +90,7 @@ func newMailbox(o Options) *Mailbox {
 	}
 	m := &Mailbox{options: o, began: time.Now(), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		timers: make(map[core.Token]*time.Timer), executions: make(map[core.Token]context.CancelFunc)}
+	m.passed = sync.NewCond(&m.mu)
 	m.life, m.die = context.WithCancel(context.Background())
 	m.engine = core.NewEngine(m, o.Topology)
 	m.engine.Init(&m.node, o.ID, &m.options.Config, o.Stream, o.Scheduler)
@@ -122,9 +126,19 @@ func (m *Mailbox) Post(in core.Input) {
 	m.mu.Lock()
 	if !m.closed {
 		m.inputs = append(m.inputs, in)
+		m.posted++
 	}
 	m.mu.Unlock()
 	m.rouse()
+}
+
+// sync returns when the node has taken all that was posted before, or has ended.
+func (m *Mailbox) sync() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for all := m.posted; m.taken < all && !m.closed; {
+		m.passed.Wait()
+	}
 }
 
 func (m *Mailbox) rouse() {
@@ -150,6 +164,8 @@ func (m *Mailbox) run() {
 	var batch []core.Input
 	for {
 		m.mu.Lock()
+		m.taken += uint64(len(batch))
+		m.passed.Broadcast()
 		batch, m.inputs = m.inputs, batch[:0]
 		closed := m.closed
 		m.mu.Unlock()
@@ -206,6 +222,7 @@ func (m *Mailbox) Load() (running, queued, slots int32) {
 func (m *Mailbox) end() {
 	m.mu.Lock()
 	m.closed = true
+	m.passed.Broadcast()
 	m.mu.Unlock()
 	m.die()
 	for k := range m.timers {

@@ -59,13 +59,17 @@ type NodeOptions struct {
 	Scheduler  Descriptor
 	Forwarding core.Forwarding // MaxHops follows the scheduler
 	Backend    Backend
-	Port       int // of the node's own scheduler service; 0: 18080
-	Limits     Limits
-	Learner    Learner
-	Inference  random.Dist // seconds that an action waits for beyond what the Learner takes; nil: none
-	Stream     rand.PCG    // the algorithm's
-	Record     string      // directory for the log of every input; empty: there is none
-	Program    string      // version of the program, which the log tells
+	// Functions are those of a scenario by task type, and Holders the nodes that have them, as core.Topology says it. Nil: there
+	// is no scenario; whoever says nothing else is taken to have any function.
+	Functions []string
+	Holders   [][]core.NodeID
+	Port      int // of the node's own scheduler service; 0: 18080
+	Limits    Limits
+	Learner   Learner
+	Inference random.Dist // seconds that an action waits for beyond what the Learner takes; nil: none
+	Stream    rand.PCG    // the algorithm's
+	Record    string      // directory for the log of every input; empty: there is none
+	Program   string      // version of the program, which the log tells
 	// Development serves v1's routes for trying a node out, /dev/...
 	Development bool
 
@@ -87,7 +91,9 @@ type Node struct {
 	began   time.Time
 	number  atomic.Uint64 // of requests, as v1's R#
 
+	functions   *functionNames
 	configuring sync.Mutex // one change of the configuration after the other; it may take as long as the disk does
+	deploying   sync.Mutex // one change of what the node has after the other
 
 	mu         sync.Mutex
 	requests   map[taskKey]*request
@@ -95,6 +101,7 @@ type Node struct {
 	scheduler  algorithm
 	identity   Identity
 	neighbours []string // addresses, as the node was told last
+	inventory  inventory
 	closing    bool
 	empty      chan struct{} // closed when closing and no request is left
 }
@@ -123,7 +130,7 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 	if o.Speed == 0 {
 		o.Speed = 1
 	}
-	n := &Node{options: o, began: time.Now(), requests: make(map[taskKey]*request), empty: make(chan struct{})}
+	n := &Node{options: o, began: time.Now(), functions: newFunctionNames(o.Functions), requests: make(map[taskKey]*request), empty: make(chan struct{})}
 	n.identity = o.Identity
 	n.peers = newPeers(n, o.Number, o.Cluster)
 	defer func() {
@@ -144,7 +151,7 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 	cfg := core.Config{Slots: int32(n.settings.Slots), Room: n.settings.room(), Speed: float32(o.Speed), Types: o.Types,
 		Discipline: o.Discipline, Abandon: o.Abandon, MeanService: o.MeanService, CopyDemand: o.CopyDemand,
 		Forwarding: n.forwarding(a)}
-	topology := &core.Topology{Nodes: max(1, len(o.Cluster)), Cloud: core.NoNode}
+	topology := &core.Topology{Nodes: max(1, len(o.Cluster)), Cloud: core.NoNode, Holders: o.Holders}
 	if o.Cloud != "" {
 		topology.Cloud = n.peers.number(o.Cloud, mostPeers)
 		if int(topology.Cloud) < len(o.Cluster) {
@@ -166,11 +173,11 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 	var log *Recorder
 	if o.Record != "" {
 		if log, err = OpenRecorder(RecorderOptions{Dir: o.Record, Program: o.Program, Identity: o.Identity, Number: o.Number,
-			Machines: slices.Clone(n.peers.addresses)}); err != nil {
+			Machines: slices.Clone(n.peers.addresses), Functions: slices.Clone(n.functions.names)}); err != nil {
 			n.options.Backend.close()
 			return nil, err
 		}
-		n.peers.met = log.Met
+		n.peers.met, n.functions.met = log.Met, log.Named
 	}
 	if o.Learner != nil {
 		n.learner = &watchedLearner{Learner: o.Learner}
@@ -184,6 +191,10 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 	n.mailbox = newMailbox(Options{ID: o.Number, Config: cfg, Alternatives: names, Topology: topology, Stream: o.Stream,
 		Scheduler: a.spec.New(), Name: a.inside.String(), Record: log, Learner: o.Learner,
 		Transport: n.peers, Execute: n.execute, Decided: n.decided, Done: n.done})
+	n.inventory = n.options.Backend.inventory("")
+	if !n.inventory.any {
+		n.mailbox.Post(n.functions.input(n.self(), &n.inventory))
+	}
 	n.SetPeers(nil)
 	n.mailbox.start()
 	go n.outlive()
@@ -254,6 +265,9 @@ func (n *Node) SetPeers(addresses []string) {
 	n.neighbours = neighbours
 	n.mu.Unlock()
 	n.mailbox.Post(core.Input{Kind: core.InputConfigure, Peers: &ids})
+	if !n.has().any {
+		n.peers.greet(ids)
+	}
 }
 
 // Shutdown lets what is in hand come to its end, refuses what is new, and closes the node; where ctx ends first, what
@@ -313,9 +327,12 @@ func (n *Node) execute(t *core.Task) func(context.Context) time.Duration {
 		return func(context.Context) time.Duration { return 0 } // its client has gone
 	}
 	service := time.Duration(float64(t.Demand) / n.options.Speed)
+	b := &n.options.Backend
+	at := b.deployed.take(r.call.function) // where it is at this instant, be it taken away while it executes
 	return func(ctx context.Context) time.Duration {
+		defer b.deployed.release(at)
 		began := time.Now()
-		a, cold, err := n.options.Backend.run(ctx, &r.call, service)
+		a, cold, err := b.run(ctx, at, &r.call, service)
 		if ctx.Err() != nil {
 			return cold // nobody waits for it any more
 		}

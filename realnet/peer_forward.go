@@ -172,7 +172,7 @@ func (f *forward) run(ctx context.Context) (core.Outcome, error) {
 func (f *forward) refused(o core.Outcome, path []hop, status int, text []byte) core.Outcome {
 	ends, now := true, f.peers.node.currentForwarding()
 	switch o { // what core falls back from
-	case core.NoRoom, core.Rejected:
+	case core.NoRoom, core.Rejected, core.NoFunction:
 		ends = now.OnRefusal == core.FallbackFail && f.mark == nil
 	case core.LostNodeDown:
 		ends = now.OnFailure == core.FallbackFail && f.mark == nil

@@ -43,6 +43,9 @@ type peer struct {
 	id    core.NodeID
 	half  atomic.Int64 // nanoseconds that a message takes, as measured last
 
+	announcing sync.Mutex // one inventory after the other is written
+	told       bool       // that this node does not have any function; under announcing
+
 	mu       sync.Mutex
 	out      []*core.Parcel  // that wait to be written
 	writing  bool            // there is a goroutine that writes them
@@ -51,9 +54,13 @@ type peer struct {
 	opened   time.Time       // when the last one was
 	dialling chan struct{}   // closed when a handshake has ended; nil: none is under way
 	v1       bool
-	failed   error     // of the last handshake
-	until    time.Time // before it there is no other handshake
-	back     time.Duration
+
+	listening []*websocket.Conn // links where the peer wants to hear what this node has
+	said      *inventory        // what it has itself; nil: it has not said
+
+	failed error     // of the last handshake
+	until  time.Time // before it there is no other handshake
+	back   time.Duration
 }
 
 // peer returns the peer of that number.
@@ -176,7 +183,8 @@ func (x *peer) dial() {
 	defer cancel()
 	c, response, err := websocket.Dial(ctx, "ws"+p.url(x.id, "/peer/link")[len("http"):], &websocket.DialOptions{
 		HTTPClient: p.http, Subprotocols: []string{linkProtocol},
-		HTTPHeader: http.Header{"User-Agent": {agentMachine}, headerPeer: {p.node.address()}}})
+		HTTPHeader: http.Header{"User-Agent": {agentMachine}, headerPeer: {p.node.address()},
+			headerPeerFunctions: {functionsSpoken}}})
 	v1 := false
 	switch {
 	case err == nil && c.Subprotocol() != linkProtocol:
@@ -205,8 +213,11 @@ func (x *peer) dial() {
 		x.backOff(err)
 	}
 	x.mu.Unlock()
-	if err == nil {
-		x.read(c)
+	switch {
+	case err == nil:
+		x.read(c, speaksFunctions(response.Header))
+	case v1:
+		x.forget()
 	}
 }
 
@@ -249,19 +260,34 @@ func (x *peer) broken(c *websocket.Conn, why error) {
 }
 
 // read delivers what comes, until the link breaks.
-func (x *peer) read(c *websocket.Conn) {
+func (x *peer) read(c *websocket.Conn, functions bool) {
 	p := x.peers
 	c.SetReadLimit(maxMessage)
+	if functions {
+		c.SetReadLimit(maxFunctions)
+	}
+	x.begin(c, functions)
+	defer x.end(c)
 	ctx, cancel := context.WithCancel(p.life)
 	defer cancel()
-	p.work.Go(func() { x.measure(ctx, c) })
+	p.work.Go(func() { x.measure(ctx, c, functions) })
 	for {
 		kind, text, err := c.Read(ctx)
 		if err != nil {
 			x.broken(c, err)
 			return
 		}
-		m, err := parseMessage(text)
+		if functions && kind == websocket.MessageBinary && len(text) > 0 && text[0] == kindFunctions {
+			var v inventory
+			if v, err = parseInventory(text); err == nil {
+				x.has(v)
+				continue
+			}
+		}
+		var m core.Parcel
+		if err == nil {
+			m, err = parseMessage(text)
+		}
 		if kind != websocket.MessageBinary || err != nil {
 			slog.Warn("a peer sends what is no message", "peer", p.address(x.id), "error", err, "message", fmt.Sprintf("%.40x", text))
 			_ = c.Close(websocket.StatusUnsupportedData, "this is no message of "+linkProtocol)
@@ -278,7 +304,7 @@ func (x *peer) read(c *websocket.Conn) {
 func (x *peer) transit() time.Duration { return time.Duration(x.half.Load()) }
 
 // measure times a round trip now and then. A link that does not come back from it is dead.
-func (x *peer) measure(ctx context.Context, c *websocket.Conn) {
+func (x *peer) measure(ctx context.Context, c *websocket.Conn, functions bool) {
 	ticker := time.NewTicker(pingEvery)
 	defer ticker.Stop()
 	for {
@@ -295,6 +321,9 @@ func (x *peer) measure(ctx context.Context, c *websocket.Conn) {
 		half := time.Since(began) / 2
 		x.half.Store(int64(half))
 		x.peers.links.measured(half)
+		if functions {
+			x.announce() // again: whatever went wrong is put right
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -320,15 +349,17 @@ func (n *Node) peerLink(c *gin.Context) {
 		return
 	}
 	defer p.work.Done()
+	c.Header(headerPeerFunctions, functionsSpoken)
 	conn, err := websocket.Accept(c.Writer, c.Request, &websocket.AcceptOptions{Subprotocols: []string{linkProtocol}})
 	if err != nil {
 		return // the library has answered
 	}
 	x := p.peer(from)
+	functions := speaksFunctions(c.Request.Header)
 	if at, err := parseAddress(p.address(from), SchedulerPort); err == nil && at.Addr().String() == remoteIP(c.Request) {
 		x.accept(conn) // otherwise it may be somebody else: it is read, and nothing is sent to it
 	}
-	x.read(conn)
+	x.read(conn, functions)
 }
 
 // accept takes a link that the peer has opened for what is sent to it, too.

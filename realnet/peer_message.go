@@ -55,6 +55,9 @@ func appendMessage(b []byte, m *core.Parcel) []byte {
 
 // parseMessage reads a message whole; its From and To are the caller's to fill in.
 func parseMessage(b []byte) (core.Parcel, error) {
+	if len(b) > maxMessage {
+		return core.Parcel{}, fmt.Errorf("it has %d bytes: %d are possible", len(b), maxMessage)
+	}
 	r := reader{left: b}
 	m := core.Parcel{Kind: core.MsgKind(r.byte()), Outcome: core.Outcome(r.byte()), Load: unknown}
 	has := r.byte()

@@ -119,6 +119,7 @@ func (n *Node) peerTask(c *gin.Context) {
 	if len(agent) > 0 {
 		r.call.header["User-Agent"] = agent
 	}
+	task.Function = r.function
 	m := core.Parcel{Kind: core.MsgForward, From: from, To: p.self, Load: head.Load.load(), Tasks: []core.TaskValue{*task},
 		Transit: head.Held + p.transit(from)}
 	if head.Handover != nil {

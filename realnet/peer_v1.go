@@ -198,7 +198,7 @@ func (n *Node) peerFunction(c *gin.Context) {
 	if q.ContentType != "" {
 		r.call.header.Set("Content-Type", q.ContentType)
 	}
-	task := core.TaskValue{ID: core.TaskID(q.Request), Deadline: core.Never, Hops: uint8(max(1, q.Hops)),
+	task := core.TaskValue{ID: core.TaskID(q.Request), Function: r.function, Deadline: core.Never, Hops: uint8(max(1, q.Hops)),
 		Trip: &core.TripValue{From: from, Token: token, Executor: core.NoNode, Visited: []core.NodeID{from}}}
 	n.peers.deliver(core.Parcel{Kind: core.MsgForward, From: from, Load: unknown, Tasks: []core.TaskValue{task}})
 	select {
@@ -211,7 +211,11 @@ func (n *Node) peerFunction(c *gin.Context) {
 	n.release(c, r)
 	said := r.said()
 	if said == nil {
-		said = n.failureOf(r).answer()
+		f := n.failureOf(r)
+		if r.outcome == core.NoFunction { // what a v1 node takes for a refusal
+			f = &Failure{codeNoRoom, "Job cannot be scheduled: ", f.Reason}
+		}
+		said = f.answer()
 	}
 	n.answerPeer(c, said.status, said.body, r.path, n.own(r))
 }

@@ -29,35 +29,46 @@ const RecordSuffix = ".record.jsonl.gz"
 // The format of a log. A reader refuses other versions.
 const (
 	recordFormat  = "p2pfaas record"
-	recordVersion = 1
+	recordVersion = 2
+	recordOldest  = 1 // the oldest version that is read: it has no functions
 )
 
 // recordLine is a line of a log. Exactly one field is set.
 type recordLine struct {
 	Header  *recordHeader `json:"header,omitempty"`  // the first line
 	Machine *numbered     `json:"machine,omitempty"` // has a number from here on
-	Input   *core.Input   `json:"input,omitempty"`
-	Did     *core.Effect  `json:"did,omitempty"`     // about the input before
-	Stopped string        `json:"stopped,omitempty"` // the last line, where the recording ended before the node did: why
-	End     *recordEnd    `json:"end,omitempty"`     // the last line of a log that is whole
+	// Function is one that has a number from here on; since version 2.
+	Function *named       `json:"function,omitempty"`
+	Input    *core.Input  `json:"input,omitempty"`
+	Did      *core.Effect `json:"did,omitempty"`     // about the input before
+	Stopped  string       `json:"stopped,omitempty"` // the last line, where the recording ended before the node did: why
+	End      *recordEnd   `json:"end,omitempty"`     // the last line of a log that is whole
 }
 
 // recordHeader is all that a replay must know before the first input.
 type recordHeader struct {
-	Format   string       `json:"format"`
-	Version  int          `json:"version"`
-	Program  string       `json:"program,omitempty"` // version of the program
-	Arch     string       `json:"arch"`              // GOARCH
-	Started  time.Time    `json:"started"`           // by the wall clock
-	Identity Identity     `json:"identity"`
-	Machines []string     `json:"machines"` // addresses by number; empty: that of no known machine
-	Origin   *core.Origin `json:"origin"`
+	Format   string    `json:"format"`
+	Version  int       `json:"version"`
+	Program  string    `json:"program,omitempty"` // version of the program
+	Arch     string    `json:"arch"`              // GOARCH
+	Started  time.Time `json:"started"`           // by the wall clock
+	Identity Identity  `json:"identity"`
+	Machines []string  `json:"machines"` // addresses by number; empty: that of no known machine
+	// Functions are the names by number; since version 2.
+	Functions []string     `json:"functions,omitempty"`
+	Origin    *core.Origin `json:"origin"`
 }
 
 // numbered is an address that has got a number.
 type numbered struct {
 	Number  core.NodeID `json:"number"`
 	Address string      `json:"address"`
+}
+
+// named is a function that has got a number.
+type named struct {
+	Number core.FunctionID `json:"number"`
+	Name   string          `json:"name"`
 }
 
 // recordEnd counts what the log has.
@@ -92,6 +103,7 @@ type Recorder struct {
 type recordEntry struct {
 	header  *recordHeader
 	machine *numbered
+	named   *named
 	input   *core.Input
 	effects []core.Effect
 }
@@ -103,6 +115,8 @@ type RecorderOptions struct {
 	Identity Identity
 	Number   core.NodeID // of the node
 	Machines []string    // addresses by number; the log has no other numbers, but for those that Recorder.Met tells
+	// Functions are names by number; Recorder.Named tells of others.
+	Functions []string
 }
 
 // OpenRecorder creates the log of a node: node-NUMBER in the directory or, where that is there (the node ran before),
@@ -125,7 +139,7 @@ func OpenRecorder(o RecorderOptions) (*Recorder, error) {
 	}
 	r := &Recorder{path: file.Name(), queue: make(chan recordEntry, recordBuffer), quit: make(chan struct{}), ended: make(chan struct{}),
 		header: recordHeader{Format: recordFormat, Version: recordVersion, Program: o.Program, Arch: runtime.GOARCH,
-			Started: time.Now().UTC(), Identity: o.Identity, Machines: o.Machines}}
+			Started: time.Now().UTC(), Identity: o.Identity, Machines: o.Machines, Functions: o.Functions}}
 	go r.run(file)
 	return r, nil
 }
@@ -136,6 +150,11 @@ func (r *Recorder) Path() string { return r.path }
 // Met notes that a machine has got a number, before that is used in an input. It may be called from any goroutine.
 func (r *Recorder) Met(number core.NodeID, address string) {
 	r.put(recordEntry{machine: &numbered{number, address}})
+}
+
+// Named notes that a function has got a number, as Met does for a machine.
+func (r *Recorder) Named(number core.FunctionID, name string) {
+	r.put(recordEntry{named: &named{number, name}})
 }
 
 // begin writes the header.
@@ -269,6 +288,8 @@ func (w *recordWriter) entry(e *recordEntry) error {
 		return w.json.Encode(recordLine{Header: e.header})
 	case e.machine != nil:
 		return w.json.Encode(recordLine{Machine: e.machine})
+	case e.named != nil:
+		return w.json.Encode(recordLine{Function: e.named})
 	case e.input != nil:
 		w.count.Inputs++
 		return w.json.Encode(recordLine{Input: e.input})

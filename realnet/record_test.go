@@ -219,9 +219,9 @@ func TestRecordDamaged(t *testing.T) {
 			l[i] = strings.Replace(l[i], `"From":1`, `"From":77`, 1)
 			return l
 		})},
-		{name: "another version", err: "version 7 of the format, and this program reads version 1: replay it with p2pfaas v3.2.1",
+		{name: "another version", err: "version 7 of the format, and this program reads versions 1 to 2: replay it with p2pfaas v3.2.1",
 			text: with(func(l []string) []string {
-				l[0] = strings.Replace(l[0], `"version":1`, `"version":7,"more":{"of":"this"}`, 1)
+				l[0] = strings.Replace(l[0], `"version":2`, `"version":7,"more":{"of":"this"}`, 1)
 				return l
 			})},
 		{name: "an unknown key in the header", err: `unknown field "Colour"; p2pfaas v3.2.1 wrote it`,

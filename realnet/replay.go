@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -88,6 +89,7 @@ type recordReader struct {
 	line      int    // its number
 	machines  []string
 	addresses int // bytes
+	functions int // that have numbers
 	count     recordEnd
 	size      int // bytes of the lines of the last input and its effects
 
@@ -140,7 +142,7 @@ func (r *recordReader) parse() (*recordLine, error) {
 	d.DisallowUnknownFields()
 	err := d.Decode(&l)
 	if err == nil && l.parts() != 1 {
-		err = errors.New("it is not one of header, machine, input, did, stopped, end")
+		err = errors.New("it is not one of header, machine, function, input, did, stopped, end")
 	}
 	if err == nil {
 		if _, more := d.Token(); !errors.Is(more, io.EOF) { // More is false before a stray bracket
@@ -155,7 +157,7 @@ func (r *recordReader) parse() (*recordLine, error) {
 
 // parts is how many fields are set.
 func (l *recordLine) parts() (n int) {
-	for _, is := range []bool{l.Header != nil, l.Machine != nil, l.Input != nil, l.Did != nil, l.Stopped != "", l.End != nil} {
+	for _, is := range []bool{l.Header != nil, l.Machine != nil, l.Function != nil, l.Input != nil, l.Did != nil, l.Stopped != "", l.End != nil} {
 		if is {
 			n++
 		}
@@ -183,9 +185,9 @@ func (r *recordReader) header() (*recordHeader, error) {
 		return nil, fmt.Errorf("line 1 is no header: this is no log of a node: %w", err)
 	}
 	program := cmp.Or(said.Header.Program, "unknown")
-	if v := said.Header.Version; v != recordVersion {
-		return nil, fmt.Errorf("line 1: the log has version %d of the format, and this program reads version %d: replay it with "+
-			"p2pfaas %s, which wrote it", v, recordVersion, program)
+	if v := said.Header.Version; v < recordOldest || v > recordVersion {
+		return nil, fmt.Errorf("line 1: the log has version %d of the format, and this program reads versions %d to %d: replay it "+
+			"with p2pfaas %s, which wrote it", v, recordOldest, recordVersion, program)
 	}
 	l, err := r.parse()
 	if err != nil {
@@ -200,11 +202,20 @@ func (r *recordReader) header() (*recordHeader, error) {
 			return nil, fmt.Errorf("line 1: %w", err)
 		}
 	}
+	for _, name := range h.Functions {
+		if err := r.name(core.FunctionID(r.functions), name); err != nil {
+			return nil, fmt.Errorf("line 1: %w", err)
+		}
+	}
 	o := h.Origin
 	if o.Topology.Nodes > len(r.machines) {
 		return nil, fmt.Errorf("line 1: a cluster of %d nodes, of which %d have addresses", o.Topology.Nodes, len(r.machines))
 	}
-	if err := r.known(append(o.Topology.Edges, o.Node, o.Topology.Cloud)...); err != nil {
+	err = r.known(append(slices.Clone(o.Topology.Edges), o.Node, o.Topology.Cloud)...)
+	for _, holders := range o.Topology.Holders {
+		err = cmp.Or(err, r.known(holders...))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("line 1: %w", err)
 	}
 	return h, nil
@@ -219,6 +230,15 @@ func (r *recordReader) meet(number core.NodeID, address string) error {
 		return fmt.Errorf("the addresses of the machines take more than %d bytes", mostAddresses)
 	}
 	r.machines = append(r.machines, address)
+	return nil
+}
+
+// name takes note of the number of a function.
+func (r *recordReader) name(number core.FunctionID, name string) error {
+	if int(number) != r.functions {
+		return fmt.Errorf("function %q has the number %d: the next one is %d", name, number, r.functions)
+	}
+	r.functions++
 	return nil
 }
 
@@ -237,6 +257,9 @@ func (r *recordReader) check(in *core.Input) error {
 	var problems []error
 	if in.Peers != nil {
 		problems = append(problems, r.known(*in.Peers...))
+	}
+	for i := range in.Functions {
+		problems = append(problems, r.known(in.Functions[i].Node))
 	}
 	if m := in.Message; m != nil {
 		problems = append(problems, r.known(m.From, m.To))
@@ -315,6 +338,8 @@ func (r *recordReader) read(s *core.Step) (begun *core.Step, err error) {
 		s.Effects = append(s.Effects, *l.Did)
 	case l.Machine != nil:
 		err = r.meet(l.Machine.Number, l.Machine.Address)
+	case l.Function != nil:
+		err = r.name(l.Function.Number, l.Function.Name)
 	case l.Stopped != "":
 		r.over, r.done.Incomplete = true, l.Stopped
 		return nil, r.last()

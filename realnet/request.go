@@ -40,12 +40,14 @@ func (n *Node) keyOf(t *core.Task) taskKey {
 
 // request is a request that this node has in hand, its client's or a peer's.
 type request struct {
-	key     taskKey
-	theirs  core.Token // what the peer knows it by, whose task it is
-	call    call
-	tracing string
-	number  uint64
-	label   string // of the algorithm that decides about it
+	key    taskKey
+	theirs core.Token // what the peer knows it by, whose task it is
+	call   call
+	// function is core.TaskValue's: the node's number for the name.
+	function uint16
+	tracing  string
+	number   uint64
+	label    string // of the algorithm that decides about it
 
 	// Written by the mailbox's goroutine, or by what it starts; read when done is closed.
 	arrived time.Time
@@ -212,6 +214,8 @@ func (n *Node) failureOf(r *request) *Failure {
 		return failure(codeRejected, "Job has been deliberately rejected")
 	case r.outcome == core.NoRoom:
 		return failure(codeNoRoom, "Job cannot be scheduled: ")
+	case r.outcome == core.NoFunction:
+		return explained(codeNotFound, "function %s is not at this node, nor at one that it may forward the request to", r.call.function)
 	case r.outcome == core.Expired:
 		return failure(codeExpired, "Job cannot be scheduled: its deadline has passed while it waited")
 	case r.outcome == core.LostHopLimit:

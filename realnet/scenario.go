@@ -55,10 +55,11 @@ func ScenarioNode(s *scenarios.Scenario, replication int, number core.NodeID, cl
 		return NodeOptions{}, err
 	}
 	o := NodeOptions{Identity: Identity{ID: "p2pfaas-" + cluster[number], IP: cluster[number]}, Number: number,
-		Cluster: cluster, Queue: true, Types: len(s.Functions), Forwarding: s.Scheduler.Forwarding,
+		Cluster: cluster, Queue: true, Types: len(s.Functions), Holders: s.Holders(), Forwarding: s.Scheduler.Forwarding,
 		Network: s.Cluster.Network(), Seed: s.Seed, Replication: replication,
 		Stream: *random.Stream(s.Seed, replication, random.Algorithm, int(number))}
 	for i := range s.Functions {
+		o.Functions = append(o.Functions, s.Functions[i].Name)
 		o.MeanService = append(o.MeanService, random.Seconds(s.Functions[i].Service.Mean()))
 	}
 	o.CopyDemand = func(t *core.Task, i int) time.Duration {

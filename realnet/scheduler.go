@@ -39,6 +39,9 @@ func (n *Node) SchedulerHandler() http.Handler {
 	}
 	e.POST("/peer/function/:function", n.peerFunction)
 	e.GET("/peer/link", n.peerLink)
+	e.GET("/functions", n.getFunctions)
+	e.PUT("/functions/:function", n.putFunction)
+	e.DELETE("/functions/:function", n.deleteFunction)
 	e.GET("/monitoring/load", n.monitoringLoad)
 	e.GET("/monitoring/node", n.getStatus)
 	e.GET("/configuration", n.getConfiguration)
@@ -100,6 +103,7 @@ func (n *Node) function(c *gin.Context) {
 		answerFailure(c, f)
 		return
 	}
+	task.Function = r.function
 	n.mailbox.Post(core.Input{Kind: core.InputSubmit, Task: &task})
 	select {
 	case <-r.done:
@@ -152,6 +156,7 @@ func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64
 		return failure(codeTooLarge, "The body of the request is longer than %d bytes", n.options.Limits.Body)
 	}
 	r.call = n.newCall(name, c.Request, content, length)
+	r.function = uint16(n.functions.find(name)) + 1
 	var f *Failure
 	if errors.As(n.register(r), &f); f == nil && length != 0 {
 		go r.call.body.readAhead() // until it is abandoned

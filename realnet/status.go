@@ -27,6 +27,7 @@ type Status struct {
 	// Forwarding is what the node does around its algorithm, whether its settings say so or the scheduler's descriptor.
 	Forwarding *core.Forwarding `json:"forwarding,omitempty"`
 	Messages   Messages         `json:"messages"`
+	Functions  []FunctionStatus `json:"functions,omitempty"`
 	Links      *LinkStatus      `json:"links,omitempty"`   // emulated ones; nil: there are none
 	Learner    *LearnerStatus   `json:"learner,omitempty"` // nil: there is none
 }
@@ -40,7 +41,8 @@ type Messages struct {
 
 // Status is what the node says of itself.
 func (n *Node) Status() Status {
-	s := Status{Number: n.options.Number, Cluster: len(n.options.Cluster), Links: n.peers.links.status(), Learner: n.learner.said()}
+	s := Status{Number: n.options.Number, Cluster: len(n.options.Cluster), Links: n.peers.links.status(), Learner: n.learner.said(),
+		Functions: n.options.Backend.status(n.began)}
 	s.Running, s.Queued, s.Slots = n.mailbox.Load()
 	s.Messages = Messages{n.peers.sent.Load(), n.peers.received.Load(), n.peers.lost.Load()}
 	n.mu.Lock()

@@ -60,6 +60,7 @@ const (
 	headerPeer          = frameworkPrefix + "Peer"            // address of the node that calls
 	headerPeerTask      = frameworkPrefix + "Peer-Task"       // a peerTask
 	headerPeerAnswer    = frameworkPrefix + "Peer-Answer"     // a peerAnswer
+	headerPeerFunctions = frameworkPrefix + "Peer-Functions"  // version of what the node says about its functions
 	headerPeerAgent     = frameworkPrefix + "Peer-User-Agent" // the client's
 	agentMachine        = "Machine"                           // User-Agent of nodes
 	contentTypeJSON     = "application/json"

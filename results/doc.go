@@ -78,7 +78,7 @@
 //	arrival_ns              when the request was meant to leave its client, since the run began
 //	late_ns                 how much later it left: the load generator's lateness, part of client_ns; 0 in simulation
 //	outcome                 completed, rejected, no-room, expired, lost-node-down, lost-no-answer, lost-hop-limit,
-//	                        lost-client-gone
+//	                        lost-client-gone, no-function
 //	executor                node that executed it; -1 = none
 //	hops, probes, retries   forwards; peers probed or asked; forwards that were refused or not answered
 //	cold                    the execution began with a cold start
@@ -108,9 +108,10 @@
 //	latency.mean .std .p50 .p90 .p95 .p99 .p99.9 .max
 //	waiting.mean .p50 .p95 .p99 .max
 //	client.mean scheduling.mean probing.mean forwarding.mean executing.mean returning.mean
-//	drop_rate               did not complete, whatever the reason: the sum of the four that follow
+//	drop_rate               did not complete, whatever the reason: the sum of the five that follow
 //	rejected_rate           rejected on purpose, by the algorithm
 //	no_room_rate            refused for lack of a free slot and of room to wait
+//	no_function_rate        refused because the function was not where the request might execute
 //	expired_rate            abandoned because the deadline passed
 //	lost_rate               node down, no answer, hop limit, client gone
 //	deadline_share          completed within the deadline (or completed, having none)

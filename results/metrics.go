@@ -50,6 +50,7 @@ var Definitions = []Definition{
 	{Name: "rejected_rate", Unit: "share", Meaning: "requests that the algorithm rejected on purpose, over all"},
 	{Name: "no_room_rate", Unit: "share",
 		Meaning: "requests refused for lack of a free slot and of room to wait, over all"},
+	{Name: "no_function_rate", Unit: "share", Meaning: "requests refused because their function was not where they might execute, over all"},
 	{Name: "expired_rate", Unit: "share", Meaning: "requests abandoned because their deadline passed, over all"},
 	{Name: "lost_rate", Unit: "share", Meaning: "requests lost (node down, no answer, hop limit, client gone), over all"},
 	{Name: "deadline_share", Unit: "share",

@@ -29,7 +29,7 @@ type Row struct {
 	Function     string  `parquet:"function,dict" doc:"name of the function"`
 	ArrivalNS    int64   `parquet:"arrival_ns" doc:"when the request was meant to leave its client, since the run began"`
 	LateNS       int64   `parquet:"late_ns" doc:"how much later it left: the load generator's lateness, part of client_ns; 0 in simulation"`
-	Outcome      string  `parquet:"outcome,dict" doc:"how it ended: completed, rejected, no-room, expired, lost-..."`
+	Outcome      string  `parquet:"outcome,dict" doc:"how it ended: completed, rejected, no-room, no-function, expired, lost-..."`
 	Executor     int32   `parquet:"executor" doc:"node that executed it; -1 = none"`
 	Hops         int32   `parquet:"hops" doc:"forwards"`
 	Probes       int32   `parquet:"probes" doc:"peers probed or asked on its behalf"`

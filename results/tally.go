@@ -279,6 +279,7 @@ var tallyMetrics = map[string]func(*sums) float64{
 	"drop_rate":          func(s *sums) float64 { return s.share(s.requests() - s.completed()) },
 	"rejected_rate":      func(s *sums) float64 { return s.share(s.Outcomes[core.Rejected]) },
 	"no_room_rate":       func(s *sums) float64 { return s.share(s.Outcomes[core.NoRoom]) },
+	"no_function_rate":   func(s *sums) float64 { return s.share(s.Outcomes[core.NoFunction]) },
 	"expired_rate":       func(s *sums) float64 { return s.share(s.Outcomes[core.Expired]) },
 	"lost_rate":          func(s *sums) float64 { return s.share(s.lost()) },
 	"deadline_share":     func(s *sums) float64 { return s.share(s.InTime) },

@@ -44,7 +44,7 @@ func TestTallyOfAFewRequests(t *testing.T) {
 	tally.Add(a)
 	tally.Add(b)
 	tally.Add(c)
-	for _, o := range []core.Outcome{core.Rejected, core.NoRoom, core.NoRoom, core.LostNodeDown, core.LostHopLimit,
+	for _, o := range []core.Outcome{core.Rejected, core.NoRoom, core.NoFunction, core.LostNodeDown, core.LostHopLimit,
 		core.Expired, core.LostClientGone} {
 		tally.Add(&Record{Function: 1, Outcome: o, Executor: core.NoNode, Retries: 1, Latency: time.Hour})
 	}
@@ -53,8 +53,8 @@ func TestTallyOfAFewRequests(t *testing.T) {
 		"latency.mean": (0.4 + 0.2 + 0.064) / 3, "latency.max": 0.4, "latency.p100": 0.4,
 		"latency.mean[face-detect]": 0.3, "latency.mean[echo]": 0.064, "latency.std[face-detect]": 0.1,
 		"waiting.mean": 0.05, "waiting.max": 0.1, "executing.mean": 0.17, "client.mean": 0.004 / 3, "probing.mean": 0,
-		"drop_rate": 0.7, "drop_rate[face-detect]": 0, "drop_rate[echo]": 7. / 8, "rejected_rate": 0.1, "no_room_rate": 0.2,
-		"expired_rate": 0.1, "lost_rate": 0.3, "deadline_share": 0.2, "forwarded_share": 0.1, "probing_share": 0.1,
+		"drop_rate": 0.7, "drop_rate[face-detect]": 0, "drop_rate[echo]": 7. / 8, "rejected_rate": 0.1, "no_room_rate": 0.1,
+		"no_function_rate": 0.1, "expired_rate": 0.1, "lost_rate": 0.3, "deadline_share": 0.2, "forwarded_share": 0.1, "probing_share": 0.1,
 		"probes_per_request": 0.3, "retry_rate": 0.7, "hops.mean": 0.2, "cold_share": 1. / 3, "cold_start.mean": 0.06,
 		"cold_start.mean[echo]": math.NaN(), "energy_per_request": 0.15,
 	} {

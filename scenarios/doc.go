@@ -89,7 +89,11 @@
 //	    share: 50%            # of the workload; all functions or none have one; default: all alike
 //	    cold_start: {time: 500ms, keep_alive: 10min}   # default: instances are always warm
 //	    replicas: iid         # demands of the copies of a task: iid or same
+//	    placement: all        # which nodes have it: {nodes: [0-3, 7]}, {groups: [big]}, {copies: 3} (drawn from the seed)
 //	    backend: sleep        # what real nodes execute; a simulation has the service time alone
+//
+// A task executes only where its function is; the cloud has every function. What a decision sees as its neighbours are those
+// that have the task's function, and what is to execute where it is not goes to one of them, for which max_hops must let it.
 //
 // Backends: sleep waits for the service time, loop computes for so long, face-detect looks for faces in the picture that
 // is the payload; {kind: exec, command: [./detect, --port, "{port}"]} is a process that each node starts, which serves

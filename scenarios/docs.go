@@ -122,7 +122,12 @@ var docs = map[string]string{
 	"cluster.links":        "between nodes",
 	"cluster.cloud":        "a far node without limit",
 
-	"function.backend": "what real nodes execute",
+	"function.backend":   "what real nodes execute",
+	"function.placement": "which nodes have it; default: all",
+
+	"placement.nodes":  "numbers and ranges, such as [0-3, 7]",
+	"placement.groups": "all nodes of these groups",
+	"placement.copies": "so many nodes, drawn from the seed",
 
 	"group.name":         "in tables and dotted keys",
 	"group.nodes":        "how many",

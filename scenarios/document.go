@@ -72,7 +72,7 @@ func (doc *document) resolve(b *builder) *Scenario {
 		}
 	}
 	s.Cluster = doc.Cluster.resolve(b, s)
-	s.Functions = resolveFunctions(b, doc)
+	s.Functions = resolveFunctions(b, doc, s)
 	s.Scheduler = doc.Scheduler.resolve(b, &s.Cluster, len(s.Functions))
 	doc.checkTimeouts(b, s)
 	doc.resolveLearner(b, s)

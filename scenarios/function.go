@@ -21,6 +21,7 @@ type functionDoc struct {
 	Share     *share           `key:"share"`
 	ColdStart *coldStartDoc    `key:"cold_start"`
 	Replicas  choice           `key:"replicas" default:"iid" oneof:"iid same"`
+	Placement *placementDoc    `key:"placement"`
 	Backend   backendDoc       `key:"backend" default:"sleep"`
 }
 
@@ -55,7 +56,7 @@ type coldStartDoc struct {
 // functionLimit is what a core.TaskType can number, with room to spare.
 const functionLimit = 4096
 
-func resolveFunctions(b *builder, doc *document) []Function {
+func resolveFunctions(b *builder, doc *document, s *Scenario) []Function {
 	if len(doc.Functions) > functionLimit {
 		b.wrong(&doc.Functions, "there are %d functions: write %d at most", len(doc.Functions), functionLimit)
 		return nil
@@ -70,6 +71,7 @@ func resolveFunctions(b *builder, doc *document) []Function {
 		}
 		seen[f.Name] = true
 		fs[i] = f.resolve(b)
+		fs[i].Nodes = f.Placement.resolve(b, s, i)
 		if f.Share != nil {
 			given++
 			shares += float64(*f.Share)

@@ -169,6 +169,7 @@ type Function struct {
 	Share        float64       // of the workload's mix; the shares sum to 1
 	ColdStart    *ColdStart    // nil: instances are always warm
 	Replicas     ReplicaDemand
+	Nodes        []core.NodeID // that have it, ascending; nil: all
 	Backend      Backend
 }
 

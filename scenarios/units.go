@@ -492,7 +492,7 @@ type metric string
 var Metrics = []string{"throughput", "latency.mean", "latency.std", "latency.p50", "latency.p90", "latency.p95",
 	"latency.p99", "latency.p99.9", "client.mean", "scheduling.mean", "probing.mean", "forwarding.mean", "waiting.mean",
 	"waiting.p50", "waiting.p95", "waiting.p99", "executing.mean", "returning.mean", "drop_rate", "rejected_rate",
-	"no_room_rate", "expired_rate", "lost_rate", "deadline_share", "reward.mean", "forwarded_share", "probing_share",
+	"no_room_rate", "no_function_rate", "expired_rate", "lost_rate", "deadline_share", "reward.mean", "forwarded_share", "probing_share",
 	"probes_per_request", "messages_per_request", "hops.mean", "retry_rate", "cold_share", "cold_start.mean", "utilisation", "fairness",
 	"load.mean", "energy", "energy_per_request", "energy_per_completed"}
 

@@ -3,6 +3,7 @@ package simnet
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"testing"
 	"time"
@@ -44,6 +45,10 @@ func newConforming(tb testing.TB, s coretest.Setup, general bool) *conforming {
 	x.Warmup = 0
 	x.Functions[0].Replicas = scenarios.ReplicasSame
 	x.Scheduler.Forwarding = s.Forwarding
+	x.Functions[0].Nodes, x.Functions = nil, slices.Repeat(x.Functions, max(1, s.Types, len(s.Holders)))
+	for f, nodes := range s.Holders {
+		x.Functions[f].Nodes = nodes
+	}
 	latency := make([][]time.Duration, s.Nodes)
 	for i := range latency {
 		latency[i] = make([]time.Duration, s.Nodes)

@@ -135,7 +135,7 @@ func (w *World) reward(r *results.Record, lesson *core.Lesson) {
 	}
 	a := &l.seen
 	a.Completed, a.InTime = r.Outcome == core.Completed, r.InTime()
-	a.Rejected = r.Outcome == core.Rejected || r.Outcome == core.NoRoom
+	a.Rejected = r.Outcome == core.Rejected || r.Outcome == core.NoRoom || r.Outcome == core.NoFunction
 	a.Forwarded = r.Executor != core.NoNode && r.Executor != r.Node
 	a.Latency, a.Deadline, a.Energy = r.Latency.Seconds(), r.Deadline.Seconds(), r.EnergyJ
 	a.Hops, a.Type, a.Function, a.Action = r.Hops, int(r.Function), w.scenario.Functions[r.Function].Name, -1

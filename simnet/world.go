@@ -66,7 +66,7 @@ func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {
 	w := &World{scenario: s, replication: replication, calendar: newCalendar(),
 		end: core.Time(s.Duration), warm: core.Time(s.Warmup)}
 	n := s.Cluster.Nodes()
-	topo := &core.Topology{Nodes: n, Cloud: core.NoNode}
+	topo := &core.Topology{Nodes: n, Cloud: core.NoNode, Holders: s.Holders()}
 	if !s.Cluster.Topology.FullMesh() {
 		topo.Offsets, topo.Edges = s.Cluster.Topology.Offsets, s.Cluster.Topology.Edges
 	}

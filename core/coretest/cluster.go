@@ -12,7 +12,8 @@ type Setup struct {
 	Slots, Room int32 // K and Q of each node
 	Discipline  core.Discipline
 	Abandon     bool
-	Types       int // task types that nodes count apart; 0 and 1 = one
+	Types       int             // task types that nodes count apart; 0 and 1 = one
+	Holders     [][]core.NodeID // by task type: who has its function; nil lists: all
 	Forwarding  core.Forwarding
 	Latency     time.Duration                    // of a message, one way
 	Scheduler   func(core.NodeID) core.Scheduler // makes a node's value of the algorithm, again after a crash
@@ -22,6 +23,11 @@ type Setup struct {
 func (s *Setup) Config() *core.Config {
 	return &core.Config{Slots: s.Slots, Room: s.Room, Speed: 1, Discipline: s.Discipline, Abandon: s.Abandon,
 		Types: s.Types, Forwarding: s.Forwarding}
+}
+
+// Topology is that of the cluster.
+func (s *Setup) Topology() *core.Topology {
+	return &core.Topology{Nodes: s.Nodes, Cloud: core.NoNode, Holders: s.Holders}
 }
 
 // Request is what a client asks for.

@@ -122,6 +122,9 @@ func (s *Script) MeanService(core.TaskType) time.Duration { return s.Mean }
 // Neighbours implements core.View.
 func (s *Script) Neighbours() core.Neighbours { return (*neighbours)(s) }
 
+// AllNeighbours implements core.View: all have every function.
+func (s *Script) AllNeighbours() core.Neighbours { return (*neighbours)(s) }
+
 // Cloud implements core.View.
 func (s *Script) Cloud() (core.NodeID, bool) { return s.Far, s.Far != core.NoNode }
 

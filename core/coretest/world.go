@@ -3,6 +3,7 @@ package coretest
 import (
 	"container/heap"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,14 +37,15 @@ type World struct {
 	ended    int
 	lastLoad []core.Load
 	faults   []*core.Fault
-	crashed  bool // a node, ever
+	own      map[core.NodeID]core.Inventory // what nodes were told that they have
+	crashed  bool                           // a node, ever
 	failed   bool
 }
 
 // NewWorld returns the cluster of s as a World. Its nodes draw from streams of the seed.
 func NewWorld(tb testing.TB, s Setup, seed uint64) *World {
-	w := &World{tb: tb, setup: s, Nodes: make([]core.Node, s.Nodes), lastLoad: make([]core.Load, s.Nodes)}
-	w.Engine = core.NewEngine(w, &core.Topology{Nodes: s.Nodes, Cloud: core.NoNode})
+	w := &World{tb: tb, setup: s, own: map[core.NodeID]core.Inventory{}, Nodes: make([]core.Node, s.Nodes), lastLoad: make([]core.Load, s.Nodes)}
+	w.Engine = core.NewEngine(w, s.Topology())
 	w.Engine.Attach(func(id core.NodeID) *core.Node { return &w.Nodes[id] })
 	for i := range w.Nodes {
 		w.Engine.Init(&w.Nodes[i], core.NodeID(i), s.Config(), *rand.NewPCG(seed, uint64(i)), s.Scheduler(core.NodeID(i)))
@@ -67,7 +69,14 @@ func (w *World) Submit(at core.Time, n core.NodeID, r Request) int {
 
 // Configure implements Cluster.
 func (w *World) Configure(at core.Time, n core.NodeID, c core.Change) {
-	w.play(at, n, func() { w.Nodes[n].Configure(w.clock, c) })
+	w.play(at, n, func() {
+		for _, v := range c.Functions {
+			if v.Node == n {
+				w.own[n] = v
+			}
+		}
+		w.Nodes[n].Configure(w.clock, c)
+	})
 }
 
 // Crash implements Cluster.
@@ -208,12 +217,23 @@ func (w *World) Disarm(core.NodeID, core.Token) {}
 
 // Start implements core.Host.
 func (w *World) Start(n core.NodeID, t *core.Task) {
+	if !w.has(n, t.Function()) {
+		w.wrong("node %d executes task %d, whose function %d it lacks", n, t.ID, t.Function())
+	}
 	k := t.Token()
 	w.schedule(w.clock.Add(t.Demand), n, func() {
 		if t := w.Engine.Executing(k); t != nil {
 			w.Nodes[n].Finish(w.clock, t)
 		}
 	})
+}
+
+// has reports whether node n has function f.
+func (w *World) has(n core.NodeID, f core.FunctionID) bool {
+	if v, told := w.own[n]; told {
+		return v.Any || slices.Contains(v.Functions, f)
+	}
+	return int(f) >= len(w.setup.Holders) || w.setup.Holders[f] == nil || slices.Contains(w.setup.Holders[f], n)
 }
 
 // Stop implements core.Host: the end of the execution will find a dead token.

@@ -13,6 +13,7 @@ const (
 	ColdStart   = "cold-start"  // how long new instances take to start
 	Faults      = "faults"      // crashes and partitions
 	Topology    = "topology"    // random graphs
+	Placement   = "placement"   // which nodes have a function
 	Inference   = "inference"   // how long a learner takes to answer
 	Membership  = "membership"  // the failure detector's choices
 	Entries     = "entries"     // how long what a client teaches is on its way, and whether it gets lost

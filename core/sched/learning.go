@@ -11,8 +11,8 @@ import (
 )
 
 // LearningScheduler asks the learner of its node. It tells it the State and does what the answer says, an index into
-// Actions; a neighbour keeps its index while others come and go. Tasks that were forwarded here execute here: their
-// client learns with the node that it called.
+// Actions; a neighbour keeps its index while others come and go, whatever functions it has: one that lacks the task's
+// refuses it. Tasks that were forwarded here execute here: their client learns with the node that it called.
 //
 //	State       what the learner is told (default type, running, queued: v1's)
 //	Actions     what it may choose (default reject, local, probe, neighbours: v1's)
@@ -185,7 +185,7 @@ func (s *LearningScheduler) act(env core.Env, i int) core.Verdict {
 				i -= n
 				continue
 			}
-			if i < len(s.seats) && neighbour(env.Neighbours(), s.seats[i]) {
+			if i < len(s.seats) && neighbour(env.AllNeighbours(), s.seats[i]) {
 				return core.Forward(s.seats[i])
 			}
 			return core.Execute() // the seat of a neighbour that has left, or has not come yet
@@ -225,7 +225,7 @@ func (s *LearningScheduler) seat(env core.Env) {
 	case s.Neighbours > 0:
 		s.take(env, s.Neighbours)
 	case len(s.seats) == 0:
-		s.take(env, env.Neighbours().Len())
+		s.take(env, env.AllNeighbours().Len())
 	}
 }
 
@@ -234,7 +234,7 @@ func (s *LearningScheduler) take(env core.Env, most int) {
 	if len(s.seats) >= most {
 		return
 	}
-	nb := env.Neighbours()
+	nb := env.AllNeighbours()
 	for i := 0; i < nb.Len() && len(s.seats) < most; i++ {
 		if p := nb.At(i); !slices.Contains(s.seats, p) {
 			s.seats = append(s.seats, p)

@@ -197,6 +197,9 @@ func New(o Options) (*Plan, error) {
 		urls := map[string]string{}
 		for k := range s.Functions {
 			f := &s.Functions[k]
+			if !f.On(core.NodeID(i), &s.Cluster) {
+				continue
+			}
 			c := Container{Name: own.Name + "-" + f.Name, Role: RoleFunction, Node: i, Function: f.Name, Network: p.Networks[n.Host].Name,
 				Limits: limits}
 			switch kind := f.Backend.Kind; kind {

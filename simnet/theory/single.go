@@ -81,8 +81,20 @@ func erlangB(p *params) []model {
 	return all
 }
 
+// mmc is M/M/c: nodes by themselves, and those that have the function among three times as many. What clients call the others
+// for goes to a random one of these: thinned and merged, Poisson streams remain such.
 func mmc(p *params) []model {
-	return []model{queue(p.positive("lam"), exponential(1/p.positive("mu")), p.int("c"), 0)}
+	lam, service, slots := p.positive("lam"), exponential(1/p.positive("mu")), p.int("c")
+	m := queue(lam, service, slots, 0)
+	placed := m
+	placed.variant = "on a third of the nodes"
+	placed.nodes, placed.rate = 12, lam/3
+	placed.functions, placed.workload = function(service, "placement: {copies: 4}"), poisson(lam/3)
+	placed.measures = measures{}
+	for _, name := range []string{"T", "T_p50", "T_p95", "T_p99", "Wq", "Wq_p95", "Wq_p99"} {
+		placed.measures[name] = m.measures[name]
+	}
+	return []model{m, placed}
 }
 
 func mg1(p *params) []model {
