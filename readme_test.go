@@ -10,6 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/p2pfaas/p2pfaas/realnet/deploy"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -48,7 +49,8 @@ func TestReadme(t *testing.T) {
 	links(t, "README.md")
 }
 
-// The pages of the guide refer to what is there. Their first YAML is a scenario, and what follows replaces keys of it.
+// The pages of the guide refer to what is there. Their first YAML is a scenario, and what follows replaces keys of it; that of
+// machines is a hosts file.
 func TestGuide(t *testing.T) {
 	pages, err := filepath.Glob("docs/guide/*.md")
 	if err != nil || len(pages) == 0 {
@@ -57,6 +59,16 @@ func TestGuide(t *testing.T) {
 	for _, page := range pages {
 		var base map[string]any
 		for _, b := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(links(t, page), -1) {
+			if strings.Contains(b[1], "\nhosts:") {
+				path := filepath.Join(t.TempDir(), "hosts.yaml")
+				if err := os.WriteFile(path, []byte(b[1]), 0o666); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := deploy.LoadInventory(t.Context(), path); err != nil {
+					t.Errorf("%s: %v", page, err)
+				}
+				continue
+			}
 			scenario := maps.Clone(base)
 			if err := yaml.Unmarshal([]byte(b[1]), &scenario); err != nil {
 				t.Fatalf("%s: %v\n%s", page, err, b[1])

@@ -36,7 +36,6 @@ type deployFlags struct {
 	subnet string
 	first  string
 
-	given     *cobra.Command
 	file      *scenarios.File
 	points    []scenarios.Point
 	inventory *deploy.Inventory // of the target hosts
