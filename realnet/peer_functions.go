@@ -1,5 +1,7 @@
 package realnet
 
+//lint:file-ignore SA1019 the library keeps this path for its users; the code is that of github.com/coder/websocket
+
 import (
 	"context"
 	"encoding/binary"

@@ -224,6 +224,21 @@ func TestRecordDamaged(t *testing.T) {
 				l[0] = strings.Replace(l[0], `"version":2`, `"version":7,"more":{"of":"this"}`, 1)
 				return l
 			})},
+		{name: "the version before", text: with(func(l []string) []string {
+			l[0] = strings.Replace(l[0], `"version":2`, `"version":1`, 1)
+			return l
+		})},
+		{name: "a function", text: with(func(l []string) []string {
+			return slices.Insert(l, verdict+1, `{"function":{"number":0,"name":"g"}}`+"\n")
+		})},
+		{name: "a function out of turn", err: `function "g" has the number 1: the next one is 0`, text: with(func(l []string) []string {
+			return slices.Insert(l, verdict+1, `{"function":{"number":1,"name":"g"}}`+"\n")
+		})},
+		{name: "what a stranger has", err: "node 77: the machines have numbers below", text: with(func(l []string) []string {
+			i := first(`"Peers":`)
+			l[i] = strings.Replace(l[i], `"Peers":`, `"Functions":[{"Node":77}],"Peers":`, 1)
+			return l
+		})},
 		{name: "an unknown key in the header", err: `unknown field "Colour"; p2pfaas v3.2.1 wrote it`,
 			text: with(func(l []string) []string {
 				l[0] = strings.Replace(l[0], `"Slots":`, `"Colour":1,"Slots":`, 1)
