@@ -15,7 +15,8 @@ import (
 	"github.com/p2pfaas/p2pfaas/realnet/image"
 )
 
-// The manifests of a plan for Kubernetes. The fields are those of its API, as far as they are used.
+// The manifests of a plan for Kubernetes. The fields are those of its API, as far as they are used: its module is large for that.
+// The golden files decode strictly into the types of k8s.io/api v0.37.
 
 type kubeMeta struct {
 	Name        string            `yaml:"name,omitempty"`
