@@ -82,7 +82,7 @@ for the scheduler, the slots, the queue, and the workload.`,
 	fl.StringVar(&f.subnet, "subnet", "", "addresses of containers, as 10.50.0.0/24 (default one of 10.213.0.0/16)")
 	fl.StringVar(&f.first, "first-address", "127.0.0.1", "loopback address of the first node of the target local; the others have the next ones")
 	completeFlag(c, "target", "local", "compose", "hosts")
-	c.AddCommand(newDeployStatus(), newDeployLogs(), newDeployDown())
+	c.AddCommand(newDeployStatus(), newDeployLogs(), newDeployDown(), newDeployManifests())
 	return c
 }
 
@@ -250,7 +250,8 @@ func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, content string)
 	if err := f.pack(c, engines); err != nil {
 		return err
 	}
-	if d.Plan, err = f.plan(d, content); err != nil {
+	tag := func(machine int, kind string) string { return f.images[machine].Tag(kind) }
+	if d.Plan, err = f.plan(d, content, tag); err != nil {
 		return input(err)
 	}
 	if err := d.Save(); err != nil { // so that it can be taken down, whatever comes
@@ -341,8 +342,8 @@ func (f *deployFlags) open(tags []string, platform string) (io.ReadCloser, error
 	return r, nil
 }
 
-// plan makes the plan of a deployment in containers.
-func (f *deployFlags) plan(d *deploy.Deployment, content string) (*deploy.Plan, error) {
+// plan makes the plan of a deployment in containers, of images with these tags.
+func (f *deployFlags) plan(d *deploy.Deployment, content string, tag func(machine int, kind string) string) (*deploy.Plan, error) {
 	s := f.points[0].Scenario
 	all := s.Cluster.Nodes()
 	if s.Cluster.Cloud != nil {
@@ -352,8 +353,7 @@ func (f *deployFlags) plan(d *deploy.Deployment, content string) (*deploy.Plan, 
 	if err != nil {
 		return nil, err
 	}
-	o := deploy.Options{Name: d.Name, Scenario: s, Files: dir, Content: content, Base: filepath.Dir(d.Scenario),
-		Tag: func(machine int, kind string) string { return f.images[machine].Tag(kind) }}
+	o := deploy.Options{Name: d.Name, Scenario: s, Files: dir, Content: content, Base: filepath.Dir(d.Scenario), Tag: tag}
 	machines, containers := 1, all*(1+len(s.Functions))
 	if d.Target == deploy.TargetHosts {
 		places, err := f.inventory.Layout(all)

@@ -9,12 +9,23 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 )
 
 // What is in files and directories, so that what has not changed is not made anew.
+
+// ContentOf identifies files by their paths and what is in them.
+func ContentOf(files map[string][]byte) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(h, "%s %d\n", name, len(files[name]))
+		h.Write(files[name])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6])
+}
 
 // contentOf identifies what is in a file or a directory.
 func contentOf(path string) (hash string, dir bool, err error) {

@@ -101,12 +101,22 @@ func writeWhole(path string, text []byte) error {
 
 // WriteFiles writes the scenario's files into the deployment's directory, in the place of those that are there, and identifies them.
 func (d *Deployment) WriteFiles(files map[string][]byte) (content string, err error) {
-	fresh := d.ScenarioDir() + ".new"
-	if err := os.RemoveAll(fresh); err != nil {
+	content = ContentOf(files)
+	mark := d.ScenarioDir() + "." + content // that they are there, whole
+	if _, err := os.Stat(mark); err == nil {
+		return content, nil // containers have the directory mounted
+	}
+	old, err := filepath.Glob(d.ScenarioDir() + "*")
+	if err != nil {
 		return "", err
 	}
+	for _, path := range old {
+		if err := os.RemoveAll(path); err != nil {
+			return "", err
+		}
+	}
 	for name, text := range files {
-		path := filepath.Join(fresh, filepath.FromSlash(name))
+		path := filepath.Join(d.ScenarioDir(), filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return "", err
 		}
@@ -114,16 +124,7 @@ func (d *Deployment) WriteFiles(files map[string][]byte) (content string, err er
 			return "", err
 		}
 	}
-	if content, err = treeHash(fresh); err != nil {
-		return "", err
-	}
-	if old, err := treeHash(d.ScenarioDir()); err == nil && old == content {
-		return content, os.RemoveAll(fresh) // containers have the directory mounted
-	}
-	if err := os.RemoveAll(d.ScenarioDir()); err != nil {
-		return "", err
-	}
-	return content, os.Rename(fresh, d.ScenarioDir())
+	return content, os.WriteFile(mark, nil, 0o666)
 }
 
 // ErrNone says that there is no such deployment.
