@@ -39,6 +39,9 @@ func (d *Deployment) ComposeUp(ctx context.Context, e *Engine, o HostsOptions) (
 	if err := m.getImages(ctx); err != nil {
 		return report(err)
 	}
+	if err := m.removeOthers(ctx); err != nil {
+		return report(err)
+	}
 	before, err := e.List(ctx, d.Name)
 	if err != nil {
 		return report(err)

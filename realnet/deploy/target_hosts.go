@@ -248,7 +248,12 @@ func (m *machineDeployment) getImages(ctx context.Context) error {
 		m.step("has the images of this program")
 	}
 	m.report.Images = got
-	problems := []error{err}
+	return errors.Join(err, m.getOthers(ctx))
+}
+
+// getOthers gets the images that are not this program's.
+func (m *machineDeployment) getOthers(ctx context.Context) error {
+	var problems []error
 	for _, from := range m.others {
 		var got bool
 		var err error
