@@ -3,6 +3,7 @@ package compose
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/p2pfaas/p2pfaas/realnet/image"
 )
@@ -56,7 +58,11 @@ func TestDockerfile(t *testing.T) {
 	for tag, kind := range written {
 		built := strings.Replace(tag, "-written", "-built", 1)
 		engine(t, nil, nil, "docker", "build", "-q", "--target", kind, "-t", built, dir)
-		t.Cleanup(func() { engine(t, nil, nil, "docker", "image", "rm", tag, built) })
+		t.Cleanup(func() {
+			if text, err := exec.Command("docker", "image", "rm", "-f", tag, built).CombinedOutput(); err != nil {
+				t.Errorf("removing images: %v: %s", err, text)
+			}
+		})
 		if got, want := configuration(t, built), configuration(t, tag); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s is built as\n%v\nand written as\n%v", kind, got, want)
 		}
@@ -70,7 +76,9 @@ func TestDockerfile(t *testing.T) {
 // engine runs a program, and returns what it says.
 func engine(t *testing.T, in io.Reader, env []string, words ...string) []byte {
 	t.Helper()
-	c := exec.Command(words[0], words[1:]...)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // an engine that hangs is to be told of
+	defer cancel()
+	c := exec.CommandContext(ctx, words[0], words[1:]...)
 	var problems bytes.Buffer
 	c.Stdin, c.Env, c.Stderr = in, env, &problems
 	text, err := c.Output()
