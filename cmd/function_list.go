@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/deploy"
 )
 
 func newFunctionList() *cobra.Command {
@@ -27,11 +28,12 @@ func newFunctionList() *cobra.Command {
 		Short: "list the functions that running nodes have",
 		Long: `list asks running nodes which functions they have, where these are, and since when. The name * is any function that has no
 place of its own.`,
-		Example: `  p2pfaas function list --hosts 10.0.0.1,10.0.0.2`,
-		Args:    wants(0, 0, "no arguments"),
+		Example: `  p2pfaas function list --hosts 10.0.0.1,10.0.0.2
+  p2pfaas function list --deployment quickstart --node 0,1`,
+		Args: wants(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.each(c, func(ctx context.Context, at string) ([]realnet.FunctionStatus, error) {
-				return realnet.AskFunctions(ctx, f.client, at)
+			return f.each(c, func(ctx context.Context, n *askedNode) ([]realnet.FunctionStatus, error) {
+				return realnet.AskFunctions(ctx, n.client, n.at)
 			})
 		},
 	}
@@ -41,20 +43,35 @@ place of its own.`,
 
 // nodesFlags are the flags of what is asked of running nodes.
 type nodesFlags struct {
-	hosts   []string
-	port    int
-	timeout time.Duration
-	json    bool
-	client  *http.Client
+	deploymentFlags
+	deployed string
+	numbers  []int
+	hosts    []string
+	port     int
+	timeout  time.Duration
+	json     bool
+
+	of      *deploy.Deployment // nil: the nodes are those of --hosts
+	engines []*deploy.Engine   // of its machines; nil: it has no containers
+}
+
+// askedNode is one of them.
+type askedNode struct {
+	name   string // as the user knows it
+	at     string // IP:port of its scheduler
+	client *http.Client
+	node   *deploy.Node // of a deployment
 }
 
 func (f *nodesFlags) add(c *cobra.Command) {
 	fl := c.Flags()
+	f.deploymentFlags.add(c)
+	fl.StringVar(&f.deployed, "deployment", "", "instead of --hosts: the nodes of this deployment")
+	fl.IntSliceVar(&f.numbers, "node", nil, "numbers of its nodes (default all)")
 	fl.StringSliceVar(&f.hosts, "hosts", nil, "addresses of the nodes: IP, or IP:port")
 	fl.IntVar(&f.port, "scheduler-port", realnet.SchedulerPort, "port of nodes whose address has none")
 	fl.DurationVar(&f.timeout, "timeout", time.Minute, "time that a node has to answer")
 	fl.BoolVar(&f.json, "json", false, "print JSON")
-	f.client = &http.Client{Transport: &http.Transport{}}
 }
 
 // asked is what a node answered.
@@ -65,22 +82,23 @@ type asked struct {
 }
 
 // each asks all nodes at once and prints what they answer. The error says which of them failed, and why.
-func (f *nodesFlags) each(c *cobra.Command, ask func(ctx context.Context, at string) ([]realnet.FunctionStatus, error)) error {
-	nodes, err := f.addresses()
+func (f *nodesFlags) each(c *cobra.Command, ask func(ctx context.Context, n *askedNode) ([]realnet.FunctionStatus, error)) error {
+	nodes, err := f.nodes(c.Context())
 	if err != nil {
 		return input(err)
 	}
-	defer f.client.CloseIdleConnections()
+	defer deploy.CloseAll(f.engines)
 	all, problems := make([]asked, len(nodes)), make([]error, len(nodes))
 	var asking sync.WaitGroup
-	for i, at := range nodes {
+	for i := range nodes {
+		n := &nodes[i]
 		asking.Go(func() {
 			ctx, cancel := context.WithTimeout(c.Context(), f.timeout)
 			defer cancel()
-			functions, err := ask(ctx, at)
-			all[i] = asked{Node: f.hosts[i], Functions: functions}
+			functions, err := ask(ctx, n)
+			all[i] = asked{Node: n.name, Functions: functions}
 			if err != nil {
-				all[i].Error, problems[i] = err.Error(), fmt.Errorf("node %s: %w", f.hosts[i], err)
+				all[i].Error, problems[i] = err.Error(), fmt.Errorf("node %s: %w", n.name, err)
 			}
 		})
 	}
@@ -95,11 +113,51 @@ func (f *nodesFlags) each(c *cobra.Command, ask func(ctx context.Context, at str
 	return errors.Join(append(problems, err)...)
 }
 
-// addresses are where the schedulers of the nodes are.
-func (f *nodesFlags) addresses() (nodes []string, err error) {
+// nodes are those that are asked.
+func (f *nodesFlags) nodes(ctx context.Context) ([]askedNode, error) {
+	if f.deployed == "" {
+		return f.ofHosts()
+	}
+	if len(f.hosts) > 0 {
+		return nil, errors.New("--deployment and --hosts both say which nodes: leave one out")
+	}
+	d, err := deploy.Open(f.dir, f.deployed)
+	if err != nil {
+		return nil, err
+	}
+	if f.of = d; d.Target != deploy.TargetLocal {
+		if f.engines, err = enginesOf(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	var nodes []askedNode
+	for i := range d.Plan.Nodes {
+		n := &d.Plan.Nodes[i]
+		if len(f.numbers) > 0 && !slices.Contains(f.numbers, n.Number) {
+			continue
+		}
+		x := askedNode{strconv.Itoa(n.Number), n.Place.Dial(), http.DefaultClient, n}
+		if f.engines != nil {
+			x.client = f.engines[n.Host].HTTP()
+		}
+		nodes = append(nodes, x)
+	}
+	for _, n := range f.numbers {
+		if n < 0 || n >= len(d.Plan.Nodes) {
+			return nil, fmt.Errorf("--node %d: the deployment has the nodes 0 to %d", n, len(d.Plan.Nodes)-1)
+		}
+	}
+	return nodes, nil
+}
+
+// ofHosts are the nodes of --hosts.
+func (f *nodesFlags) ofHosts() (nodes []askedNode, err error) {
 	var problems []error
 	if len(f.hosts) == 0 {
-		problems = append(problems, errors.New("which nodes? Give their addresses, as in --hosts 10.0.0.1,10.0.0.2"))
+		problems = append(problems, errors.New("which nodes? Give their addresses, as in --hosts 10.0.0.1,10.0.0.2, or --deployment"))
+	}
+	if len(f.numbers) > 0 {
+		problems = append(problems, errors.New("--node is about nodes of a deployment: give --deployment, or leave it out"))
 	}
 	if f.port < 1 || f.port > 1<<16-1 || f.timeout <= 0 {
 		problems = append(problems, fmt.Errorf("--scheduler-port %d, --timeout %v: write a port, and a time above 0", f.port, f.timeout))
@@ -113,10 +171,10 @@ func (f *nodesFlags) addresses() (nodes []string, err error) {
 		switch {
 		case net.ParseIP(host) == nil:
 			problems = append(problems, fmt.Errorf("--hosts: the address %q is none: write an IP, or IP:port", h))
-		case slices.Contains(nodes, at):
+		case slices.ContainsFunc(nodes, func(n askedNode) bool { return n.at == at }):
 			problems = append(problems, fmt.Errorf("--hosts: the address %s is given twice: leave one out", h))
 		}
-		nodes = append(nodes, at)
+		nodes = append(nodes, askedNode{name: h, at: at, client: http.DefaultClient})
 	}
 	return nodes, errors.Join(problems...)
 }

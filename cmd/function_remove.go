@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -14,16 +15,20 @@ func newFunctionRemove() *cobra.Command {
 		Use:   "remove NAME",
 		Short: "take a function away from running nodes",
 		Long: `remove takes a function away from running nodes. What executes there ends; what waits goes on to a node that has the function,
-or is refused. It prints what the nodes have left.`,
-		Example: `  p2pfaas function remove face-detect --hosts 10.0.0.1`,
-		Args:    wants(1, 1, "the name of a function"),
+or is refused. Of a deployment, the function's container ends, too. It prints what the nodes have left.`,
+		Example: `  p2pfaas function remove face-detect --hosts 10.0.0.1
+  p2pfaas function remove face-detect --deployment quickstart --node 0,1`,
+		Args: wants(1, 1, "the name of a function"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return f.each(c, func(ctx context.Context, node string) ([]realnet.FunctionStatus, error) {
-				if err := realnet.RemoveFunction(ctx, f.client, node, args[0]); err != nil {
+			return errors.Join(f.each(c, func(ctx context.Context, n *askedNode) ([]realnet.FunctionStatus, error) {
+				if f.engines != nil {
+					return f.of.RemoveFunction(ctx, f.engines[n.node.Host], n.node, args[0])
+				}
+				if err := realnet.RemoveFunction(ctx, n.client, n.at, args[0]); err != nil {
 					return nil, err
 				}
-				return realnet.AskFunctions(ctx, f.client, node)
-			})
+				return realnet.AskFunctions(ctx, n.client, n.at)
+			}), f.keep())
 		},
 	}
 	f.add(c)

@@ -5,15 +5,19 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,25 +29,15 @@ import (
 
 // tool is the program, as its users have it, in a directory of its own.
 type tool struct {
-	t       *testing.T
-	program string
-	dir     string
+	t   *testing.T
+	dir string
 }
 
-func newTool(t *testing.T) *tool {
-	t.Helper()
-	u := &tool{t, filepath.Join(t.TempDir(), "p2pfaas"), t.TempDir()}
-	build := exec.Command("go", "build", "-trimpath", "-o", u.program, "../cmd/p2pfaas")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // so that it packs itself
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
-	return u
-}
+func newTool(t *testing.T) *tool { return &tool{t, t.TempDir()} }
 
 // command is the program with arguments; what it says goes to said.
 func (u *tool) command(said *bytes.Buffer, args ...string) *exec.Cmd {
-	c := exec.Command(u.program, args...)
+	c := exec.Command(program, args...)
 	c.Dir, c.Stdout, c.Stderr = u.dir, said, said
 	return c
 }
@@ -213,6 +207,94 @@ func TestDeployTwelve(t *testing.T) {
 	if l := left(t, name); len(l) > 0 {
 		t.Errorf("down has left %q", l)
 	}
+}
+
+const placed = `
+duration: 4s
+cluster: {nodes: 3, slots: 2, queue: 4}
+functions: [{name: work, service: 20ms, placement: {nodes: [0, 1]}}]
+workload: {rate: 10/s}
+scheduler: {name: NoScheduler}
+`
+
+// A function comes to one node of a running deployment, from a directory with a Dockerfile, and all nodes serve it; it moves to another
+// node under load without a failed request, and goes. Deployed anew, the deployment is what the scenario says.
+func TestFunctionsMove(t *testing.T) {
+	u := newTool(t)
+	name := fmt.Sprintf("placed-%d", os.Getpid())
+	scenario := u.write(name, placed)
+	u.down(name)
+	image := filepath.Join(u.dir, "hello")
+	text := "FROM scratch\nCOPY p2pfaas /p2pfaas\nUSER 1000\nENTRYPOINT [\"/p2pfaas\", \"function\", \"sleep\", \"--bind\", \"0.0.0.0\", \"--service\", \"5ms\"]\n"
+	content, err := os.ReadFile(program)
+	if err := errors.Join(err, os.MkdirAll(image, 0o777), os.WriteFile(filepath.Join(image, "p2pfaas"), content, 0o755),
+		os.WriteFile(filepath.Join(image, "Dockerfile"), []byte(text), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // the image that is built
+		out, err := exec.Command("docker", "image", "ls", "--quiet", "p2pfaas-"+name+"/hello").Output()
+		for _, id := range strings.Fields(string(out)) {
+			err = errors.Join(err, exec.Command("docker", "image", "rm", "--force", id).Run())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	u.do("deploy", scenario)
+	var status struct{ Nodes []struct{ Address string } }
+	if err := json.Unmarshal([]byte(u.do("deploy", "status", "--json")), &status); err != nil || len(status.Nodes) != 3 {
+		t.Fatalf("the status is %+v, %v", status, err)
+	}
+	ask := func() (answers []int) {
+		for _, n := range status.Nodes {
+			a, err := http.Get("http://" + n.Address + "/function/hello")
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Body.Close()
+			answers = append(answers, a.StatusCode)
+		}
+		return answers
+	}
+	if got := ask(); !slices.Equal(got, []int{404, 404, 404}) {
+		t.Errorf("before, the nodes answer %v", got)
+	}
+	if said := u.do("function", "deploy", "hello=./hello", "--deployment", name, "--node", "0"); !strings.Contains(said, "cold start of hello") {
+		t.Errorf("deploying says %s", said)
+	}
+	stop := make(chan struct{})
+	var moving sync.WaitGroup
+	answers := map[int]int{}
+	moving.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				for _, s := range ask() {
+					answers[s]++
+				}
+			}
+		}
+	})
+	u.do("function", "deploy", "hello=./hello", "--deployment", name, "--node", "2")
+	u.do("function", "remove", "hello", "--deployment", name, "--node", "0")
+	time.Sleep(200 * time.Millisecond)
+	close(stop)
+	moving.Wait()
+	t.Logf("while the function moved, the answers were %v", answers)
+	if len(answers) != 1 || answers[200] < 30 {
+		t.Errorf("while the function moved, the answers were %v", answers)
+	}
+	if said := u.do("function", "list", "--deployment", name); strings.Count(said, "hello") != 1 {
+		t.Errorf("the list is %s", said)
+	}
+	u.do("deploy", scenario)
+	if got := ask(); !slices.Equal(got, []int{404, 404, 404}) || len(left(t, name)) != 6 {
+		t.Errorf("deployed anew, the nodes answer %v, and there is %q", got, left(t, name))
+	}
+	u.do("load", scenario, "--out", filepath.Join(u.dir, "run"))
+	u.do("deploy", "down", name)
 }
 
 // Interrupted at any time, a first deploy leaves nothing.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
@@ -36,6 +37,9 @@ const (
 var (
 	docker  *client.Client
 	runName = os.Getenv(runVariable)
+
+	program  string        // that the tests run
+	deployed *image.Images // of it
 )
 
 func TestMain(m *testing.M) {
@@ -127,13 +131,34 @@ func run(m *testing.M) int {
 		os.Exit(1) // nobody supervises any more
 	}()
 	log.SetDefault(log.NewNoopLogger())
-	err := load()
+	dir, err := os.MkdirTemp("", "p2pfaas")
+	if err == nil {
+		program = filepath.Join(dir, "p2pfaas")
+		err = load()
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer docker.Close()
-	return m.Run()
+	status := m.Run()
+	if err := errors.Join(os.RemoveAll(dir), removeDeployed()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
+}
+
+// removeDeployed removes the images that the program has made of itself.
+func removeDeployed() error {
+	var problems []error
+	for _, kind := range image.Kinds() {
+		_, err := docker.ImageRemove(context.Background(), deployed.Tag(kind), client.ImageRemoveOptions{Force: true})
+		if !cerrdefs.IsNotFound(err) {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // tag is the image of a kind.
@@ -144,21 +169,16 @@ func load() (err error) {
 	if docker, err = connect(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "p2pfaas")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	path := filepath.Join(dir, "p2pfaas")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, "../cmd/p2pfaas")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "../cmd/p2pfaas")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w: %s", err, text)
 	}
-	images, err := image.New(image.Program{Platform: image.Own(), Path: path})
+	images, err := image.New(image.Program{Platform: image.Own(), Path: program})
 	if err != nil {
 		return err
 	}
+	deployed = images
 	r, w := io.Pipe()
 	go func() {
 		w.CloseWithError(images.Write(w, map[string]string{tag(image.Node): image.Node, tag(image.Sleep): image.Sleep}))

@@ -125,7 +125,7 @@ func rules(f core.Forwarding) string {
 // may have them.
 func (l *load) compareFunctions(i int, said *Status) []results.Unlike {
 	placed := l.Scenario.Holders() != nil
-	if said == nil || len(said.Functions) == 0 {
+	if said == nil || said.Functions == nil {
 		if !placed {
 			return nil
 		}

@@ -27,7 +27,7 @@ type Status struct {
 	// Forwarding is what the node does around its algorithm, whether its settings say so or the scheduler's descriptor.
 	Forwarding *core.Forwarding `json:"forwarding,omitempty"`
 	Messages   Messages         `json:"messages"`
-	Functions  []FunctionStatus `json:"functions,omitempty"`
+	Functions  []FunctionStatus `json:"functions"`
 	Links      *LinkStatus      `json:"links,omitempty"`   // emulated ones; nil: there are none
 	Learner    *LearnerStatus   `json:"learner,omitempty"` // nil: there is none
 }

@@ -70,6 +70,32 @@ func (d *Deployment) RemoveFunction(ctx context.Context, e *Engine, n *Node, fun
 	return left, errors.Join(append(problems, err)...)
 }
 
+// settle has a node have the functions of its plan, where the plan says, and no others: it may have been told otherwise while it ran.
+func (e *Engine) settle(ctx context.Context, n *Node) error {
+	has, err := realnet.AskFunctions(ctx, e.http, n.Place.Dial())
+	if err != nil {
+		return err
+	}
+	for _, c := range n.Containers {
+		url := "http://" + c.Address + ":8080/"
+		if c.Role != RoleFunction || slices.ContainsFunc(has, func(s realnet.FunctionStatus) bool { return s.Name == c.Function && s.URL == url }) {
+			continue
+		}
+		if _, err := realnet.DeployFunction(ctx, e.http, n.Place.Dial(), c.Function, url); err != nil {
+			return fmt.Errorf("telling it where %s is: %w", c.Function, err)
+		}
+	}
+	for _, s := range has {
+		if s.Name == "*" || slices.Contains(n.Functions, s.Name) {
+			continue
+		}
+		if err := realnet.RemoveFunction(ctx, e.http, n.Place.Dial(), s.Name); err != nil {
+			return fmt.Errorf("taking %s away from it: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
 // newContainer is one for a function of a node, with a name and an address that nobody has.
 func (d *Deployment) newContainer(n *Node, function, tag string) (*Container, error) {
 	at := slices.IndexFunc(d.Plan.Networks, func(w Network) bool { return w.Host == n.Host })

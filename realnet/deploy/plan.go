@@ -47,6 +47,7 @@ type Node struct {
 	Host       int           `json:"host"` // index of the machine
 	Place      realnet.Place `json:"place"`
 	Peers      int           `json:"peers"`      // that it must know to be ready
+	Functions  []string      `json:"functions"`  // that it has, in containers or elsewhere
 	Containers []Container   `json:"containers"` // the node's own first
 }
 
@@ -200,6 +201,7 @@ func New(o Options) (*Plan, error) {
 			if !f.On(core.NodeID(i), &s.Cluster) {
 				continue
 			}
+			n.Functions = append(n.Functions, f.Name)
 			c := Container{Name: own.Name + "-" + f.Name, Role: RoleFunction, Node: i, Function: f.Name, Network: p.Networks[n.Host].Name,
 				Limits: limits}
 			switch kind := f.Backend.Kind; kind {

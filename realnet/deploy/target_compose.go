@@ -34,6 +34,7 @@ func (d *Deployment) ComposeUp(ctx context.Context, e *Engine, o HostsOptions) (
 		o.Patience = Patience
 	}
 	m := &machineDeployment{hostsDeployment: &hostsDeployment{plan: d.Plan, options: o}, engine: e, report: HostReport{Host: e.Name}}
+	m.machines = []*machineDeployment{m}
 	m.outline()
 	report := func(err error) ([]HostReport, error) { return []HostReport{m.report}, err }
 	if err := m.getImages(ctx); err != nil {

@@ -349,7 +349,11 @@ func (m *machineDeployment) ready(ctx context.Context) error {
 		}
 		at := slices.IndexFunc(m.plan.Nodes, func(n Node) bool { return n.Number == c.Node })
 		problems[i] = m.engine.watched(ctx, c.Name, m.report.Containers[i].ID, func(ctx context.Context) error {
-			return realnet.AwaitPeers(ctx, m.engine.http, m.plan.Nodes[at].Place.Dial(), m.plan.Nodes[at].Peers)
+			n := &m.plan.Nodes[at]
+			if err := realnet.AwaitPeers(ctx, m.engine.http, n.Place.Dial(), n.Peers); err != nil {
+				return err
+			}
+			return m.engine.settle(ctx, n)
 		})
 		if problems[i] == nil {
 			m.step("node %d is ready", c.Node)
