@@ -274,7 +274,7 @@ func (n *Node) Configure(now Time, c Change) {
 		n.more().peers = append(make([]NodeID, 0, len(*c.Peers)), *c.Peers...)
 	}
 	if c.Functions != nil {
-		n.learn(c.Functions)
+		n.takeStock(c.Functions)
 	}
 	if c.Scheduler != nil && n.cfg.faces&faceStarter != 0 && !n.down {
 		n.cfg.eng.begin(n, activityStart, nil)

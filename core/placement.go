@@ -58,8 +58,8 @@ func inventoryOf(known []Inventory, p NodeID) (int, bool) {
 	return slices.BinarySearchFunc(known, p, func(v Inventory, p NodeID) int { return cmp.Compare(v.Node, p) })
 }
 
-// learn takes note of what nodes have from now on.
-func (n *Node) learn(told []Inventory) {
+// takeStock takes note of what nodes have from now on.
+func (n *Node) takeStock(told []Inventory) {
 	x := n.more()
 	for _, v := range told {
 		v.Functions = slices.Clone(v.Functions)

@@ -45,7 +45,7 @@ func newConforming(tb testing.TB, s coretest.Setup, general bool) *conforming {
 	x.Warmup = 0
 	x.Functions[0].Replicas = scenarios.ReplicasSame
 	x.Scheduler.Forwarding = s.Forwarding
-	x.Functions[0].Nodes, x.Functions = nil, slices.Repeat(x.Functions, max(1, s.Types, len(s.Holders)))
+	x.Functions = slices.Repeat(x.Functions, max(1, s.Types, len(s.Holders)))
 	for f, nodes := range s.Holders {
 		x.Functions[f].Nodes = nodes
 	}

@@ -53,6 +53,26 @@ func TestLearningActions(t *testing.T) {
 	}
 }
 
+// placed is a script of which only node 3 has the task's function beside the node itself.
+type placed struct{ *coretest.Script }
+
+func (p placed) Neighbours() core.Neighbours {
+	s := *p.Script
+	s.Peers = slices.DeleteFunc(slices.Clone(s.Peers), func(p coretest.Peer) bool { return p.ID != 3 })
+	return s.Neighbours()
+}
+
+// A neighbour's action is its own whatever functions it has; who has not got the task's is not probed.
+func TestLearningPlaced(t *testing.T) {
+	for i, want := range []string{"reject: rejected", "execute", "forward to 3", "forward to 0", "forward to 2", "forward to 3"} {
+		s, _ := answering(i, nil)
+		s.Peer(3).Load = coretest.Loaded(0)
+		if v := learning(t, nil).Schedule(placed{s}, &core.Task{}); v.String() != want {
+			t.Errorf("action %d: %v, want %s", i, v, want)
+		}
+	}
+}
+
 // Where the learner does not answer, the task falls back as configured; a task that another node sent is not asked about.
 func TestLearningFallback(t *testing.T) {
 	for fallback, want := range map[string]string{"local": "execute", "reject": "reject: rejected", "probe": "forward to 2"} {
