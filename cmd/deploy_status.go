@@ -139,7 +139,11 @@ func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, err
 			} else if !d.Runs(d.Processes[i]) {
 				x.State = "ended"
 			}
-			x.ask(ctx, client)
+			if x.State == "running" {
+				x.ask(ctx, client)
+			} else if x.Problem == "" {
+				x.Problem = "it is " + x.State
+			}
 			s.Nodes[i] = x
 		})
 	}
@@ -161,6 +165,8 @@ func stateOf(states map[string]string, container string) string {
 
 // ask asks the node itself.
 func (n *nodeStatus) ask(ctx context.Context, client *http.Client) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	said, err := realnet.AskStatus(ctx, client, n.Address)
 	if err != nil {
 		n.Problem = err.Error()

@@ -150,6 +150,7 @@ func TestTargetsAgree(t *testing.T) {
 
 const twelve = `
 duration: 5s
+replications: 1
 cluster: {nodes: 12, slots: 4, queue: 4}
 functions: [{name: work, service: {distribution: exponential, mean: 100ms}}]
 workload: {rate: 5/s}
@@ -211,6 +212,7 @@ func TestDeployTwelve(t *testing.T) {
 
 const placed = `
 duration: 4s
+replications: 1
 cluster: {nodes: 3, slots: 2, queue: 4}
 functions: [{name: work, service: 20ms, placement: {nodes: [0, 1]}}]
 workload: {rate: 10/s}
