@@ -30,8 +30,8 @@ race: ## the race detector on the packages that a run goes through
 	$(GO) test -race -short ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
 
 .PHONY: containers
-containers: ## the tests in containers, which want an engine; about three minutes on two cores
-	P2PFAAS_CONTAINERS=1 $(GO) test -count 1 -timeout 9m -parallel 4 ./compose/...
+containers: ## the tests in containers, which want an engine; about six minutes on two cores
+	P2PFAAS_CONTAINERS=1 $(GO) test -count 1 -timeout 9m -p 1 -parallel 4 ./compose/... ./realnet/deploy
 
 .PHONY: fmt
 fmt: ## fails where gofmt would change something

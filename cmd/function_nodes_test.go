@@ -63,7 +63,7 @@ func TestFunctionsOfNodes(t *testing.T) {
 		{"list --hosts 127.0.0.1,127.0.0.1", "is given twice"},
 		{"list --hosts 127.0.0.1 --timeout 0s", "write a port, and a time above 0"},
 		{"deploy f --hosts 127.0.0.1", "write NAME=URL"},
-		{"deploy f=exec:rm --hosts 127.0.0.1", "write a URL"},
+		{"deploy f=exec:rm --hosts 127.0.0.1", "is no URL"},
 		{"deploy --hosts 127.0.0.1", "NAME=URL"},
 		{"remove --hosts 127.0.0.1", "the name of a function"},
 	} {

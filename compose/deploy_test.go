@@ -95,8 +95,8 @@ func left(t *testing.T, name string) (all []string) {
 }
 
 const moderate = `
-duration: 25s
-warmup: 3s
+duration: 16s
+warmup: 2s
 replications: 1
 cluster: {nodes: 4, slots: 4, queue: 8}
 functions: [{name: work, service: {distribution: exponential, mean: 150ms}, deadline: 600ms}]
