@@ -264,7 +264,7 @@ func TestRunSaysOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, said bytes.Buffer
-	args := []string{"run", scenario, "--first-address", "127.82.0.1", "--out", filepath.Join(dir, "out")}
+	args := []string{"run", scenario, "--first-address", "127.85.0.1", "--out", filepath.Join(dir, "out")}
 	if status := cmd.Run(t.Context(), args, &out, &said); status != 1 || !strings.Contains(said.String(), "log ends with") ||
 		strings.Count(said.String(), "node-0.log ends with") > 1 || strings.Contains(said.String(), "not ready") ||
 		strings.Contains(said.String(), "ended with an error") ||

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
@@ -154,7 +153,7 @@ func removeDeployed() error {
 	var problems []error
 	for _, kind := range image.Kinds() {
 		_, err := docker.ImageRemove(context.Background(), deployed.Tag(kind), client.ImageRemoveOptions{Force: true})
-		if !cerrdefs.IsNotFound(err) {
+		if !errdefs.IsNotFound(err) {
 			problems = append(problems, err)
 		}
 	}
