@@ -41,6 +41,7 @@ type deployFlags struct {
 	inventory *deploy.Inventory // of the target hosts
 	platforms []image.Platform  // of the machines, by index
 	images    []*image.Images   // for them
+	there     bool              // an engine had something of the deployment before
 }
 
 // deploymentFlags say where deployments are remembered.
@@ -146,6 +147,11 @@ func (f *deployFlags) run(c *cobra.Command, path string) error {
 	if err := f.check(c, path); err != nil {
 		return input(err)
 	}
+	release, err := deploy.Lock(f.dir, f.name)
+	if err != nil {
+		return input(err)
+	}
+	defer release()
 	d, before, err := f.deployment(path)
 	if err != nil {
 		return input(err)
@@ -201,7 +207,7 @@ func (f *deployFlags) failed(ctx context.Context, d *deploy.Deployment, before b
 	if ctx.Err() != nil {
 		why = simnet.ErrInterrupted // and not what it broke off
 	}
-	if before {
+	if before || f.there {
 		return fmt.Errorf("%w; what was there before is left as it is now: repeat p2pfaas deploy to go on, or p2pfaas deploy down %s", why, d.Name)
 	}
 	if _, err := deploy.Open(f.dir, d.Name); errors.Is(err, deploy.ErrNone) { // nothing was made
@@ -247,6 +253,13 @@ func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, content string)
 		return err
 	}
 	defer deploy.CloseAll(engines)
+	for _, e := range engines {
+		list, err := e.List(ctx, d.Name)
+		if err != nil {
+			return err
+		}
+		f.there = f.there || len(list) > 0 // of another directory, perhaps
+	}
 	if err := f.pack(c, engines); err != nil {
 		return err
 	}
@@ -297,8 +310,21 @@ func (f *deployFlags) engines(ctx context.Context, d *deploy.Deployment) ([]*dep
 	if err != nil {
 		return nil, err
 	}
-	d.HostsFile = path
-	return f.inventory.Connect(ctx)
+	for _, name := range d.Machines {
+		if !slices.ContainsFunc(f.inventory.Machines, func(m deploy.Machine) bool { return m.Name == name }) {
+			return nil, input(fmt.Errorf("%s: the host %s has nodes of the deployment %s, and is no longer in the file: take the deployment down with "+
+				"the file as it was, or put the host back", f.hosts, name, d.Name))
+		}
+	}
+	engines, err := f.inventory.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.HostsFile, d.Machines = path, nil
+	for _, m := range f.inventory.Machines {
+		d.Machines = append(d.Machines, m.Name)
+	}
+	return engines, nil
 }
 
 // pack makes the images for the platforms of the engines.

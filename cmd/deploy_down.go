@@ -22,6 +22,13 @@ what is remembered of it. Images stay, for the next time, unless --images says o
 		Args: wants(0, 1, "the name of a deployment"),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := deploy.Open(f.dir, first(args))
+			if err == nil {
+				release, err := deploy.Lock(f.dir, d.Name)
+				if err != nil {
+					return input(err)
+				}
+				defer release()
+			}
 			if errors.Is(err, deploy.ErrNone) && len(args) == 1 {
 				d = &deploy.Deployment{Name: args[0], Target: deploy.TargetCompose} // what this machine's engine may know of it
 			} else if err != nil {

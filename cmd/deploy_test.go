@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/cmd"
+	"github.com/p2pfaas/p2pfaas/realnet/deploy"
 	"github.com/p2pfaas/p2pfaas/results"
 )
 
@@ -99,6 +100,14 @@ func TestDeployLocal(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &status); err != nil || status.Ill < 1 || status.Nodes[1].State != "ended" {
 		t.Errorf("a node was killed, and the status is %s%s, %v", out, said, err)
 	}
+	release, err := deploy.Lock(filepath.Join(d.dir, "deployments"), "three")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, said := d.do(2, up...); !strings.Contains(said, "being changed by another p2pfaas") {
+		t.Errorf("while somebody else deploys, it says %s", said)
+	}
+	release()
 	d.do(0, up...)
 	second := d.state()
 	if second.Processes[0] != first.Processes[0] || second.Processes[2] != first.Processes[2] || second.Processes[1] == first.Processes[1] {
@@ -123,7 +132,7 @@ func TestDeployLocal(t *testing.T) {
 			t.Errorf("node %d still runs", i)
 		}
 	}
-	if left, err := os.ReadDir(filepath.Join(d.dir, "deployments")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(d.dir, "deployments", "[^.]*")); err != nil || len(left) > 0 {
 		t.Errorf("remembered are %v, %v", left, err)
 	}
 	if _, said := d.do(2, "deploy", "status"); !strings.Contains(said, "p2pfaas deploy SCENARIO makes one") {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -35,6 +36,7 @@ type Deployment struct {
 	Algorithms string      `json:"algorithms"`
 	Deployed   time.Time   `json:"deployed"`
 	HostsFile  string      `json:"hosts_file,omitempty"` // of the target hosts, absolute
+	Machines   []string    `json:"machines,omitempty"`   // of the target hosts: their names, by index
 	Plan       *Plan       `json:"plan"`
 	Processes  []Process   `json:"processes,omitempty"`   // of the target local, by node
 	ColdStarts []ColdStart `json:"cold_starts,omitempty"` // of function containers, when they were last made
@@ -174,6 +176,24 @@ func Names(root string) (names []string, err error) {
 	}
 	slices.Sort(names)
 	return names, err
+}
+
+// Lock keeps others from changing a deployment at the same time, until it is released or this process ends.
+func Lock(root, name string) (release func(), err error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(root, 0o777); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(root, "."+name+".lock"), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("the deployment %s is being changed by another p2pfaas: wait until that has ended", name), file.Close())
+	}
+	return func() { _ = file.Close() }, nil // which releases it
 }
 
 // Forget removes what is known of a deployment that is no more.
