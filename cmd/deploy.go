@@ -41,7 +41,6 @@ type deployFlags struct {
 	inventory *deploy.Inventory // of the target hosts
 	platforms []image.Platform  // of the machines, by index
 	images    []*image.Images   // for them
-	there     bool              // an engine had something of the deployment before
 }
 
 // deploymentFlags say where deployments are remembered.
@@ -104,19 +103,26 @@ func (f *deployFlags) check(c *cobra.Command, path string) error {
 	case f.target == "":
 		f.target = string(deploy.TargetCompose)
 	case !slices.Contains(deploy.Targets(), deploy.Target(f.target)):
-		wrong("--target %s: write one of %v", f.target, deploy.Targets())
+		wrong("--target %s: write one of local, compose, hosts", f.target)
 	}
-	if is := f.target == string(deploy.TargetHosts); is != (f.hosts != "") {
-		wrong("--target %s and --hosts: the target hosts needs a file of hosts, and the others have none", f.target)
-	} else if is {
-		f.inventory, err = deploy.LoadInventory(c.Context(), f.hosts)
+	switch is := f.target == string(deploy.TargetHosts); {
+	case is && f.hosts == "":
+		wrong("--target hosts needs the file of the hosts: add --hosts FILE")
+	case !is && f.hosts != "":
+		wrong("--hosts is for the target hosts, and this is %s: leave one of the two out", f.target)
+	case is:
+		path, err := filepath.Abs(f.hosts) // paths in it are remembered
+		if err == nil {
+			f.inventory, err = deploy.LoadInventory(c.Context(), path)
+		}
 		problems = append(problems, err)
 	}
 	if f.name == "" {
 		f.name = strings.ToLower(f.file.Name())
 	}
 	if f.subnet != "" {
-		if p, err := netip.ParsePrefix(f.subnet); err != nil || !p.Addr().Is4() || p != p.Masked() {
+		p, err := netip.ParsePrefix(f.subnet)
+		if err != nil || !p.Addr().Is4() || p != p.Masked() || p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsUnspecified() {
 			wrong("--subnet %s: write a network of IPv4, as 10.50.0.0/24", f.subnet)
 		}
 	}
@@ -160,22 +166,29 @@ func (f *deployFlags) run(c *cobra.Command, path string) error {
 	if err != nil {
 		return input(err)
 	}
-	content, err := d.WriteFiles(files)
-	if err != nil {
+	if d.Source, err = sourceOf(path); err != nil {
+		return input(err)
+	}
+	if err := d.WriteFiles(files); err != nil {
 		return err
 	}
 	notes := c.ErrOrStderr()
-	f.warn(notes)
 	began := time.Now()
-	if err := f.up(c, d, content); err != nil {
+	fresh, err := f.up(c, d, before)
+	if err != nil {
 		return f.failed(c.Context(), d, before, err, notes)
 	}
 	d.Deployed = time.Now().UTC().Truncate(time.Second)
-	if err := d.Save(); err != nil {
+	if err := errors.Join(d.Save(), d.Tidy()); err != nil {
 		return err
 	}
-	fmt.Fprintf(notes, "%s: %s ready after %.1f s%s\nnext: p2pfaas load %s; p2pfaas deploy status, logs or down %s\n", d.Name,
-		count(len(d.Plan.Nodes), "node"), time.Since(began).Seconds(), coldStarts(d.ColdStarts), path, d.Name)
+	load := "p2pfaas load " + path
+	if f.name != strings.ToLower(f.file.Name()) {
+		load += " --deployment " + f.name
+	}
+	fmt.Fprintf(notes, "%s: %s ready after %.1f s%s\nnext: %s; p2pfaas deploy status, logs or down %s\n", d.Name,
+		count(len(d.Plan.Nodes), "node"), time.Since(began).Seconds(), coldStarts(fresh), load, d.Name)
+	f.warn(notes, path)
 	return nil
 }
 
@@ -184,7 +197,9 @@ func (f *deployFlags) deployment(path string) (d *deploy.Deployment, before bool
 	d, err = deploy.Open(f.dir, f.name)
 	switch {
 	case errors.Is(err, deploy.ErrNone):
-		d, err = &deploy.Deployment{Name: f.name, Target: deploy.Target(f.target), Dir: filepath.Join(f.dir, f.name)}, nil
+		if d, err = deploy.NewDeployment(f.dir, f.name, deploy.Target(f.target)); err != nil {
+			return nil, false, err
+		}
 	case err != nil:
 		return nil, false, err
 	case d.Target != deploy.Target(f.target):
@@ -207,7 +222,7 @@ func (f *deployFlags) failed(ctx context.Context, d *deploy.Deployment, before b
 	if ctx.Err() != nil {
 		why = simnet.ErrInterrupted // and not what it broke off
 	}
-	if before || f.there {
+	if before {
 		return fmt.Errorf("%w; what was there before is left as it is now: repeat p2pfaas deploy to go on, or p2pfaas deploy down %s", why, d.Name)
 	}
 	if _, err := deploy.Open(f.dir, d.Name); errors.Is(err, deploy.ErrNone) { // nothing was made
@@ -216,7 +231,7 @@ func (f *deployFlags) failed(ctx context.Context, d *deploy.Deployment, before b
 	fmt.Fprintln(notes, "taking down what has been made")
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
-	return errors.Join(why, takeDown(undo, d, false, notes))
+	return errors.Join(why, takeDown(undo, d, false, false, notes))
 }
 
 // coldStarts says how long functions took to be there.
@@ -233,42 +248,58 @@ func coldStarts(all []deploy.ColdStart) string {
 }
 
 // warn says where nothing was simulated with the algorithms that are deployed.
-func (f *deployFlags) warn(notes io.Writer) {
+func (f *deployFlags) warn(notes io.Writer, path string) {
 	if found, err := results.Simulated("runs", algorithms()); err != nil {
 		fmt.Fprintf(notes, "note: whether these algorithms (%s) have been simulated is not known: %v\n", algorithms(), err)
 	} else if !found {
-		fmt.Fprintf(notes, "note: no simulation in runs/ was made with these algorithms (%s): simulate the scenario first, to have something to "+
-			"compare with\n", algorithms())
+		fmt.Fprintf(notes, "note: no simulation in runs/ was made with these algorithms (%s), so that there is nothing to compare with yet: "+
+			"p2pfaas sim %s\n", algorithms(), path)
 	}
 }
 
-// up makes the deployment true.
-func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, content string) error {
+// sourceOf identifies a scenario as its user wrote it, without what flags make of it.
+func sourceOf(path string) (string, error) {
+	file, err := scenarios.Load(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := file.Points(); err != nil {
+		return "", err
+	}
+	files, err := file.Bundle()
+	return deploy.ContentOf(files), err
+}
+
+// up makes the deployment true. It returns the cold starts that there were.
+func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, before bool) ([]deploy.ColdStart, error) {
 	ctx, notes := c.Context(), c.ErrOrStderr()
 	if d.Target == deploy.TargetLocal {
-		return f.upLocal(ctx, d, content)
+		return nil, f.upLocal(ctx, d)
 	}
 	engines, err := f.engines(ctx, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer deploy.CloseAll(engines)
 	for _, e := range engines {
 		list, err := e.List(ctx, d.Name)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		f.there = f.there || len(list) > 0 // of another directory, perhaps
+		if len(list) > 0 && !before {
+			return nil, input(fmt.Errorf("%s has a deployment %s already, which is not remembered in %s: take it down where it is (p2pfaas deploy down "+
+				"%s --deployments DIRECTORY), or give another --name", e.Name, d.Name, f.dir, d.Name))
+		}
 	}
 	if err := f.pack(c, engines); err != nil {
-		return err
+		return nil, err
 	}
 	tag := func(machine int, kind string) string { return f.images[machine].Tag(kind) }
-	if d.Plan, err = f.plan(d, content, tag); err != nil {
-		return input(err)
+	if d.Plan, err = f.plan(d, tag); err != nil {
+		return nil, input(err)
 	}
 	if err := d.Save(); err != nil { // so that it can be taken down, whatever comes
-		return err
+		return nil, err
 	}
 	o := deploy.HostsOptions{Images: f.open, Progress: progressOf(notes)}
 	var reports []deploy.HostReport
@@ -277,14 +308,17 @@ func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, content string)
 	} else {
 		reports, err = deploy.Hosts(ctx, d.Plan, engines, o)
 	}
-	d.NoteColdStarts(reports)
-	return err
+	return d.NoteColdStarts(reports), err
 }
 
 // progressOf shows the steps of a deployment: a line for each or, in a terminal, the last one.
 func progressOf(w io.Writer) func(deploy.Progress) {
 	if !terminal(w) {
-		return func(p deploy.Progress) { fmt.Fprintf(w, "%s: %d of %d, %s\n", p.Host, p.Done, p.Total, p.Step) }
+		return func(p deploy.Progress) {
+			if !strings.HasPrefix(p.Step, string(deploy.Untouched)) {
+				fmt.Fprintf(w, "%s: %d of %d, %s\n", p.Host, p.Done, p.Total, p.Step)
+			}
+		}
 	}
 	steps := map[string]deploy.Progress{}
 	return func(p deploy.Progress) {
@@ -306,24 +340,18 @@ func (f *deployFlags) engines(ctx context.Context, d *deploy.Deployment) ([]*dep
 		e, err := deploy.ThisMachine(ctx)
 		return []*deploy.Engine{e}, err
 	}
-	path, err := filepath.Abs(f.hosts)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range d.Machines {
-		if !slices.ContainsFunc(f.inventory.Machines, func(m deploy.Machine) bool { return m.Name == name }) {
+	for _, old := range d.Machines {
+		if !slices.ContainsFunc(f.inventory.Machines, func(m deploy.Machine) bool { return m.Name == old.Name }) {
 			return nil, input(fmt.Errorf("%s: the host %s has nodes of the deployment %s, and is no longer in the file: take the deployment down with "+
-				"the file as it was, or put the host back", f.hosts, name, d.Name))
+				"the file as it was, or put the host back", f.hosts, old.Name, d.Name))
 		}
 	}
-	engines, err := f.inventory.Connect(ctx)
+	engines, err := deploy.ConnectAll(ctx, f.inventory.Machines)
 	if err != nil {
+		deploy.CloseAll(engines)
 		return nil, err
 	}
-	d.HostsFile, d.Machines = path, nil
-	for _, m := range f.inventory.Machines {
-		d.Machines = append(d.Machines, m.Name)
-	}
+	d.Machines = f.inventory.Machines
 	return engines, nil
 }
 
@@ -369,17 +397,14 @@ func (f *deployFlags) open(tags []string, platform string) (io.ReadCloser, error
 }
 
 // plan makes the plan of a deployment in containers, of images with these tags.
-func (f *deployFlags) plan(d *deploy.Deployment, content string, tag func(machine int, kind string) string) (*deploy.Plan, error) {
+func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind string) string) (*deploy.Plan, error) {
 	s := f.points[0].Scenario
 	all := s.Cluster.Nodes()
 	if s.Cluster.Cloud != nil {
 		all++
 	}
-	dir, err := filepath.Abs(d.ScenarioDir())
-	if err != nil {
-		return nil, err
-	}
-	o := deploy.Options{Name: d.Name, Scenario: s, Files: dir, Content: content, Base: filepath.Dir(d.Scenario), Tag: tag}
+	var err error
+	o := deploy.Options{Name: d.Name, Scenario: s, Files: d.ScenarioDir(), Content: d.Content, Base: filepath.Dir(d.Scenario), Tag: tag}
 	machines, containers := 1, all*(1+len(s.Functions))
 	if d.Target == deploy.TargetHosts {
 		places, err := f.inventory.Layout(all)
@@ -454,8 +479,12 @@ func nodeCommand(scenario string, point, i int, places []realnet.Place, function
 }
 
 // upLocal makes a deployment of processes true.
-func (f *deployFlags) upLocal(ctx context.Context, d *deploy.Deployment, content string) error {
+func (f *deployFlags) upLocal(ctx context.Context, d *deploy.Deployment) error {
 	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	program, err := deploy.FileHash(self)
 	if err != nil {
 		return err
 	}
@@ -465,22 +494,21 @@ func (f *deployFlags) upLocal(ctx context.Context, d *deploy.Deployment, content
 		all++
 	}
 	var places []realnet.Place
-	if d.Plan != nil && len(d.Plan.Nodes) == all {
+	if d.Plan != nil && len(d.Plan.Nodes) == all && d.Plan.Nodes[0].Place.IP == f.first {
 		for _, n := range d.Plan.Nodes {
 			places = append(places, n.Place)
 		}
-	} else if places, err = realnet.LoopbackPlaces(f.first, all); err != nil {
-		return err
-	}
-	if d.Plan != nil && (d.Plan.Content != content || len(d.Plan.Nodes) != all) {
-		if _, err := d.StopLocal(); err != nil { // what runs is another scenario
+	} else {
+		if _, err := d.StopLocal(); err != nil { // its addresses are others
+			return err
+		}
+		if places, err = realnet.LoopbackPlaces(f.first, all); err != nil {
 			return err
 		}
 	}
-	d.Plan = deploy.Processes(d.Name, s, places, content)
+	d.Plan = deploy.Processes(d.Name, s, places, d.Content)
 	scenario := filepath.Join(d.ScenarioDir(), scenarios.BundleFile)
-	_, err = d.StartLocal(ctx, func(n *deploy.Node) []string {
+	return d.StartLocal(ctx, program, func(n *deploy.Node) []string {
 		return append([]string{self}, nodeCommand(scenario, f.points[0].Index, n.Number, places, nil)...)
 	}, slices.DeleteFunc(os.Environ(), isNodeVariable))
-	return err
 }

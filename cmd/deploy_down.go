@@ -30,11 +30,11 @@ what is remembered of it. Images stay, for the next time, unless --images says o
 				defer release()
 			}
 			if errors.Is(err, deploy.ErrNone) && len(args) == 1 {
-				d = &deploy.Deployment{Name: args[0], Target: deploy.TargetCompose} // what this machine's engine may know of it
+				return takeDownUnknown(c.Context(), args[0], err, c.ErrOrStderr())
 			} else if err != nil {
 				return input(err)
 			}
-			return takeDown(c.Context(), d, images, c.ErrOrStderr())
+			return takeDown(c.Context(), d, images, true, c.ErrOrStderr())
 		},
 	}
 	f.add(c)
@@ -42,11 +42,8 @@ what is remembered of it. Images stay, for the next time, unless --images says o
 	return c
 }
 
-// takeDown removes all that belongs to a deployment, its images if it is said.
-func takeDown(ctx context.Context, d *deploy.Deployment, images bool, notes io.Writer) error {
-	if images && d.Plan == nil {
-		return input(fmt.Errorf("--images: what the images of %s are is not remembered here: leave it out", d.Name))
-	}
+// takeDown removes all that belongs to a deployment, its images if it is said. Politely, what runs may be finished.
+func takeDown(ctx context.Context, d *deploy.Deployment, images, politely bool, notes io.Writer) error {
 	if d.Target == deploy.TargetLocal {
 		if images {
 			return input(fmt.Errorf("--images: %s is made of processes, and has none: leave it out", d.Name))
@@ -58,12 +55,10 @@ func takeDown(ctx context.Context, d *deploy.Deployment, images bool, notes io.W
 		fmt.Fprintf(notes, "ended: %d processes\n", n)
 		return d.Forget()
 	}
-	engines, err := enginesOf(ctx, d)
-	if err != nil {
-		return err
-	}
+	engines, unreached := enginesOf(ctx, d)
 	defer deploy.CloseAll(engines)
-	removed, err := deploy.UndoAll(ctx, d.Name, engines)
+	removed, err := deploy.UndoAll(ctx, d.Name, engines, politely)
+	err = errors.Join(unreached, err)
 	fmt.Fprintf(notes, "removed: %s, %s, %s\n", count(len(removed.Containers), "container"), count(len(removed.Networks), "network"),
 		count(len(removed.Volumes), "volume"))
 	if err != nil {
@@ -74,17 +69,30 @@ func takeDown(ctx context.Context, d *deploy.Deployment, images bool, notes io.W
 			return fmt.Errorf("%w; repeat p2pfaas deploy down %s --images", err, d.Name)
 		}
 	}
-	if d.Dir == "" {
-		return nil
-	}
 	return d.Forget()
+}
+
+// takeDownUnknown removes what this machine's engine has of a deployment that is not remembered here.
+func takeDownUnknown(ctx context.Context, name string, unknown error, notes io.Writer) error {
+	e, err := deploy.ThisMachine(ctx)
+	if err != nil {
+		return input(errors.Join(unknown, err))
+	}
+	defer deploy.CloseAll([]*deploy.Engine{e})
+	removed, err := deploy.UndoAll(ctx, name, []*deploy.Engine{e}, true)
+	if n := len(removed.Containers) + len(removed.Networks) + len(removed.Volumes); n == 0 && err == nil {
+		return input(fmt.Errorf("%w, and the engine of this machine has nothing of that name: --deployments says where it is remembered", unknown))
+	}
+	fmt.Fprintf(notes, "removed: %s, %s, %s\n", count(len(removed.Containers), "container"), count(len(removed.Networks), "network"),
+		count(len(removed.Volumes), "volume"))
+	return err
 }
 
 // removeImages removes the images of a deployment from its machines.
 func removeImages(ctx context.Context, d *deploy.Deployment, engines []*deploy.Engine, notes io.Writer) error {
 	var problems []error
 	n := 0
-	for _, e := range engines {
+	for _, e := range engines { // all have been reached
 		removed, err := e.RemoveImages(ctx, d.Plan)
 		problems = append(problems, err)
 		n += len(removed)
@@ -93,18 +101,11 @@ func removeImages(ctx context.Context, d *deploy.Deployment, engines []*deploy.E
 	return errors.Join(problems...)
 }
 
-// enginesOf are the engines of a deployment's machines.
+// enginesOf are the engines of a deployment's machines; nil are those that the error says could not be reached.
 func enginesOf(ctx context.Context, d *deploy.Deployment) ([]*deploy.Engine, error) {
 	if d.Target == deploy.TargetCompose {
 		e, err := deploy.ThisMachine(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return []*deploy.Engine{e}, nil
+		return []*deploy.Engine{e}, err
 	}
-	inventory, err := deploy.LoadInventory(ctx, d.HostsFile)
-	if err != nil {
-		return nil, err
-	}
-	return inventory.Connect(ctx)
+	return deploy.ConnectAll(ctx, d.Machines)
 }

@@ -68,10 +68,7 @@ func (f *logsFlags) run(ctx context.Context, w io.Writer, d *deploy.Deployment) 
 	if d.Target == deploy.TargetLocal {
 		return f.ofProcesses(w, d, nodes)
 	}
-	engines, err := enginesOf(ctx, d)
-	if err != nil {
-		return err
-	}
+	engines, unreached := enginesOf(ctx, d)
 	defer deploy.CloseAll(engines)
 	var since time.Time
 	if f.since > 0 {
@@ -80,9 +77,13 @@ func (f *logsFlags) run(ctx context.Context, w io.Writer, d *deploy.Deployment) 
 	out := &namedLines{w: w}
 	var reading sync.WaitGroup
 	var mu sync.Mutex
-	var problems []error
+	problems := []error{unreached}
 	found := false
 	for _, n := range nodes {
+		if engines[n.Host] == nil {
+			found = true // and the error says so
+			continue
+		}
 		for k := range n.Containers {
 			c := &n.Containers[k]
 			if c.Function != f.function {

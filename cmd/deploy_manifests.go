@@ -91,8 +91,8 @@ func (f *manifestsFlags) manifests(path string) (map[string][]byte, error) {
 		return nil, err
 	}
 	of := func(kind string) string { return strings.ReplaceAll(f.image, "{kind}", kind) }
-	d := &deploy.Deployment{Name: f.name, Scenario: path, Dir: f.out}
-	if d.Plan, err = f.plan(d, deploy.ContentOf(files), func(_ int, kind string) string { return of(kind) }); err != nil {
+	d := &deploy.Deployment{Name: f.name, Scenario: path, Dir: f.out, Content: deploy.ContentOf(files)}
+	if d.Plan, err = f.plan(d, func(_ int, kind string) string { return of(kind) }); err != nil {
 		return nil, err
 	}
 	fleet := deploy.Fleet{Scenario: f.points[0].Scenario, Files: files, Image: of, InitServers: f.init}
@@ -105,7 +105,7 @@ func (f *manifestsFlags) manifests(path string) (map[string][]byte, error) {
 	text, err := d.Plan.Compose()
 	all := map[string][]byte{"compose.yaml": text}
 	for name, content := range files {
-		all["scenario/"+name] = content
+		all[filepath.Base(d.ScenarioDir())+"/"+name] = content
 	}
 	return all, err
 }

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,7 +44,7 @@ well. Without a name it is about the only deployment that there is.`,
 				s.print(c.OutOrStdout())
 			}
 			if err == nil && s.Ill > 0 {
-				err = fmt.Errorf("%d of %s are not well: p2pfaas deploy %s makes them anew", s.Ill, count(len(s.Nodes), "node"), d.Scenario)
+				err = errors.Join(s.unreached, fmt.Errorf("%d of %s are not well: p2pfaas deploy, as before, makes them anew", s.Ill, count(len(s.Nodes), "node")))
 			}
 			return err
 		},
@@ -71,6 +72,8 @@ type deploymentStatus struct {
 	Algorithms string        `json:"algorithms"`
 	Ill        int           `json:"ill"`
 	Nodes      []nodeStatus  `json:"nodes"`
+
+	unreached error // machines
 }
 
 // nodeStatus is how a node is.
@@ -97,21 +100,24 @@ type functionStatus struct {
 
 // statusOf asks everybody.
 func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	s := &deploymentStatus{Name: d.Name, Target: d.Target, Scenario: d.Scenario, Deployed: d.Deployed, Version: d.Version, Algorithms: d.Algorithms}
 	states := map[string]string{} // by container
 	var engines []*deploy.Engine
+	var unreached error
 	if d.Target != deploy.TargetLocal {
-		var err error
-		if engines, err = enginesOf(ctx, d); err != nil {
-			return nil, err
-		}
+		engines, unreached = enginesOf(ctx, d)
 		defer deploy.CloseAll(engines)
-		for _, e := range engines {
+		for i, e := range engines {
+			if e == nil {
+				continue
+			}
 			found, err := e.List(ctx, d.Name)
 			if err != nil {
-				return nil, err
+				unreached, engines[i] = errors.Join(unreached, err), nil
+				defer deploy.CloseAll([]*deploy.Engine{e})
+				continue
 			}
 			for _, x := range found {
 				states[x.Name] = x.State
@@ -124,8 +130,11 @@ func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, err
 		n := &d.Plan.Nodes[i]
 		asking.Go(func() {
 			x := nodeStatus{Number: n.Number, Address: n.Place.Dial(), WantsPeers: n.Peers, State: "running"}
-			client := http.DefaultClient
-			if engines != nil {
+			client := direct
+			switch {
+			case engines != nil && engines[n.Host] == nil:
+				x.Machine, x.State, x.Problem = machineName(d, n.Host), "unknown", "its machine was not reached"
+			case engines != nil:
 				e := engines[n.Host]
 				x.Machine, client = e.Name, e.HTTP()
 				x.State = stateOf(states, n.Containers[0].Name)
@@ -136,7 +145,7 @@ func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, err
 						x.Problem = fmt.Sprintf("the function %s is %s", f.Name, f.State)
 					}
 				}
-			} else if !d.Runs(d.Processes[i]) {
+			case !d.Runs(d.Processes[i]):
 				x.State = "ended"
 			}
 			if x.State == "running" {
@@ -153,7 +162,18 @@ func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, err
 			s.Ill++
 		}
 	}
+	s.unreached = unreached
 	return s, nil
+}
+
+// direct calls nodes without a proxy: they are near.
+var direct = &http.Client{Transport: &http.Transport{}}
+
+func machineName(d *deploy.Deployment, machine int) string {
+	if machine < len(d.Machines) {
+		return d.Machines[machine].Name
+	}
+	return "this machine"
 }
 
 func stateOf(states map[string]string, container string) string {
@@ -181,12 +201,15 @@ func (n *nodeStatus) ask(ctx context.Context, client *http.Client) {
 }
 
 func (s *deploymentStatus) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %s, target %s, deployed %s by version %s, algorithms %s\n", s.Name, s.Scenario, s.Target,
-		s.Deployed.Local().Format(time.DateTime), s.Version, s.Algorithms)
+	when := "never finished"
+	if !s.Deployed.IsZero() {
+		when = "deployed " + s.Deployed.Local().Format(time.DateTime)
+	}
+	fmt.Fprintf(w, "%s: %s, target %s, %s by version %s, algorithms %s\n", s.Name, s.Scenario, s.Target, when, s.Version, s.Algorithms)
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
 	t.SetStyle(table.StyleLight)
-	header := table.Row{"node", "address", "state", "peers", "load", "functions", ""}
+	header := table.Row{"node", "address", "state", "peers", "load", "functions", "note"}
 	if s.Target == deploy.TargetHosts {
 		header = append(table.Row{"machine"}, header...)
 	}

@@ -154,9 +154,9 @@ func TestDeployRefuses(t *testing.T) {
 	}{
 		{[]string{scenario}, []string{"cluster.links.latency is swept", "--select"}},
 		{[]string{scenario, "--target", "moon", "--subnet", "10.0.0.1/8"}, []string{"--target moon: write one of", "--subnet 10.0.0.1/8: write a network"}},
-		{[]string{scenario, "--target", "hosts"}, []string{"needs a file of hosts"}},
+		{[]string{scenario, "--target", "hosts"}, []string{"add --hosts FILE"}},
 		{[]string{scenario, "--hosts", "nowhere.yaml"}, []string{"nowhere.yaml"}},
-		{[]string{scenario, "--target", "local", "--hosts", "nowhere.yaml"}, []string{"the others have none"}},
+		{[]string{scenario, "--target", "local", "--hosts", "nowhere.yaml"}, []string{"--hosts is for the target hosts"}},
 		{[]string{scenario, "--target", "local", "--select", "0", "--subnet", "10.0.0.0/8"}, []string{"--subnet is for containers"}},
 		{[]string{"quickstart", "--target", "compose", "--first-address", "127.0.0.9"}, []string{"--first-address is for the target local"}},
 	} {

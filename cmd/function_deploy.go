@@ -61,14 +61,19 @@ func (f *nodesFlags) deployImage(c *cobra.Command, name, what string) error {
 	if err != nil {
 		return input(err)
 	}
+	release, err := deploy.Lock(f.dir, f.deployed)
+	if err != nil {
+		return input(err)
+	}
+	defer release()
 	var one sync.Mutex // addresses and names are given one after the other
-	err = f.each(c, func(ctx context.Context, n *askedNode) ([]realnet.FunctionStatus, error) {
+	err = f.each(c, func(_ context.Context, n *askedNode) ([]realnet.FunctionStatus, error) {
 		if f.engines == nil {
 			return nil, errors.New("the deployment is of the target local, which has no containers: give the URL of something that serves the function")
 		}
 		one.Lock()
 		defer one.Unlock()
-		s, cold, err := f.of.AddFunction(ctx, f.engines[n.node.Host], n.node, name, from)
+		s, cold, err := f.of.AddFunction(c.Context(), f.engines[n.node.Host], n.node, name, from)
 		if err != nil {
 			return nil, err
 		}

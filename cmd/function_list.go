@@ -136,7 +136,7 @@ func (f *nodesFlags) nodes(ctx context.Context) ([]askedNode, error) {
 		if len(f.numbers) > 0 && !slices.Contains(f.numbers, n.Number) {
 			continue
 		}
-		x := askedNode{strconv.Itoa(n.Number), n.Place.Dial(), http.DefaultClient, n}
+		x := askedNode{strconv.Itoa(n.Number), n.Place.Dial(), direct, n}
 		if f.engines != nil {
 			x.client = f.engines[n.Host].HTTP()
 		}
@@ -174,7 +174,7 @@ func (f *nodesFlags) ofHosts() (nodes []askedNode, err error) {
 		case slices.ContainsFunc(nodes, func(n askedNode) bool { return n.at == at }):
 			problems = append(problems, fmt.Errorf("--hosts: the address %s is given twice: leave one out", h))
 		}
-		nodes = append(nodes, askedNode{name: h, at: at, client: http.DefaultClient})
+		nodes = append(nodes, askedNode{name: h, at: at, client: direct})
 	}
 	return nodes, errors.Join(problems...)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/deploy"
 )
 
 func newFunctionRemove() *cobra.Command {
@@ -20,6 +21,13 @@ or is refused. Of a deployment, the function's container ends, too. It prints wh
   p2pfaas function remove face-detect --deployment quickstart --node 0,1`,
 		Args: wants(1, 1, "the name of a function"),
 		RunE: func(c *cobra.Command, args []string) error {
+			if f.deployed != "" {
+				release, err := deploy.Lock(f.dir, f.deployed)
+				if err != nil {
+					return input(err)
+				}
+				defer release()
+			}
 			return errors.Join(f.each(c, func(ctx context.Context, n *askedNode) ([]realnet.FunctionStatus, error) {
 				if f.engines != nil {
 					return f.of.RemoveFunction(ctx, f.engines[n.node.Host], n.node, args[0])

@@ -30,7 +30,7 @@ below 500. It is the health check of the images, which have no shell and no curl
 			if err != nil {
 				return input(err)
 			}
-			a, err := http.DefaultClient.Do(q)
+			a, err := direct.Do(q)
 			if err != nil {
 				return err
 			}

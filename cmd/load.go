@@ -42,6 +42,7 @@ type loadFlags struct {
 	part    realnet.Share
 	start   time.Time
 	of      *deploy.Deployment // nil: the nodes are somebody's
+	missing string             // name of the deployment that was looked for and is not there
 }
 
 func newLoad() *cobra.Command {
@@ -100,14 +101,15 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	switch {
 	case unread:
 	case len(f.hosts) == 0:
-		wrong("where are the nodes? Start them with p2pfaas deploy, or give --hosts, or --hosts-file, with one address for each: the scenario has %d%s", nodes, also)
+		wrong("where are the nodes? There is no deployment %s in %s: start one with p2pfaas deploy, name another with --deployment, or give "+
+			"--hosts, or --hosts-file, with one address for each: the scenario has %d%s", f.missing, f.dir, nodes, also)
 	case len(f.hosts) != wanted:
 		wrong("the scenario has %d nodes%s, and --hosts and --hosts-file name %d: give %d addresses, or change cluster.nodes by --set",
 			nodes, also, len(f.hosts), wanted)
 	case len(f.targets) > nodes:
 		f.cloud, f.targets = f.targets[nodes].Scheduler, f.targets[:nodes]
 	}
-	if len(points) > 1 && !f.configure {
+	if len(points) > 1 && !f.configure && len(f.hosts) > 0 {
 		wrong("the scenario has %d points, and the nodes run one: choose it with --select, or let --configure change the nodes", len(points))
 	}
 	if f.configure && cluster.Cloud != nil && f.of == nil {
@@ -196,12 +198,17 @@ func (f *loadFlags) ofDeployment(c *cobra.Command, path string) (string, error) 
 	}
 	d, err := deploy.Open(f.dir, name)
 	if errors.Is(err, deploy.ErrNone) && f.deployed == "" {
-		return path, nil // and the nodes are missing
+		f.missing = name // and so are the nodes
+		return path, nil
 	}
 	if err != nil {
 		return path, err
 	}
 	var problems []error
+	if source, err := sourceOf(path); err != nil || source != d.Source {
+		problems = append(problems, err, fmt.Errorf("%s is not what was deployed as %s: repeat p2pfaas deploy, which changes what has changed",
+			path, d.Name))
+	}
 	for _, s := range f.set {
 		key, _, err := keyValue(s)
 		if err == nil && !slices.ContainsFunc(configurable, func(k string) bool { return key == k || strings.HasPrefix(key, k+".") }) {

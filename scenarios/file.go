@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/p2pfaas/p2pfaas/core/spelling"
 )
 
 // File is a scenario file: a scenario with a sweep over some of its keys, hence one Scenario per Point.
@@ -65,6 +67,9 @@ func Load(path string) (*File, error) {
 				return nil, err
 			}
 			return Parse(path, data, library)
+		}
+		if meant := spelling.Meant(path, Library()); meant != "" {
+			return nil, fmt.Errorf("%w; did you mean %s?", err, meant)
 		}
 		return nil, fmt.Errorf("%w; the library has %s", err, strings.Join(Library(), ", "))
 	}

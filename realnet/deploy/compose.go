@@ -3,6 +3,7 @@ package deploy
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"strconv"
 
 	"gopkg.in/yaml.v3"
@@ -68,7 +69,7 @@ const (
 	stopGrace = 35 // seconds: the 30 that a node gives running functions, and a little
 )
 
-// Compose writes the plan as a compose file. It belongs into the directory that has Plan.Files as its directory scenario.
+// Compose writes the plan as a compose file. It belongs into the directory that Plan.Files is in.
 func (p *Plan) Compose() ([]byte, error) {
 	f := composeFile{Services: map[string]composeService{}, Networks: map[string]composeNetwork{}}
 	const cluster = "cluster"
@@ -93,7 +94,7 @@ func (p *Plan) Compose() ([]byte, error) {
 				s.Healthcheck = &composeHealth{[]string{"CMD", "/p2pfaas", "health", c.Health}, "60s", "5s", 3}
 			}
 			if c.Files {
-				s.Volumes = []string{"./scenario:" + FilesDir + ":ro"}
+				s.Volumes = []string{"./" + filepath.Base(p.Files) + ":" + FilesDir + ":ro"}
 			}
 			f.Services[serviceName(c)] = s
 		}

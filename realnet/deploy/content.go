@@ -27,13 +27,19 @@ func ContentOf(files map[string][]byte) string {
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
+// FileHash identifies what is in a file.
+func FileHash(path string) (string, error) {
+	h := sha256.New()
+	err := hashFile(h, path)
+	return hex.EncodeToString(h.Sum(nil)[:6]), err
+}
+
 // contentOf identifies what is in a file or a directory.
 func contentOf(path string) (hash string, dir bool, err error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return "", false, err
 	}
-	h := sha256.New()
 	if st.IsDir() {
 		if _, err := os.Stat(filepath.Join(path, "Dockerfile")); err != nil {
 			return "", true, fmt.Errorf("%s has no Dockerfile", path)
@@ -41,8 +47,8 @@ func contentOf(path string) (hash string, dir bool, err error) {
 		hash, err = treeHash(path)
 		return hash, true, err
 	}
-	err = hashFile(h, path)
-	return hex.EncodeToString(h.Sum(nil)[:6]), false, err
+	hash, err = FileHash(path)
+	return hash, false, err
 }
 
 // treeHash identifies what is in a directory.

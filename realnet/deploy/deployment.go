@@ -35,8 +35,9 @@ type Deployment struct {
 	Version    string      `json:"version"`
 	Algorithms string      `json:"algorithms"`
 	Deployed   time.Time   `json:"deployed"`
-	HostsFile  string      `json:"hosts_file,omitempty"` // of the target hosts, absolute
-	Machines   []string    `json:"machines,omitempty"`   // of the target hosts: their names, by index
+	Content    string      `json:"content"`            // of the files that the nodes read
+	Source     string      `json:"source"`             // the same of the scenario as its user wrote it, without flags
+	Machines   []Machine   `json:"machines,omitempty"` // of the target hosts, by index
 	Plan       *Plan       `json:"plan"`
 	Processes  []Process   `json:"processes,omitempty"`   // of the target local, by node
 	ColdStarts []ColdStart `json:"cold_starts,omitempty"` // of function containers, when they were last made
@@ -51,9 +52,13 @@ type ColdStart struct {
 	Time     time.Duration `json:"time_ns"`
 }
 
-// NoteColdStarts takes note of the cold starts of functions that were made.
-func (d *Deployment) NoteColdStarts(reports []HostReport) {
-	starts := map[string]time.Duration{}
+// NoteColdStarts takes note of the cold starts of functions that were made, and returns them.
+func (d *Deployment) NoteColdStarts(reports []HostReport) (fresh []ColdStart) {
+	starts, known := map[string]time.Duration{}, map[ColdStart]time.Duration{}
+	for _, s := range d.ColdStarts {
+		known[ColdStart{s.Node, s.Function, 0}] = s.Time
+	}
+	d.ColdStarts = nil
 	for _, r := range reports {
 		for _, c := range r.Containers {
 			if c.ColdStart > 0 {
@@ -63,14 +68,18 @@ func (d *Deployment) NoteColdStarts(reports []HostReport) {
 	}
 	for i := range d.Plan.Nodes {
 		for _, c := range d.Plan.Nodes[i].Containers {
-			took := starts[c.Name]
-			if took == 0 {
-				continue
+			s := ColdStart{c.Node, c.Function, starts[c.Name]}
+			if s.Time > 0 {
+				fresh = append(fresh, s)
+			} else {
+				s.Time = known[s]
 			}
-			d.ColdStarts = append(slices.DeleteFunc(d.ColdStarts, func(s ColdStart) bool { return s.Node == c.Node && s.Function == c.Function }),
-				ColdStart{c.Node, c.Function, took})
+			if s.Time > 0 {
+				d.ColdStarts = append(d.ColdStarts, s)
+			}
 		}
 	}
+	return fresh
 }
 
 // Files of a deployment's directory.
@@ -81,8 +90,15 @@ const (
 	logsName     = "log"
 )
 
-// ScenarioDir is where a deployment keeps its scenario.
-func (d *Deployment) ScenarioDir() string { return filepath.Join(d.Dir, scenarioName) }
+// NewDeployment is one of which nothing is known yet. root is the directory of all.
+func NewDeployment(root, name string, target Target) (*Deployment, error) {
+	dir, err := filepath.Abs(filepath.Join(root, name))
+	return &Deployment{Name: name, Target: target, Dir: dir}, err
+}
+
+// ScenarioDir is where a deployment keeps the files of its plan, by what is in them: containers have the directory mounted, and processes
+// read it when they start.
+func (d *Deployment) ScenarioDir() string { return filepath.Join(d.Dir, scenarioName+"-"+d.Content) }
 
 // Save writes what is known, whole or not at all.
 func (d *Deployment) Save() error {
@@ -101,32 +117,35 @@ func writeWhole(path string, text []byte) error {
 	return os.Rename(path+".new", path)
 }
 
-// WriteFiles writes the scenario's files into the deployment's directory, in the place of those that are there, and identifies them.
-func (d *Deployment) WriteFiles(files map[string][]byte) (content string, err error) {
-	content = ContentOf(files)
-	mark := d.ScenarioDir() + "." + content // that they are there, whole
-	if _, err := os.Stat(mark); err == nil {
-		return content, nil // containers have the directory mounted
+// WriteFiles writes the scenario's files into a directory of their own. Those of before stay until Tidy.
+func (d *Deployment) WriteFiles(files map[string][]byte) error {
+	d.Content = ContentOf(files)
+	if _, err := os.Stat(d.ScenarioDir()); err == nil {
+		return nil // it got its name when it was complete
 	}
-	old, err := filepath.Glob(d.ScenarioDir() + "*")
-	if err != nil {
-		return "", err
-	}
-	for _, path := range old {
-		if err := os.RemoveAll(path); err != nil {
-			return "", err
-		}
+	fresh := filepath.Join(d.Dir, ".new")
+	if err := os.RemoveAll(fresh); err != nil {
+		return err
 	}
 	for name, text := range files {
-		path := filepath.Join(d.ScenarioDir(), filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return "", err
-		}
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			return "", err
+		path := filepath.Join(fresh, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o644)); err != nil {
+			return err
 		}
 	}
-	return content, os.WriteFile(mark, nil, 0o666)
+	return os.Rename(fresh, d.ScenarioDir())
+}
+
+// Tidy removes files of scenarios of before.
+func (d *Deployment) Tidy() error {
+	entries, err := os.ReadDir(d.Dir)
+	for _, e := range entries {
+		path := filepath.Join(d.Dir, e.Name())
+		if strings.HasPrefix(e.Name(), scenarioName+"-") && path != d.ScenarioDir() {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+	}
+	return err
 }
 
 // ErrNone says that there is no such deployment.
@@ -149,7 +168,10 @@ func Open(root, name string) (*Deployment, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	d := &Deployment{Dir: filepath.Join(root, name)}
+	d, err := NewDeployment(root, name, "")
+	if err != nil {
+		return nil, err
+	}
 	text, err := os.ReadFile(filepath.Join(d.Dir, stateFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s is not in %s", ErrNone, name, root)

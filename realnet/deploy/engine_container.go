@@ -69,6 +69,9 @@ const (
 	Replaced  Change = "replaced" // it was another
 )
 
+// errNoNetwork says that a network is not there.
+var errNoNetwork = errors.New("there is no such network")
+
 // network makes a network of a plan true.
 func (e *Engine) network(ctx context.Context, p *Plan, n *Network) (Change, error) {
 	what := "the network " + n.Name
@@ -77,15 +80,11 @@ func (e *Engine) network(ctx context.Context, p *Plan, n *Network) (Change, erro
 		return "", e.wrong(what, err)
 	}
 	change := Created
-	found, err := e.client.NetworkInspect(ctx, n.Name, client.NetworkInspectOptions{})
-	switch {
-	case cerrdefs.IsNotFound(err):
+	switch same, err := e.findNetwork(ctx, p, n, subnet); {
+	case errors.Is(err, errNoNetwork):
 	case err != nil:
 		return "", e.wrong(what, err)
-	case found.Network.Labels[LabelDeployment] != p.Name:
-		return "", e.wrong(what, fmt.Errorf("there is one of this name that is not of the deployment %s: remove it there (docker network rm %s), "+
-			"or give the deployment another name", p.Name, n.Name))
-	case len(found.Network.IPAM.Config) == 1 && found.Network.IPAM.Config[0].Subnet == subnet:
+	case same:
 		return Untouched, nil
 	default:
 		change = Replaced
@@ -99,9 +98,37 @@ func (e *Engine) network(ctx context.Context, p *Plan, n *Network) (Change, erro
 		IPAM:   &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
 		Labels: map[string]string{LabelDeployment: p.Name}})
 	if err != nil && strings.Contains(err.Error(), "overlap") {
-		err = fmt.Errorf("%w: another network there has addresses of %s: choose another subnet", err, subnet)
+		err = fmt.Errorf("%w: another network there has addresses of %s: choose others with --subnet", err, subnet)
 	}
 	return change, e.wrong(what, err)
+}
+
+// findNetwork reports whether a network of a deployment has the subnet of the plan.
+func (e *Engine) findNetwork(ctx context.Context, p *Plan, n *Network, subnet netip.Prefix) (same bool, err error) {
+	found, err := e.client.NetworkInspect(ctx, n.Name, client.NetworkInspectOptions{})
+	switch {
+	case cerrdefs.IsNotFound(err):
+		return false, errNoNetwork
+	case err != nil:
+		return false, err
+	case found.Network.Labels[LabelDeployment] != p.Name:
+		return false, fmt.Errorf("there is one of this name that is not of the deployment %s: remove it there (docker network rm %s), "+
+			"or give the deployment another name", p.Name, n.Name)
+	}
+	return len(found.Network.IPAM.Config) == 1 && found.Network.IPAM.Config[0].Subnet == subnet, nil
+}
+
+// hasNetwork reports whether a network is as planned, or is yet to be made.
+func (e *Engine) hasNetwork(ctx context.Context, p *Plan, n *Network) (bool, error) {
+	subnet, err := netip.ParsePrefix(n.Subnet)
+	if err != nil {
+		return false, err
+	}
+	same, err := e.findNetwork(ctx, p, n, subnet)
+	if errors.Is(err, errNoNetwork) {
+		return true, nil
+	}
+	return same, e.wrong("the network "+n.Name, err)
 }
 
 // removeNetwork removes a network of a deployment with the containers that are in it, also those that have stopped: they could not
@@ -238,6 +265,10 @@ func (e *Engine) create(ctx context.Context, p *Plan, c *Container) (string, err
 			err = fmt.Errorf("the engine would not keep to the limit of memory: %s Switch it on there (a Raspberry Pi needs cgroup_enable=memory "+
 				"in cmdline.txt), or leave the limit out", w)
 		}
+	}
+	if err != nil && made.ID != "" {
+		_, removed := e.client.ContainerRemove(ctx, made.ID, client.ContainerRemoveOptions{Force: true})
+		err = errors.Join(err, removed)
 	}
 	return made.ID, e.wrong("creating the container "+c.Name, err)
 }

@@ -68,6 +68,32 @@ func (e *Engine) Load(ctx context.Context, tags []string, open func(missing []st
 	return missing, nil
 }
 
+// LoadAs loads the image that has the tag loads in a file of docker save, and gives it another tag, where the engine does not have that. It
+// reports whether it did.
+func (e *Engine) LoadAs(ctx context.Context, tag, loads string, open func() (io.ReadCloser, error)) (bool, error) {
+	if has, err := e.Has(ctx, tag); has || err != nil {
+		return false, err
+	}
+	what := "loading " + loads
+	content, err := open()
+	if err != nil {
+		return false, e.wrong(what, err)
+	}
+	defer content.Close() // it was read
+	answer, err := e.client.ImageLoad(ctx, content)
+	if err != nil {
+		return false, e.wrong(what, err)
+	}
+	defer answer.Close()
+	if _, err := follow(answer); err != nil {
+		return false, e.wrong(what, err)
+	}
+	if _, err := e.client.ImageTag(ctx, client.ImageTagOptions{Source: loads, Target: tag}); err != nil {
+		return false, e.wrong(what, err)
+	}
+	return true, e.fits(ctx, tag)
+}
+
 // fits complains about an image of another architecture.
 func (e *Engine) fits(ctx context.Context, tag string) error {
 	i, err := e.client.ImageInspect(ctx, tag)

@@ -260,7 +260,7 @@ func TestNamesOfOthers(t *testing.T) {
 	f.answers["GET /networks/n"] = refuse(http.StatusNotFound, "none")
 	f.answers["POST /networks/create"] = refuse(http.StatusForbidden, "Pool overlaps with other one on this address space")
 	_, err = e.network(t.Context(), p, &Network{Name: "n", Subnet: "172.29.0.0/24"})
-	fails(t, err, "choose another subnet")
+	fails(t, err, "choose others with --subnet")
 }
 
 // A container is what its labels, its image and its state say.

@@ -51,7 +51,7 @@ func (p *Plan) fleet(f Fleet) (functions []fleetFunction, node []string, err err
 	var problems []error
 	refuse := func(is bool, what, why string) {
 		if is {
-			problems = append(problems, fmt.Errorf("%s: %s: use --target hosts", what, why))
+			problems = append(problems, fmt.Errorf("%s: %s: leave it out (--set), or deploy to machines that you name (p2pfaas deploy --hosts)", what, why))
 		}
 	}
 	s := f.Scenario
@@ -162,7 +162,7 @@ func checkFleetImages(s *scenarios.Scenario) error {
 		return nil
 	}
 	return fmt.Errorf("the functions %q are images of others, which all serve on port %d, and functions of a fleet share their machine's network: "+
-		"leave one, or use --target hosts", images, imagePort)
+		"leave one, or deploy to machines that you name (p2pfaas deploy --hosts)", images, imagePort)
 }
 
 // image of a function: this program's, or the one that its plan names.

@@ -122,9 +122,8 @@ func (d *Deployment) newContainer(n *Node, function, tag string) (*Container, er
 	}
 	c.Address = last.String()
 	c.Health = "http://" + c.Address + ":8080/healthz"
-	c.Name = n.Containers[0].Name + "-" + function
-	for i := 2; names[c.Name]; i++ {
-		c.Name = fmt.Sprintf("%s-%s-%d", n.Containers[0].Name, function, i)
+	for i := 1; c.Name == "" || names[c.Name]; i++ { // never a name of a scenario's plan: those have no dots
+		c.Name = fmt.Sprintf("%s-%s.%d", n.Containers[0].Name, function, i)
 	}
 	return c, nil
 }

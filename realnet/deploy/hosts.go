@@ -237,16 +237,12 @@ func (in *Inventory) Layout(nodes int) ([]Location, error) {
 	return at, errors.Join(problems...)
 }
 
-// Connect reaches the engines of all machines at once; the error has all that could not be reached.
-func (in *Inventory) Connect(ctx context.Context) ([]*Engine, error) {
-	engines := make([]*Engine, len(in.Machines))
-	problems := make([]error, len(in.Machines))
-	inParallel(len(in.Machines), len(in.Machines), func(i int) { engines[i], problems[i] = Connect(ctx, &in.Machines[i]) })
-	if err := errors.Join(problems...); err != nil {
-		CloseAll(engines)
-		return nil, err
-	}
-	return engines, nil
+// ConnectAll reaches the engines of machines at once. The error has all that could not be reached; their engines are nil.
+func ConnectAll(ctx context.Context, machines []Machine) ([]*Engine, error) {
+	engines := make([]*Engine, len(machines))
+	problems := make([]error, len(machines))
+	inParallel(len(machines), len(machines), func(i int) { engines[i], problems[i] = Connect(ctx, &machines[i]) })
+	return engines, errors.Join(problems...)
 }
 
 // CloseAll closes the connections to engines, of which some may be nil.
@@ -258,11 +254,16 @@ func CloseAll(engines []*Engine) {
 	}
 }
 
-// UndoAll removes all that has the label of a deployment, on all machines at once. The error says all that could not be removed.
-func UndoAll(ctx context.Context, deployment string, engines []*Engine) (all Removed, err error) {
+// UndoAll removes all that has the label of a deployment, on all machines at once that were reached. The error says all that could not be
+// removed. Politely, what runs may be finished.
+func UndoAll(ctx context.Context, deployment string, engines []*Engine, politely bool) (all Removed, err error) {
 	removed := make([]Removed, len(engines))
 	problems := make([]error, len(engines))
-	inParallel(len(engines), len(engines), func(i int) { removed[i], problems[i] = engines[i].Undo(ctx, deployment, true) })
+	inParallel(len(engines), len(engines), func(i int) {
+		if engines[i] != nil {
+			removed[i], problems[i] = engines[i].Undo(ctx, deployment, politely)
+		}
+	})
 	for _, r := range removed {
 		all.Containers = append(all.Containers, r.Containers...)
 		all.Networks = append(all.Networks, r.Networks...)

@@ -10,6 +10,7 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -123,7 +124,9 @@ func (p *Plan) Labels(c *Container) map[string]string {
 type FunctionImage struct {
 	Tag string `json:"tag"`
 	Tar string `json:"tar,omitempty"` // file that docker save wrote
-	Dir string `json:"dir,omitempty"` // directory with a Dockerfile
+	// Loads is the tag in that file; the image gets Tag, which names what is in the file, beside it.
+	Loads string `json:"loads,omitempty"`
+	Dir   string `json:"dir,omitempty"` // directory with a Dockerfile
 }
 
 // Patience bounds how long a container may take until it is ready.
@@ -291,17 +294,20 @@ func networkName(deployment string, host, hosts int) string {
 	if hosts == 1 {
 		return "p2pfaas-" + deployment
 	}
-	return fmt.Sprintf("p2pfaas-%s-%d", deployment, host)
+	return fmt.Sprintf("p2pfaas-%s.%d", deployment, host)
 }
 
 // checkName refuses what cannot be part of the names of containers and directories.
 func checkName(name string) error {
 	ok := name != "" && len(name) <= 40
-	for i, c := range []byte(name) {
-		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || i > 0 && (c == '-' || c == '_'))
+	inside := false // a word
+	for _, c := range []byte(name) {
+		separates := c == '-' || c == '_'
+		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || inside && separates)
+		inside = !separates
 	}
-	if !ok {
-		return fmt.Errorf("the name %q of the deployment: write small letters, digits, - and _, at most 40 (--name)", name)
+	if !ok || !inside {
+		return fmt.Errorf("the name %q of the deployment: write words of small letters and digits with - or _ between them, at most 40 signs (--name)", name)
 	}
 	return nil
 }
@@ -328,9 +334,15 @@ func functionImages(o Options) (map[string]FunctionImage, error) {
 	return images, errors.Join(problems...)
 }
 
+// functionName is what may be part of the names of containers and images.
+var functionName = regexp.MustCompile(`^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$`)
+
 // ImageOf says where the image of a function comes from: a path that begins with . or / is that of a tar or of a directory with a Dockerfile,
 // anything else a tag.
 func ImageOf(deployment, function, text, base string) (FunctionImage, error) {
+	if !functionName.MatchString(function) {
+		return FunctionImage{}, fmt.Errorf("the name %q of the function: write letters and digits, with - or _ between them", function)
+	}
 	if !strings.HasPrefix(text, ".") && !filepath.IsAbs(text) {
 		return FunctionImage{Tag: text}, nil
 	}
@@ -342,12 +354,13 @@ func ImageOf(deployment, function, text, base string) (FunctionImage, error) {
 	if err != nil {
 		return FunctionImage{}, fmt.Errorf("functions.%s.backend.image: %w", function, err)
 	}
+	i := FunctionImage{Tag: fmt.Sprintf("p2pfaas-%s/%s:%s", deployment, strings.ToLower(function), content), Dir: path}
 	if !dir {
 		tag, err := tagOf(path)
 		if err != nil {
 			return FunctionImage{}, fmt.Errorf("functions.%s.backend.image: %w", function, err)
 		}
-		return FunctionImage{Tag: tag, Tar: path}, nil
+		i.Dir, i.Tar, i.Loads = "", path, tag
 	}
-	return FunctionImage{Tag: fmt.Sprintf("p2pfaas-%s/%s:%s", deployment, strings.ToLower(function), content), Dir: path}, nil
+	return i, nil
 }

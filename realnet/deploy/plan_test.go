@@ -181,7 +181,7 @@ func TestPlanRefuses(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	o := options(t, planned)
-	for _, name := range []string{"", "Upper", "a b", "-a", "../a", strings.Repeat("a", 41)} {
+	for _, name := range []string{"", "Upper", "a b", "-a", "a-", "a__b", "../a", strings.Repeat("a", 41)} {
 		o.Name = name
 		if _, err := New(o); err == nil {
 			t.Errorf("the name %q is taken", name)
@@ -189,29 +189,42 @@ func TestPlanRefuses(t *testing.T) {
 	}
 }
 
-// A deployment is remembered, and its scenario's files are replaced only where they have changed.
+// A deployment is remembered, and its scenario's files have a directory of their own as long as they do not change.
 func TestRemember(t *testing.T) {
 	root := t.TempDir()
-	d := &Deployment{Name: "a", Target: TargetLocal, Plan: &Plan{Name: "a"}, Dir: filepath.Join(root, "a")}
-	one, err := d.WriteFiles(map[string][]byte{"scenario.yaml": []byte("x"), "data/t.csv": []byte("1")})
+	d, err := NewDeployment(root, "a", TargetLocal)
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := os.Stat(d.ScenarioDir())
+	d.Plan = &Plan{Name: "a"}
+	write := func(files map[string][]byte) (dir string) {
+		t.Helper()
+		if err := d.WriteFiles(files); err != nil {
+			t.Fatal(err)
+		}
+		return d.ScenarioDir()
+	}
+	one := write(map[string][]byte{"scenario.yaml": []byte("x"), "data/t.csv": []byte("1")})
+	st, err := os.Stat(one)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := d.WriteFiles(map[string][]byte{"scenario.yaml": []byte("x"), "data/t.csv": []byte("1")}); err != nil || again != one {
-		t.Errorf("the same files are %s and %s, %v", one, again, err)
-	}
-	if now, err := os.Stat(d.ScenarioDir()); err != nil || !os.SameFile(st, now) {
+	again := write(map[string][]byte{"scenario.yaml": []byte("x"), "data/t.csv": []byte("1")})
+	if now, err := os.Stat(again); err != nil || !os.SameFile(st, now) {
 		t.Error("the same files have another directory, which containers do not see")
 	}
-	if other, err := d.WriteFiles(map[string][]byte{"scenario.yaml": []byte("y")}); err != nil || other == one {
-		t.Errorf("other files have the same hash: %v", err)
+	other := write(map[string][]byte{"scenario.yaml": []byte("y")})
+	if text, err := os.ReadFile(filepath.Join(other, "scenario.yaml")); err != nil || string(text) != "y" || other == one {
+		t.Errorf("other files are %s in %s, %v", text, other, err)
 	}
-	if _, err := os.Stat(filepath.Join(d.ScenarioDir(), "data")); err == nil {
-		t.Error("a file that is no more is still there")
+	if _, err := os.Stat(filepath.Join(one, "data", "t.csv")); err != nil {
+		t.Errorf("files that containers may have mounted are gone: %v", err)
+	}
+	if err := d.Tidy(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(one); err == nil {
+		t.Error("files of before are still there")
 	}
 	if _, err := Open(root, "a"); !errors.Is(err, ErrNone) {
 		t.Errorf("nothing is saved: %v", err)
@@ -222,8 +235,12 @@ func TestRemember(t *testing.T) {
 	if only, err := Open(root, ""); err != nil || only.Name != "a" || only.Dir != d.Dir {
 		t.Errorf("%+v, %v", only, err)
 	}
-	other := &Deployment{Name: "b", Dir: filepath.Join(root, "b")}
-	if err := errors.Join(os.MkdirAll(other.Dir, 0o777), other.Save()); err != nil {
+	t.Chdir(root)
+	if only, err := Open(".", "a"); err != nil || only.Dir != d.Dir {
+		t.Errorf("by another path its directory is %+v, %v", only, err)
+	}
+	b, err := NewDeployment(root, "b", TargetLocal)
+	if err := errors.Join(err, os.MkdirAll(b.Dir, 0o777), b.Save()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(root, ""); err == nil || !strings.Contains(err.Error(), "name one of a, b") {
@@ -240,9 +257,38 @@ func TestRemember(t *testing.T) {
 	}
 }
 
+// Only one at a time changes a deployment.
+func TestLock(t *testing.T) {
+	root := t.TempDir()
+	release, err := Lock(root, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(root, "a"); err == nil {
+		t.Error("two have the lock")
+	}
+	if other, err := Lock(root, "b"); err != nil {
+		t.Errorf("of another one: %v", err)
+	} else {
+		other()
+	}
+	release()
+	again, err := Lock(root, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+	if _, err := Lock(root, "../a"); err == nil {
+		t.Error("a name leads out of the directory")
+	}
+}
+
 // Processes of another deployment, or of nobody, are not taken for one's own.
 func TestRuns(t *testing.T) {
-	d := &Deployment{Name: "a", Dir: filepath.Join(t.TempDir(), "a")}
+	d, err := NewDeployment(t.TempDir(), "a", TargetLocal)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, pid := range []int{0, 1, os.Getpid(), 1 << 30} {
 		if d.Runs(Process{PID: pid}) {
 			t.Errorf("process %d is taken for a node's", pid)

@@ -43,16 +43,44 @@ func (d *Deployment) ComposeUp(ctx context.Context, e *Engine, o HostsOptions) (
 	if err := m.removeOthers(ctx); err != nil {
 		return report(err)
 	}
+	if err := m.removeMoved(ctx); err != nil {
+		return report(err)
+	}
 	before, err := e.List(ctx, d.Name)
 	if err != nil {
 		return report(err)
 	}
+	running, end := context.WithCancel(ctx)
 	composing := make(chan error, 1)
-	go func() { composing <- d.compose(ctx) }()
-	if err := m.watch(ctx, before, composing); err != nil {
+	go func() {
+		defer close(composing)
+		composing <- d.compose(running)
+	}()
+	err = m.watch(ctx, before, composing)
+	end()
+	for range composing { // what it has begun to make is made before anybody undoes it
+	}
+	if err != nil {
 		return report(err)
 	}
+	for _, n := range m.networks {
+		m.step("has the network %s", n.Name)
+	}
 	return report(m.ready(ctx))
+}
+
+// removeMoved removes networks whose addresses are others now, with the containers in them: compose does not.
+func (m *machineDeployment) removeMoved(ctx context.Context) error {
+	for _, n := range m.networks {
+		same, err := m.engine.hasNetwork(ctx, m.plan, n)
+		if err == nil && !same {
+			err = m.engine.removeNetwork(ctx, m.plan, n.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // watch waits for each container from when compose has started it, so that its cold start is its own and not that of the others.
@@ -152,6 +180,9 @@ func (d *Deployment) compose(ctx context.Context) error {
 	out, err := c.CombinedOutput()
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if err != nil && bytes.Contains(out, []byte("overlaps")) {
+		err = fmt.Errorf("%w: another network here has addresses of %s: choose others with --subnet", err, d.Plan.Networks[0].Subnet)
 	}
 	if err != nil {
 		return fmt.Errorf("%s (in %s): %w\n%s", strings.Join(words, " "), d.Dir, err, ending(string(bytes.TrimSpace(out)), 12))

@@ -262,9 +262,7 @@ func (m *machineDeployment) getOthers(ctx context.Context) error {
 		case from.Dir != "":
 			got, err = m.engine.Build(ctx, from.Tag, from.Dir)
 		case from.Tar != "":
-			var loaded []string
-			loaded, err = m.engine.Load(ctx, []string{from.Tag}, func([]string) (io.ReadCloser, error) { return os.Open(from.Tar) })
-			got = len(loaded) > 0
+			got, err = m.engine.LoadAs(ctx, from.Tag, from.Loads, func() (io.ReadCloser, error) { return os.Open(from.Tar) })
 		default:
 			got, err = m.engine.Pull(ctx, from.Tag)
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,8 +21,9 @@ import (
 
 // Process is that of a node.
 type Process struct {
-	PID int    `json:"pid"`
-	Log string `json:"log"`
+	PID  int    `json:"pid"`
+	Log  string `json:"log"`
+	Made string `json:"made"` // what it was made of: program, arguments
 }
 
 // processGrace is how long a process has to end in good order.
@@ -37,32 +39,51 @@ func (d *Deployment) Runs(p Process) bool {
 	if err != nil {
 		args, _ = exec.Command("ps", "-o", "args=", "-p", fmt.Sprint(p.PID)).Output() // where that fails, there is none
 	}
-	return bytes.Contains(args, []byte(d.ScenarioDir()))
+	return bytes.Contains(args, []byte(filepath.Join(d.Dir, scenarioName)+"-"))
 }
 
-// StartLocal starts those nodes that do not run, with these commands, and waits until each is ready. It returns how many it started.
-func (d *Deployment) StartLocal(ctx context.Context, command func(n *Node) []string, env []string) (started int, err error) {
+// StartLocal starts those nodes that do not run, or that were made of another program or with other arguments, and waits until each is
+// ready. program identifies the program.
+func (d *Deployment) StartLocal(ctx context.Context, program string, command func(n *Node) []string, env []string) error {
 	if err := os.MkdirAll(filepath.Join(d.Dir, logsName), 0o777); err != nil {
-		return 0, err
+		return err
 	}
-	if len(d.Processes) != len(d.Plan.Nodes) {
-		d.Processes = make([]Process, len(d.Plan.Nodes))
-	}
+	made := make([]string, len(d.Plan.Nodes))
+	var keep, end []Process
 	for i := range d.Plan.Nodes {
-		if d.Runs(d.Processes[i]) {
+		made[i] = fmt.Sprintf("%s %q", program, command(&d.Plan.Nodes[i]))
+	}
+	for i, p := range d.Processes {
+		if i < len(made) && p.Made == made[i] && d.Runs(p) {
+			keep = append(keep, p)
+		} else {
+			end = append(end, p)
+		}
+	}
+	if _, err := d.stop(end); err != nil {
+		return err
+	}
+	d.Processes = make([]Process, len(made))
+	for i := range made {
+		if k := slices.IndexFunc(keep, func(p Process) bool { return p.Made == made[i] }); k >= 0 {
+			d.Processes[i] = keep[k]
+		}
+	}
+	for i := range made {
+		if d.Processes[i].PID != 0 {
 			continue
 		}
 		p, err := startDetached(command(&d.Plan.Nodes[i]), env, filepath.Join(d.Dir, logsName, fmt.Sprintf("node-%d.log", i)))
 		if err != nil {
-			return started, fmt.Errorf("node %d cannot be started: %w", i, err)
+			return fmt.Errorf("node %d cannot be started: %w", i, err)
 		}
-		started++
+		p.Made = made[i]
 		d.Processes[i] = p
 		if err := d.Save(); err != nil { // so that it can be ended, whatever comes
-			return started, err
+			return err
 		}
 	}
-	return started, d.awaitLocal(ctx)
+	return d.awaitLocal(ctx)
 }
 
 func startDetached(words, env []string, log string) (Process, error) {
@@ -78,7 +99,7 @@ func startDetached(words, env []string, log string) (Process, error) {
 		return Process{}, err
 	}
 	go func() { _ = c.Wait() }() // while this process lives, a dead child is to be gone
-	return Process{c.Process.Pid, log}, nil
+	return Process{PID: c.Process.Pid, Log: log}, nil
 }
 
 func (d *Deployment) awaitLocal(ctx context.Context) error {
@@ -120,9 +141,11 @@ func logEnding(path string) string {
 }
 
 // StopLocal ends all processes: asked first, so that they finish what runs, then without asking. It returns how many it ended.
-func (d *Deployment) StopLocal() (ended int, err error) {
+func (d *Deployment) StopLocal() (ended int, err error) { return d.stop(d.Processes) }
+
+func (d *Deployment) stop(processes []Process) (ended int, err error) {
 	var left []Process
-	for _, p := range d.Processes {
+	for _, p := range processes {
 		if d.Runs(p) {
 			left = append(left, p)
 			err = errors.Join(err, gone(syscall.Kill(p.PID, syscall.SIGTERM)))
