@@ -4,6 +4,9 @@ GO   ?= go
 TOOL  = $(GO) tool -modfile=tools.mod
 PGO   = cmd/p2pfaas/default.pgo
 JOBS ?= 5000000
+# Where the go command does not stamp the commit, as with -buildvcs=false, this does.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+STAMP    = $(if $(VERSION),-X github.com/p2pfaas/p2pfaas/cmd.built=$(VERSION))
 
 .PHONY: help
 help: ## this list
@@ -11,11 +14,11 @@ help: ## this list
 
 .PHONY: build
 build: ## the binary, ./p2pfaas
-	CGO_ENABLED=0 $(GO) build -trimpath -o p2pfaas ./cmd/p2pfaas
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(STAMP)' -o p2pfaas ./cmd/p2pfaas
 
 .PHONY: images
 images: ## container images for every platform, ./images: a tar each, and a directory for registries
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o images/p2pfaas ./cmd/p2pfaas
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(STAMP)' -o images/p2pfaas ./cmd/p2pfaas
 	./images/p2pfaas image --platform all --layout --out images
 
 .PHONY: check

@@ -20,6 +20,9 @@ type manifestsFlags struct {
 	image  string
 	init   []string
 	out    string
+
+	functions []deploy.Container     // of each machine of a fleet
+	built     []deploy.FunctionImage // images that are made from directories
 }
 
 // systems are those that manifests are written for.
@@ -80,7 +83,29 @@ func (f *manifestsFlags) run(c *cobra.Command, path string) error {
 			return err
 		}
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", f.out, count(len(files), "file"))
+	if f.system == "balena" {
+		if err := f.copyBuilds(); err != nil {
+			return err
+		}
+	}
+	next := map[string]string{"compose": "docker compose up --detach, there", "kubernetes": "kubectl apply --filename " + f.out,
+		"balena": "balena push FLEET --source " + f.out}[f.system]
+	fmt.Fprintf(c.ErrOrStderr(), "%s: %s\nnext: %s\n", f.out, count(len(files), "file"), next)
+	return nil
+}
+
+// copyBuilds copies the directories of functions that balena builds.
+func (f *manifestsFlags) copyBuilds() error {
+	for _, x := range f.built {
+		for _, c := range f.functions {
+			if c.Image != x.Tag {
+				continue
+			}
+			if err := os.CopyFS(filepath.Join(f.out, "build", c.Function), os.DirFS(x.Dir)); err != nil {
+				return fmt.Errorf("copying the function %s: %w", c.Function, err)
+			}
+		}
+	}
 	return nil
 }
 
@@ -94,6 +119,12 @@ func (f *manifestsFlags) manifests(path string) (map[string][]byte, error) {
 	d := &deploy.Deployment{Name: f.name, Scenario: path, Dir: f.out, Content: deploy.ContentOf(files)}
 	if d.Plan, err = f.plan(d, func(_ int, kind string) string { return of(kind) }); err != nil {
 		return nil, err
+	}
+	f.functions = d.Plan.Nodes[0].Containers[1:]
+	for _, i := range d.Plan.Images {
+		if i.Dir != "" {
+			f.built = append(f.built, i)
+		}
 	}
 	fleet := deploy.Fleet{Scenario: f.points[0].Scenario, Files: files, Image: of, InitServers: f.init}
 	switch f.system {

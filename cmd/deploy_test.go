@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -169,5 +170,47 @@ func TestDeployRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(d.dir, "deployments")); err == nil {
 		t.Error("something was made")
+	}
+}
+
+// Manifests are written for each system, with the directories of functions that balena builds.
+func TestDeployManifests(t *testing.T) {
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "three.yaml")
+	text := strings.Replace(threeNodes, "payload: 1kB,", "payload: 1kB, backend: {kind: image, image: ./f},", 1)
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "f"), 0o777), os.WriteFile(scenario, []byte(text), 0o666),
+		os.WriteFile(filepath.Join(dir, "f", "Dockerfile"), []byte("FROM scratch\n"), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	for system, wants := range map[string][]string{
+		"compose": {"compose.yaml", "scenario-*/scenario.yaml"},
+		"balena":  {"docker-compose.yml", "build/f/Dockerfile"},
+	} {
+		out := filepath.Join(dir, system)
+		var said bytes.Buffer
+		if status := cmd.Run(context.Background(), []string{"deploy", "manifests", scenario, "--for", system, "--out", out}, &said, &said); status != 0 {
+			t.Errorf("%s: status %d, %s", system, status, &said)
+			continue
+		}
+		for _, want := range wants {
+			if found, err := filepath.Glob(filepath.Join(out, want)); err != nil || len(found) != 1 {
+				t.Errorf("%s: %s is %q, %v", system, want, found, err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--for", "kubernetes", "--out", filepath.Join(dir, "k")}, "push it to one"}, // a directory
+		{[]string{"--for", "swarm", "--out", filepath.Join(dir, "s")}, "--for swarm: write one of compose, kubernetes, balena"},
+		{[]string{"--for", "compose", "--out", dir}, "it is there already"},
+		{[]string{"--for", "compose", "--image", "x", "--out", filepath.Join(dir, "x")}, "write {kind}"},
+	} {
+		var said bytes.Buffer
+		status := cmd.Run(context.Background(), append([]string{"deploy", "manifests", scenario}, c.args...), &said, &said)
+		if status != 2 || !strings.Contains(said.String(), c.says) {
+			t.Errorf("%q: status %d, %s, want %q", c.args, status, &said, c.says)
+		}
 	}
 }

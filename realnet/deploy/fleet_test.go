@@ -273,7 +273,7 @@ func TestFleetRefuses(t *testing.T) {
 	with := func(of ...string) string { return strings.NewReplacer(of...).Replace(equal) }
 	for text, says := range map[string][]string{
 		with("nodes: 3", "nodes: 3, topology: ring, links: {latency: 5ms}, speed: 2, discipline: lifo, abandon: true, cloud: {link: {latency: 20ms}}"): {
-			"cluster.topology: ", "cluster.speed: ", "cluster.discipline: ", "cluster.abandon: ", "cluster.cloud: ", "cluster.links: ", "use --target hosts"},
+			"cluster.topology: ", "cluster.speed: ", "cluster.discipline: ", "cluster.abandon: ", "cluster.cloud: ", "cluster.links: ", "p2pfaas deploy --hosts"},
 		with("nodes: 3", "nodes: 3, links: {latency: 5ms}"):                                                        {"cluster.links: "},
 		with("nodes: 3", "nodes: 3, links: {bandwidth: 1Mbit/s}"):                                                  {"cluster.links: "},
 		with("nodes: 3,", "groups: [{name: a, nodes: 1}, {name: b, nodes: 1}],"):                                   {"cluster.groups: "},
