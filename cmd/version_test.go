@@ -1,7 +1,10 @@
 package cmd
 
 import (
+	"os"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"testing"
 )
 
@@ -25,5 +28,39 @@ func TestVersion(t *testing.T) {
 		if got := versionOf(info); got != c.want {
 			t.Errorf("module %q, %v: %q, want %q", c.module, c.settings, got, c.want)
 		}
+	}
+}
+
+// The hash of the algorithms is that of their sources, wherever these are: another line makes another hash, a test does not.
+func TestAlgorithms(t *testing.T) {
+	if err := sameAlgorithms("../core", "../learner"); err != nil {
+		t.Error(err)
+	}
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS("../core")); err != nil {
+		t.Fatal(err)
+	}
+	change := func(name string) {
+		t.Helper()
+		path := filepath.Join(copied, name)
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, append(text, '\n'), 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("sched/jsq_test.go")
+	change("coretest/world.go") // not part of the program
+	if err := sameAlgorithms(copied, "../learner"); err != nil {
+		t.Error(err)
+	}
+	change("sched/jsq.go")
+	if err := sameAlgorithms(copied, "../learner"); err == nil || !strings.Contains(err.Error(), copied) {
+		t.Errorf("another algorithm: %v", err)
+	}
+	if h := algorithms(); len(h) != 12 || bringsAlgorithms() {
+		t.Errorf("the hash is %q, algorithms of others: %v", h, bringsAlgorithms())
 	}
 }

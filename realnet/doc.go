@@ -29,6 +29,8 @@
 // (discovery_swim.go), and with v1's polls (discovery_v1.go). FollowDiscovery is a scheduler that asks one.
 // LearnerService serves a learner to nodes and clients.
 //
+// Package image, below, packs the program into container images, and package deploy brings a scenario's cluster to where it runs.
+//
 // Generate is the open-loop load generator (load.go and the files beside it); StartLocal runs a cluster of processes on this
 // machine (local.go); ScenarioNode says what a scenario means for a node (scenario.go).
 //

@@ -3,6 +3,7 @@ package results
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -386,4 +387,22 @@ func BenchmarkRecords(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/record")
 	b.ReportMetric(0, "ns/op")
+}
+
+// Whether algorithms have been simulated is told by the runs of a directory: by simulations, with their hash.
+func TestSimulated(t *testing.T) {
+	dir := t.TempDir()
+	if found, err := Simulated(dir, "a"); found || err != nil {
+		t.Errorf("no runs: %v, %v", found, err)
+	}
+	for name, text := range map[string]string{"one": `{"world": "real", "algorithms": "a"}`, "two": `{"world": "sim", "algorithms": "b"}`, "three": `{`} {
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, name), 0o777), os.WriteFile(filepath.Join(dir, name, "run.json"), []byte(text), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for algorithms, want := range map[string]bool{"a": false, "b": true, "": false} {
+		if found, err := Simulated(dir, algorithms); found != want || err != nil {
+			t.Errorf("%q: %v, %v", algorithms, found, err)
+		}
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -131,5 +133,36 @@ func TestParsePlatform(t *testing.T) {
 	}
 	if _, err := ParsePlatform("riscv64"); err == nil {
 		t.Error("riscv64 is taken")
+	}
+}
+
+// What is no static program for the platform is refused before it is packed.
+func TestCheckProgram(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		env := "CGO_ENABLED=0"
+		if !own {
+			env = "GOARCH=arm64"
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte("package main\n\nfunc main() {}\n"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "program")
+		build := exec.Command("go", "build", "-o", path, filepath.Join(dir, "main.go"))
+		build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", env, "CGO_ENABLED=0")
+		if said, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, said)
+		}
+		err := CheckProgram(Program{Platform{Arch: "amd64"}, path})
+		if own != (err == nil) || err != nil && !strings.Contains(err.Error(), "not for amd64") {
+			t.Errorf("%s: %v", env, err)
+		}
+	}
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckProgram(Program{Own(), text}); err == nil || !strings.Contains(err.Error(), "no program for Linux") {
+		t.Errorf("a script: %v", err)
 	}
 }
