@@ -134,7 +134,11 @@ func (f *deployFlags) check(c *cobra.Command, path string) error {
 	}
 	told := map[string]bool{}
 	for _, p := range f.points {
-		if refused := realnet.CheckScenario(p.Scenario); refused != nil && !told[refused.Error()] {
+		refused := realnet.CheckScenario(p.Scenario)
+		if f.target == string(deploy.TargetLocal) {
+			refused = errors.Join(refused, realnet.CheckProcesses(p.Scenario))
+		}
+		if refused != nil && !told[refused.Error()] {
 			told[refused.Error()] = true
 			problems = append(problems, refused)
 		}

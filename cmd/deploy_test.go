@@ -160,6 +160,8 @@ func TestDeployRefuses(t *testing.T) {
 		{[]string{scenario, "--target", "local", "--hosts", "nowhere.yaml"}, []string{"--hosts is for the target hosts"}},
 		{[]string{scenario, "--target", "local", "--select", "0", "--subnet", "10.0.0.0/8"}, []string{"--subnet is for containers"}},
 		{[]string{"quickstart", "--target", "compose", "--first-address", "127.0.0.9"}, []string{"--first-address is for the target local"}},
+		{[]string{scenario, "--target", "local", "--select", "0", "--set", "functions.f.backend={kind: image, image: x:1}"},
+			[]string{"functions.f.backend: an image runs in a container"}},
 	} {
 		_, said := d.do(2, append([]string{"deploy"}, c.args...)...)
 		for _, want := range c.says {

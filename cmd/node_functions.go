@@ -84,6 +84,9 @@ func backendFunction(b *scenarios.Backend, more ...string) (realnet.Function, er
 		}
 		return realnet.Function{Command: append([]string{self, "function", b.Kind, "--port", "{port}"}, more...)}, err
 	}
+	if b.Kind == "image" {
+		return realnet.Function{}, fmt.Errorf("a function of the scenario is the image %s: --function NAME=URL says where its container is", b.Image)
+	}
 	return realnet.Function{URL: b.URL, Command: b.Command}, nil
 }
 

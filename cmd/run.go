@@ -103,7 +103,8 @@ func (f *runFlags) run(c *cobra.Command, path string) error {
 	}
 	told := map[string]bool{} // points have most in common
 	for _, p := range points {
-		if refused := realnet.CheckScenario(p.Scenario); refused != nil && !told[refused.Error()] {
+		refused := errors.Join(realnet.CheckScenario(p.Scenario), realnet.CheckProcesses(p.Scenario))
+		if refused != nil && !told[refused.Error()] {
 			told[refused.Error()] = true
 			err = errors.Join(err, refused)
 		}

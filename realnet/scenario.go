@@ -39,6 +39,18 @@ func CheckScenario(s *scenarios.Scenario) error {
 	return errors.Join(problems...)
 }
 
+// CheckProcesses refuses, by name, what a scenario asks for and nodes cannot do that start their functions themselves.
+func CheckProcesses(s *scenarios.Scenario) error {
+	var problems []error
+	for i := range s.Functions {
+		if f := &s.Functions[i]; f.Backend.Kind == "image" {
+			problems = append(problems, fmt.Errorf("functions.%s.backend: an image runs in a container: p2pfaas deploy, with --target compose or hosts, "+
+				"or choose another back end (--set functions.%s.backend=sleep)", f.Name, f.Name))
+		}
+	}
+	return errors.Join(problems...)
+}
+
 // ScenarioNode returns what node number of a scenario's cluster is made of, where the addresses of the cluster are these,
 // by number, the cloud's last. What is missing are its functions, its learner, its directory and its ports.
 func ScenarioNode(s *scenarios.Scenario, replication int, number core.NodeID, cluster []string) (NodeOptions, error) {
