@@ -29,11 +29,12 @@ import (
 
 // tool is the program, as its users have it, in a directory of its own.
 type tool struct {
-	t   *testing.T
-	dir string
+	t        *testing.T
+	dir      string
+	requests uint64 // digest of those that were sent; 0: none were
 }
 
-func newTool(t *testing.T) *tool { return &tool{t, t.TempDir()} }
+func newTool(t *testing.T) *tool { return &tool{t: t, dir: t.TempDir()} }
 
 // command is the program with arguments; what it says goes to said.
 func (u *tool) command(said *bytes.Buffer, args ...string) *exec.Cmd {
@@ -104,48 +105,62 @@ workload: {arrivals: poisson, rate: 12/s}
 scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 2}
 `
 
-// The same scenario, with the same requests, on processes, in a compose file and on hosts over SSH: the medians agree.
+// The same scenario, with the same requests, on processes, in a compose file and on hosts over SSH: the medians agree. A machine that was busy
+// with something else meanwhile is given a second chance.
 func TestTargetsAgree(t *testing.T) {
 	u := newTool(t)
 	name := fmt.Sprintf("agree-%d", os.Getpid())
 	scenario := u.write(name, moderate)
 	hosts := u.hosts(2, 2)
-	medians := map[string]time.Duration{}
-	requests := map[uint64]bool{}
-	for target, args := range map[string][]string{
-		"local":   {"--target", "local", "--first-address", "127.79.0.1"},
-		"compose": {"--target", "compose"},
-		"hosts":   {"--hosts", hosts},
-	} {
-		u.down(name)
-		u.do(append([]string{"deploy", scenario}, args...)...)
-		run := filepath.Join(u.dir, "run-"+target)
-		u.do("load", scenario, "--out", run, "--records", "all")
-		u.do("deploy", "down", name)
-		r, err := results.Open(run)
-		if err != nil {
-			t.Fatal(err)
+	u.down(name)
+	for attempt := 1; ; attempt++ {
+		medians := map[string]time.Duration{}
+		for target, args := range map[string][]string{
+			"local":   {"--target", "local", "--first-address", "127.79.0.1"},
+			"compose": {"--target", "compose"},
+			"hosts":   {"--hosts", hosts},
+		} {
+			medians[target] = u.median(name, scenario, filepath.Join(u.dir, fmt.Sprintf("run-%s-%d", target, attempt)), args...)
 		}
-		rep := r.Points[0].Replications[0]
-		if len(rep.Reality.Unlike) > 0 {
-			t.Errorf("%s: the nodes are not what the scenario says: %+v", target, rep.Reality.Unlike)
+		t.Logf("the medians are %v", medians)
+		worst := 0.0
+		for _, m := range medians {
+			worst = max(worst, math.Abs(float64(m)/float64(medians["local"])-1))
 		}
-		requests[rep.Requests] = true
-		median, ok := rep.Tally.Metric("latency.p50")
-		if !ok {
-			t.Fatalf("%s: there is no median", target)
+		if worst <= 0.05 {
+			return
 		}
-		medians[target] = time.Duration(median * 1e9)
-		t.Logf("%s: %d requests, median %v", target, rep.Ended, medians[target].Round(10*time.Microsecond))
-	}
-	if len(requests) != 1 {
-		t.Errorf("the targets had different requests: %v", requests)
-	}
-	for target, m := range medians {
-		if off := math.Abs(float64(m)/float64(medians["local"]) - 1); off > 0.05 {
-			t.Errorf("the median of %s is %v, %.1f %% off that of local", target, m, 100*off)
+		if attempt == 2 {
+			t.Fatalf("a median is %.1f %% off that of local", 100*worst)
 		}
 	}
+}
+
+// median deploys a scenario, sends it its requests, which are those of every other time, and returns the median of their latency.
+func (u *tool) median(name, scenario, run string, target ...string) time.Duration {
+	u.t.Helper()
+	u.do(append([]string{"deploy", scenario}, target...)...)
+	u.do("load", scenario, "--out", run, "--records", "all")
+	u.do("deploy", "down", name)
+	r, err := results.Open(run)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	rep := r.Points[0].Replications[0]
+	if len(rep.Reality.Unlike) > 0 {
+		u.t.Errorf("%q: the nodes are not what the scenario says: %+v", target, rep.Reality.Unlike)
+	}
+	if u.requests == 0 {
+		u.requests = rep.Requests
+	}
+	if rep.Requests != u.requests {
+		u.t.Errorf("%q: other requests than before: %x, %x", target, rep.Requests, u.requests)
+	}
+	median, ok := rep.Tally.Metric("latency.p50")
+	if !ok {
+		u.t.Fatalf("%q: there is no median", target)
+	}
+	return time.Duration(median * 1e9)
 }
 
 const twelve = `
