@@ -334,9 +334,13 @@ func (e *Engine) watched(ctx context.Context, name, id string, f func(context.Co
 		defer ticker.Stop()
 		for {
 			now, err := e.client.ContainerInspect(inner, id, client.ContainerInspectOptions{})
-			if err == nil && (!now.Container.State.Running || now.Container.State.Restarting ||
-				now.Container.RestartCount > first.Container.RestartCount) {
+			switch {
+			case err != nil:
+			case !now.Container.State.Running || now.Container.State.Restarting:
 				cancel(fmt.Errorf("%w (exit code %d)", stopped, now.Container.State.ExitCode))
+				return
+			case now.Container.RestartCount > first.Container.RestartCount: // its exit code is forgotten
+				cancel(fmt.Errorf("%w, and was started again", stopped))
 				return
 			}
 			select {

@@ -161,8 +161,8 @@ func (b *Builder) find(ctx context.Context, module, main string) (f found, err e
 	c.Stderr = &problems
 	text, err := c.Output()
 	if err != nil {
-		return f, fmt.Errorf("it is built from the sources of %s, and they are not found: run this in a checkout of them, with the go "+
-			"command, or give a program for the platform: %w: %s", module, err, bytes.TrimSpace(problems.Bytes()))
+		return f, fmt.Errorf("it is built from the sources of %s, and they are not found: run this in a checkout of them (--sources), with "+
+			"the go command, or with a static program (CGO_ENABLED=0 go build), or give one (--program): %w: %s", module, err, bytes.TrimSpace(problems.Bytes()))
 	}
 	for d := json.NewDecoder(bytes.NewReader(text)); d.More(); {
 		var p struct{ ImportPath, Dir string }
