@@ -41,6 +41,7 @@ type deployFlags struct {
 	inventory *deploy.Inventory // of the target hosts
 	platforms []image.Platform  // of the machines, by index
 	images    []*image.Images   // for them
+	undone    bool              // the target hosts has undone what it made
 }
 
 // deploymentFlags say where deployments are remembered.
@@ -76,15 +77,18 @@ for the scheduler, the slots, the queue, and the workload.`,
 	f.programFlags.add(c)
 	f.deploymentFlags.add(c)
 	fl := c.Flags()
-	fl.StringVar(&f.target, "target", "", "local, compose or hosts (default compose; hosts where --hosts is given)")
+	fl.StringVar(&f.target, "target", "", strings.Join(targets, ", ")+" (default compose; hosts where --hosts is given)")
 	fl.StringVar(&f.hosts, "hosts", "", "`file` with the machines of the target hosts")
 	fl.StringVar(&f.name, "name", "", "name of the deployment (default the scenario's)")
 	fl.StringVar(&f.subnet, "subnet", "", "addresses of containers, as 10.50.0.0/24 (default one of 10.213.0.0/16)")
 	fl.StringVar(&f.first, "first-address", "127.0.0.1", "loopback address of the first node of the target local; the others have the next ones")
-	completeFlag(c, "target", "local", "compose", "hosts")
+	completeFlag(c, "target", targets...)
 	c.AddCommand(newDeployStatus(), newDeployLogs(), newDeployDown(), newDeployManifests())
 	return c
 }
+
+// targets are where a deployment may be.
+var targets = []string{string(deploy.TargetLocal), string(deploy.TargetCompose), string(deploy.TargetHosts)}
 
 // configurable are the keys that load can change on running nodes: these, and what is below them.
 var configurable = []string{"scheduler", "cluster.slots", "cluster.queue", "workload"}
@@ -102,8 +106,8 @@ func (f *deployFlags) check(c *cobra.Command, path string) error {
 		f.target = string(deploy.TargetHosts)
 	case f.target == "":
 		f.target = string(deploy.TargetCompose)
-	case !slices.Contains(deploy.Targets(), deploy.Target(f.target)):
-		wrong("--target %s: write one of local, compose, hosts", f.target)
+	case !slices.Contains(targets, f.target):
+		wrong("--target %s: write one of %s", f.target, strings.Join(targets, ", "))
 	}
 	switch is := f.target == string(deploy.TargetHosts); {
 	case is && f.hosts == "":
@@ -232,6 +236,10 @@ func (f *deployFlags) failed(ctx context.Context, d *deploy.Deployment, before b
 	if _, err := deploy.Open(f.dir, d.Name); errors.Is(err, deploy.ErrNone) { // nothing was made
 		return errors.Join(why, d.Forget())
 	}
+	if f.undone {
+		fmt.Fprintln(notes, "what had been made was taken down")
+		return errors.Join(why, d.Forget())
+	}
 	fmt.Fprintln(notes, "taking down what has been made")
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
@@ -311,6 +319,7 @@ func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, before bool) ([
 		reports, err = d.ComposeUp(ctx, engines[0], o)
 	} else {
 		reports, err = deploy.Hosts(ctx, d.Plan, engines, o)
+		f.undone = len(reports) > 0 && !slices.ContainsFunc(reports, func(r deploy.HostReport) bool { return r.Undone == nil })
 	}
 	return d.NoteColdStarts(reports), err
 }

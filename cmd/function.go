@@ -168,6 +168,20 @@ func (f *timedFlags) run(c *cobra.Command, name string) error {
 	return serveFunction(c, f.place, function.Sleep(o, clock))
 }
 
+// startFunction begins to serve h; failed says why it has ended, where nobody has ended it.
+func startFunction(c *cobra.Command, at place, h http.Handler) (s *http.Server, failed <-chan error, err error) {
+	limits := realnet.DefaultServerLimits()
+	l, err := limits.Listen(net.JoinHostPort(at.bind, strconv.Itoa(at.port)))
+	if err != nil {
+		return nil, nil, input(fmt.Errorf("the function cannot listen: %w", err))
+	}
+	s = limits.Server(h)
+	fmt.Fprintf(c.ErrOrStderr(), "function on http://%s/\n", l.Addr())
+	ended := make(chan error, 1)
+	go func() { ended <- fmt.Errorf("the function has ended: %w", s.Serve(l)) }()
+	return s, ended, nil
+}
+
 // serveFunction serves h until the command is interrupted, and finishes what runs.
 func serveFunction(c *cobra.Command, at place, h http.Handler) error {
 	if text := os.Getenv("PORT"); text != "" && !c.Flags().Changed("port") {
@@ -176,18 +190,13 @@ func serveFunction(c *cobra.Command, at place, h http.Handler) error {
 			return input(fmt.Errorf("the variable PORT is %q: write a number", text))
 		}
 	}
-	limits := realnet.DefaultServerLimits()
-	l, err := limits.Listen(net.JoinHostPort(at.bind, strconv.Itoa(at.port)))
+	s, failed, err := startFunction(c, at, h)
 	if err != nil {
-		return input(fmt.Errorf("the function cannot listen: %w", err))
+		return err
 	}
-	s := limits.Server(h)
-	fmt.Fprintf(c.ErrOrStderr(), "function on http://%s/\n", l.Addr())
-	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(l) }()
 	select {
 	case err := <-failed:
-		return fmt.Errorf("the function has ended: %w", err)
+		return err
 	case <-c.Context().Done():
 	}
 	grace, cancel := context.WithTimeout(context.Background(), 3*time.Second)

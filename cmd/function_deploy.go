@@ -73,7 +73,9 @@ func (f *nodesFlags) deployImage(c *cobra.Command, name, what string) error {
 		}
 		one.Lock()
 		defer one.Unlock()
-		s, cold, err := f.of.AddFunction(c.Context(), f.engines[n.node.Host], n.node, name, from)
+		ctx, cancel := context.WithTimeout(c.Context(), f.timeout) // it counts from this node's turn
+		defer cancel()
+		s, cold, err := f.of.AddFunction(ctx, f.engines[n.node.Host], n.node, name, from)
 		if err != nil {
 			return nil, err
 		}

@@ -70,7 +70,7 @@ func (f *nodesFlags) add(c *cobra.Command) {
 	fl.IntSliceVar(&f.numbers, "node", nil, "numbers of its nodes (default all)")
 	fl.StringSliceVar(&f.hosts, "hosts", nil, "addresses of the nodes: IP, or IP:port")
 	fl.IntVar(&f.port, "scheduler-port", realnet.SchedulerPort, "port of nodes whose address has none")
-	fl.DurationVar(&f.timeout, "timeout", time.Minute, "time that a node has to answer")
+	fl.DurationVar(&f.timeout, "timeout", time.Minute, "time that a node has to answer, that of making its container and the image included")
 	fl.BoolVar(&f.json, "json", false, "print JSON")
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/p2pfaas/p2pfaas/cmd/function"
-	"github.com/p2pfaas/p2pfaas/realnet"
 )
 
 func newWatchdog() *cobra.Command {
@@ -90,18 +88,13 @@ func serveWatchdog(c *cobra.Command, at place, o function.WatchdogOptions) error
 		return err
 	}
 	defer d.Close()
-	limits := realnet.DefaultServerLimits()
-	l, err := limits.Listen(net.JoinHostPort(at.bind, strconv.Itoa(at.port)))
+	s, failed, err := startFunction(c, at, d)
 	if err != nil {
-		return input(fmt.Errorf("the function cannot listen: %w", err))
+		return err
 	}
-	s := limits.Server(d)
-	fmt.Fprintf(c.ErrOrStderr(), "function on http://%s/\n", l.Addr())
-	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(l) }()
 	select {
 	case err := <-failed:
-		return fmt.Errorf("the function has ended: %w", err)
+		return err
 	case err := <-d.Ended():
 		return errors.Join(err, s.Close())
 	case <-c.Context().Done():

@@ -22,9 +22,6 @@ import (
 // The engine makes of the Dockerfile, with a program that is there in the place of the stage that builds one, what it makes of the images
 // that the program writes of itself: the same configuration, and the same files with the same owners.
 func TestDockerfile(t *testing.T) {
-	if os.Getenv("P2PFAAS_CONTAINERS") != "1" {
-		t.Skip("it wants an engine: make containers")
-	}
 	dir := t.TempDir()
 	program := filepath.Join(dir, "image", "p2pfaas")
 	engine(t, nil, append(os.Environ(), "CGO_ENABLED=0"), "go", "build", "-trimpath", "-o", program, "../cmd/p2pfaas")

@@ -472,7 +472,7 @@ func TestWatchdogLeftBehind(t *testing.T) {
 	}
 	eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return ended(pid) })
 	if _, err := exec.LookPath("setsid"); err != nil {
-		t.Skip("the machine has no setsid")
+		t.Skip("this machine has no command setsid: the package util-linux brings it")
 	}
 	_, direct = openWatchdog(t, watchdogOf(t, nil, "sh", "-c", "setsid sleep 20 & echo $!"))
 	_, text, took = ask(t, direct, "POST", "")

@@ -30,7 +30,7 @@ const engineSocket = "/var/run/docker.sock"
 func realEngine(t *testing.T) *Engine {
 	t.Helper()
 	if os.Getenv("P2PFAAS_CONTAINERS") != "1" {
-		t.Skip("it needs Docker: set P2PFAAS_CONTAINERS=1")
+		t.Skip("it wants an engine: make containers")
 	}
 	e, err := ThisMachine(t.Context())
 	if err != nil {
@@ -286,7 +286,7 @@ func checkSettings(t *testing.T, e *Engine, node, function ContainerState) {
 			t.Fatal(err)
 		}
 		c := found.Container
-		if h := c.HostConfig; c.Config.User != nobody || !h.ReadonlyRootfs || !slices.Equal(h.CapDrop, []string{"ALL"}) ||
+		if h := c.HostConfig; c.Config.User != "65532:65532" || !h.ReadonlyRootfs || !slices.Equal(h.CapDrop, []string{"ALL"}) ||
 			!slices.Equal(h.SecurityOpt, []string{"no-new-privileges"}) || *h.PidsLimit != pidsLimit ||
 			h.LogConfig.Config["max-size"] != logSize || h.RestartPolicy.Name != container.RestartPolicyUnlessStopped {
 			t.Errorf("%s has the settings %+v %+v", s.Name, c.Config, h)

@@ -23,9 +23,6 @@ const (
 	TargetHosts   Target = "hosts"   // containers of machines that are reached over SSH
 )
 
-// Targets are all.
-func Targets() []Target { return []Target{TargetLocal, TargetCompose, TargetHosts} }
-
 // Deployment is what this machine remembers of one, in a directory of its own.
 type Deployment struct {
 	Name       string      `json:"name"`

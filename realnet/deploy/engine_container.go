@@ -25,6 +25,8 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+
+	"github.com/p2pfaas/p2pfaas/realnet/image"
 )
 
 // pack packs a directory for containers. Whoever runs in one may read it.
@@ -219,9 +221,6 @@ func (e *Engine) same(ctx context.Context, found *container.InspectResponse, c *
 	return err == nil && image.ID == found.Image, e.wrong("looking at the image "+c.Image, err)
 }
 
-// nobody runs our own images.
-const nobody = "65532:65532"
-
 func (e *Engine) create(ctx context.Context, p *Plan, c *Container) (string, error) {
 	limit, grace := int64(pidsLimit), stopGrace
 	config := &container.Config{Image: c.Image, Cmd: c.Command, Labels: e.labelled(p, c), StopTimeout: &grace}
@@ -233,7 +232,7 @@ func (e *Engine) create(ctx context.Context, p *Plan, c *Container) (string, err
 			PidsLimit: &limit},
 	}
 	if c.Own { // an image of somebody else may need to write, and has a user and a check of its own or none
-		config.User = nobody
+		config.User = image.User
 		host.ReadonlyRootfs, host.Tmpfs = true, map[string]string{"/tmp": "rw,nosuid,nodev,size=64m,mode=1777"}
 		config.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "/p2pfaas", "health", c.Health}, Interval: time.Minute,
 			Timeout: 5 * time.Second, Retries: 3}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,10 +29,8 @@ hosts:
 `
 
 func TestHostsFile(t *testing.T) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		t.Skip(err)
-	}
+	home := t.TempDir()
+	t.Setenv("HOME", home)
 	in, err := readInventory(t.Context(), "rack/hosts.yaml", []byte(goodHosts), names)
 	if err != nil {
 		t.Fatal(err)

@@ -106,7 +106,9 @@ func Hosts(ctx context.Context, p *Plan, engines []*Engine, o HostsOptions) ([]H
 		defer cancel()
 		if undone := d.each(func(m *machineDeployment) error {
 			r, err := m.engine.Undo(late, p.Name, false)
-			m.report.Undone = &r
+			if err == nil {
+				m.report.Undone = &r
+			}
 			return err
 		}); undone != nil {
 			err = errors.Join(err, fmt.Errorf("undoing the deployment: %w", undone))
