@@ -341,6 +341,7 @@ func TestConnectionsThatEnd(t *testing.T) {
 	f := goodEngine(t)
 	d := goodDaemon(t, f)
 	d.noTCP = true
+	f.answers = map[string]http.HandlerFunc{"GET /containers/json": func(http.ResponseWriter, *http.Request) { d.hangUp() }}
 	e, err := connect(t, d.machine(t))
 	if err != nil {
 		t.Fatal(err)
@@ -348,11 +349,9 @@ func TestConnectionsThatEnd(t *testing.T) {
 	if err := e.answers(t.Context(), "http://127.0.0.1:1/"); err == nil || !strings.Contains(err.Error(), "AllowTcpForwarding") {
 		t.Errorf("a daemon that forbids connections: %v", err)
 	}
-	// The connection breaks while the engine is asked something.
-	f.answers = map[string]http.HandlerFunc{"GET /containers/json": func(http.ResponseWriter, *http.Request) { d.hangUp() }}
+	// The connection breaks while the engine is asked something, and stays broken.
 	_, err = e.List(t.Context(), "x")
 	fails(t, err, "listing containers", "the SSH connection has broken")
-	f.answers = nil
 	_, err = e.List(t.Context(), "x")
 	fails(t, err, "listing containers", "the SSH connection has broken")
 }
