@@ -24,7 +24,9 @@ type Scenario struct {
 	Workload     Workload
 	Client       Client
 	Scheduler    Scheduler
-	Learner      *Learner // nil: nothing learns, and nothing has a reward
+	Learner      *Learner     // nil: nothing learns, and nothing has a reward
+	Hosts        []Host       // machines whose cores are shared; nil: everything has cores of its own
+	Calibration  *Calibration // what the machines cost; nil: nothing
 }
 
 // GroupOf returns the group of a node that is not the cloud.
@@ -170,6 +172,7 @@ type Function struct {
 	ColdStart    *ColdStart    // nil: instances are always warm
 	Replicas     ReplicaDemand
 	Nodes        []core.NodeID // that have it, ascending; nil: all
+	CPU          float64       // share of the service time during which a core is busy; matters where Hosts share cores
 	Backend      Backend
 }
 
