@@ -84,7 +84,7 @@ type Part struct {
 
 // Distance between the two distributions of latency, with its 90 % interval.
 type Distance struct {
-	Name   string  // Kolmogorov-Smirnov: greatest difference of the two distribution functions; Anderson-Darling; Wasserstein (s)
+	Name   string // Kolmogorov-Smirnov: greatest difference of the two distribution functions; Anderson-Darling; Wasserstein (s)
 	Value  float64
 	Lo, Hi float64
 	Floor  float64 // what two halves of A have between them: the least that can be told; NaN: not known
