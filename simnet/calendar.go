@@ -32,6 +32,7 @@ const (
 	evAnswer                   // ref: index of what a learner has answered
 	evEntries                  // ref: index of a message with entries for a learner
 	evArrive                   // ref: index of an arrival that is on the client's link
+	evMachine                  // node: index of the machine whose next job ends; aux: its generation
 )
 
 const nothing = ^uint32(0)

@@ -24,14 +24,14 @@ type access struct {
 type request struct {
 	scenarios.Arrival
 	id       core.TaskID
-	up, down time.Duration // on the client's link
+	up, down time.Duration // on the client's link, and what the client costs
 	unheard  bool          // the answer gets lost there
 }
 
 func (a *access) init(w *World) {
 	l := &w.scenario.Client.Link
 	c, constant := l.Latency.(random.Constant)
-	a.none = l.Latency == nil || constant && c.Mean() == 0 && l.Jitter == nil && l.Bandwidth == 0 && l.Loss == 0
+	a.none = w.costs == nil && (l.Latency == nil || constant && c.Mean() == 0 && l.Jitter == nil && l.Bandwidth == 0 && l.Loss == 0)
 	a.link, a.world = l, w
 	a.rand = rand.New(random.Stream(w.scenario.Seed, w.replication, random.Network, -1))
 }
@@ -42,6 +42,7 @@ func (a *access) send(x *scenarios.Arrival, id core.TaskID) {
 	f := &w.scenario.Functions[x.Type]
 	up, lostUp := a.transit(f.Payload)
 	down, lostDown := a.transit(f.Reply)
+	up += w.clientCost(x.Node)
 	if lostUp {
 		w.lostOnAccess(&request{Arrival: *x, id: id, up: up, down: down})
 		return
@@ -53,7 +54,10 @@ func (a *access) send(x *scenarios.Arrival, id core.TaskID) {
 func (a *access) transit(bytes int) (time.Duration, bool) {
 	l := a.link
 	lost := l.Loss > 0 && a.rand.Float64() < l.Loss
-	d := random.Duration(l.Latency, a.rand)
+	d := time.Duration(0)
+	if l.Latency != nil {
+		d = random.Duration(l.Latency, a.rand)
+	}
 	if l.Jitter != nil {
 		d += random.Duration(l.Jitter, a.rand)
 	}

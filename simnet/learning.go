@@ -112,10 +112,13 @@ func (w *World) Act(n core.NodeID, k core.Token, state []float64) (core.Action, 
 	if err != nil && w.err == nil {
 		w.err = err // a simulation does not go on with a learner that is not there
 	}
-	if l.spec.Inference == nil {
+	if l.spec.Inference == nil && w.costs == nil {
 		return a, true, err
 	}
-	d := random.Duration(l.spec.Inference, l.inference.of(int(n)))
+	d := w.actCost(n)
+	if l.spec.Inference != nil {
+		d += random.Duration(l.spec.Inference, l.inference.of(int(n)))
+	}
 	w.calendar.push(w.now.Add(d), evAnswer, n, l.answers.put(answer{k, a, err}), 0)
 	return core.Action{}, false, nil
 }

@@ -17,7 +17,7 @@ type network struct {
 	*scenarios.Network
 	streams *streams // by sender; nil where links are uniform
 
-	uniform bool // every link: this latency, no jitter, no bandwidth, no loss
+	uniform bool // every link: this latency, no jitter, no bandwidth, no loss, no cost
 	latency time.Duration
 	inOrder ring[flight]
 
@@ -32,7 +32,10 @@ type flight struct {
 
 func (n *network) init(w *World) {
 	n.Network = w.scenario.Cluster.Network()
-	if n.latency, n.uniform = n.Constant(); !n.uniform {
+	if n.latency, n.uniform = n.Constant(); w.costs != nil {
+		n.uniform = false
+	}
+	if !n.uniform {
 		n.streams = newStreams(w, random.Network)
 	}
 }
@@ -79,6 +82,9 @@ func (w *World) Send(m *core.Msg) {
 	if lost {
 		w.engine.FreeChain(m.Task)
 		return
+	}
+	if w.costs != nil {
+		d += w.messageCost(m)
 	}
 	late := *m
 	late.Transit = d

@@ -26,7 +26,8 @@ func (w *World) Start(n core.NodeID, t *core.Task) {
 		g.executor.start(n, t, d)
 		return
 	}
-	w.calendar.push(w.now.Add(d), evFinish, n, 0, uint64(t.Token()))
+	service, call := w.service(n, t, d)
+	w.execute(n, t, service, call)
 }
 
 // Stop implements core.Host: the execution of t is given up. The finish that is already scheduled finds a dead token.
@@ -37,6 +38,8 @@ func (w *World) Stop(n core.NodeID, t *core.Task) {
 	w.busy(n, t)
 	if g := w.groupOf(n); g.executor != nil {
 		g.executor.stop(n, t)
+	} else if m := w.machines.of(n, t.Type); m != nil {
+		m.stop(t.Token())
 	}
 	if w.cold != nil && !t.Cold() {
 		w.cold.finish(w, n, t.Type)

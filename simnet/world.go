@@ -45,6 +45,8 @@ type World struct {
 	progress    func(jobs int) // told by how many requests the run has advanced; may be nil
 	interrupted func() bool    // asked now and then whether to give up
 	cold        *cold          // nil: instances are always warm
+	machines    *machines      // nil: everything has cores of its own
+	costs       *costs         // nil: what is not in the scenario takes no time
 	powerless   bool           // no node draws power
 	err         error
 	trace       *trace
@@ -83,6 +85,7 @@ func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {
 	if err := w.addNodes(); err != nil {
 		return nil, err
 	}
+	w.machines, w.costs = newMachines(w), newCosts(w)
 	w.net.init(w)
 	w.access.init(w)
 	w.cold = newCold(w)
@@ -327,6 +330,8 @@ func (w *World) handle(e *event) {
 		w.entries(e.node, e.ref)
 	case evArrive:
 		w.entered(e.ref)
+	case evMachine:
+		w.machines.all[e.node].wake(e.aux)
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	Inference   = "inference"   // how long a learner takes to answer
 	Membership  = "membership"  // the failure detector's choices
 	Entries     = "entries"     // how long what a client teaches is on its way, and whether it gets lost
+	Costs       = "costs"       // what the parts of a request cost, as a calibration says
 	Records     = "records"     // which requests are recorded
 )
 

@@ -1,0 +1,110 @@
+package simnet
+
+import (
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// costs are what the parts of a request cost on real nodes, as a calibration says (docs/adr/0015).
+type costs struct {
+	scenarios.Costs
+	calls     []scenarios.Cost               // by function
+	functions []scenarios.CalibratedFunction // by function; Stretch is never 0
+	streams   *streams                       // by node; those of the clients are their nodes'
+}
+
+// newCosts is nil where nothing is calibrated.
+func newCosts(w *World) *costs {
+	c := w.scenario.Calibration
+	if c == nil {
+		return nil
+	}
+	x := &costs{Costs: c.Costs, streams: newStreams(w, random.Costs)}
+	for i := range w.scenario.Functions {
+		f, known := c.Functions[w.scenario.Functions[i].Name]
+		call := f.Call
+		if !known {
+			f.Stretch, call = 1, c.Costs.Call
+		}
+		x.functions, x.calls = append(x.functions, f), append(x.calls, call)
+	}
+	return x
+}
+
+// spend draws how long a cost takes on the clock that begins now at node n, half of it on each of two machines; nil is one with
+// cores to spare. What the machines have to do meanwhile slows it, and its processor time is a load for them. Only
+// a share of it is spent, where it is the way there or back of something that was measured as a whole.
+func (w *World) spend(n core.NodeID, cost *scenarios.Cost, share float64, a, b *machine) time.Duration {
+	d := time.Duration(0)
+	if k := len(cost.Time); k > 0 {
+		d = time.Duration(float64(cost.Time[w.costs.streams.of(int(n)).IntN(k)]) * share)
+	}
+	if a == nil && b == nil {
+		return d
+	}
+	busy := time.Duration(float64(cost.CPU) * share)
+	if a == b {
+		return d + a.spend(d, busy)
+	}
+	return d + a.spend(d/2, busy/2) + b.spend(d/2, busy/2)
+}
+
+// spend has the machine do what a cost of d on the clock takes of its cores, and returns for how much longer it takes since others
+// compute; nil has cores to spare. What is more than d goes on when the cost is over: nobody waits for it.
+func (m *machine) spend(d, busy time.Duration) time.Duration {
+	if m == nil || busy <= 0 {
+		return 0
+	}
+	slow := m.slow()
+	m.run(work{}, busy)
+	return time.Duration(float64(min(busy, d)) * (slow - 1))
+}
+
+// messageCost is what a message takes beyond its link.
+func (w *World) messageCost(m *core.Msg) time.Duration {
+	from, to := w.machines.at(m.From), w.machines.at(m.To)
+	switch m.Kind {
+	case core.MsgForward, core.MsgHandover:
+		return w.spend(m.From, &w.costs.Forward, 1, from, to)
+	case core.MsgAnswer:
+		return w.spend(m.From, &w.costs.Return, 1, from, to)
+	}
+	return w.spend(m.From, &w.costs.Probe, 0.5, from, to) // one way of a round
+}
+
+// clientCost is what one way takes between a client and its node.
+func (w *World) clientCost(n core.NodeID) time.Duration {
+	if w.costs == nil {
+		return 0
+	}
+	var load *machine
+	if w.machines != nil {
+		load = w.machines.load
+	}
+	return w.spend(n, &w.costs.Client, 0.5, load, w.machines.at(n))
+}
+
+// actCost is what a question to the learner of a node takes.
+func (w *World) actCost(n core.NodeID) time.Duration {
+	if w.costs == nil {
+		return 0
+	}
+	return w.spend(n, &w.costs.Act, 1, w.machines.at(n), w.machines.at(n))
+}
+
+// service is how long a function executes on a node, and what the call takes beyond that.
+func (w *World) service(n core.NodeID, t *core.Task, d time.Duration) (service, call time.Duration) {
+	c := w.costs
+	if c == nil {
+		return d, 0
+	}
+	f := &c.functions[t.Type]
+	service = time.Duration(float64(d) * f.Stretch)
+	if int(n) < len(f.Nodes) {
+		service = time.Duration(float64(service) * f.Nodes[n])
+	}
+	return service, w.spend(n, &c.calls[t.Type], 1, w.machines.at(n), w.machines.of(n, t.Type))
+}

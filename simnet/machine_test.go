@@ -1,0 +1,169 @@
+package simnet_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/simnet"
+)
+
+// on simulates the first replication of a world after its scenario was changed, and returns all records, by ID.
+func (w world) on(t *testing.T, change func(*scenarios.Scenario)) (*results.Replication, map[core.TaskID]results.Record) {
+	t.Helper()
+	s := w.points(t)[0].Scenario
+	change(s)
+	all := map[core.TaskID]results.Record{}
+	one, err := simnet.New(s, 0, simnet.Options{Each: func(r *results.Record) { all[r.ID] = *r }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := one.Run(func() bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, all
+}
+
+// laptop has all nodes of a scenario, and functions that compute.
+func laptop(cores int) func(*scenarios.Scenario) {
+	return func(s *scenarios.Scenario) {
+		h := scenarios.Host{Name: "laptop", Cores: cores, Load: true}
+		for i := range s.Cluster.Nodes() {
+			h.Nodes = append(h.Nodes, core.NodeID(i))
+		}
+		s.Hosts = []scenarios.Host{h}
+		for i := range s.Functions {
+			s.Functions[i].CPU = 1
+		}
+	}
+}
+
+// A machine with one node is that node with processor sharing, task by task.
+func TestMachineIsProcessorSharing(t *testing.T) {
+	w := small.with(func(w *world) { w.cluster = "nodes: 1, slots: 5, queue: 3" })
+	_, shared := w.with(func(w *world) { w.cluster += ", service_mode: processor-sharing, cores: 2" }).
+		on(t, func(*scenarios.Scenario) {})
+	_, hosted := w.on(t, laptop(2))
+	if len(shared) < 500 || len(shared) != len(hosted) {
+		t.Fatalf("%d and %d requests", len(shared), len(hosted))
+	}
+	for id, a := range shared {
+		b := hosted[id]
+		if a.Outcome != b.Outcome || (a.Latency-b.Latency).Abs() > time.Microsecond {
+			t.Fatalf("request %d: %v after %v with processor sharing, %v after %v on a machine", id, a.Outcome, a.Latency, b.Outcome, b.Latency)
+		}
+	}
+}
+
+// Nodes of one machine share its cores: without limit of slots they are one M/G/1 with processor sharing, whose mean sojourn
+// time is S/(1-rho) for any distribution of the service time (Kleinrock, Queueing Systems, vol. 2, 1976, section 4.4).
+func TestMachineOfManyNodes(t *testing.T) {
+	for name, service := range map[string]string{"deterministic": "100ms", "hyperexponential": "{distribution: hyperexponential, mean: 100ms, scv: 4}"} {
+		w := world{length: "seed: 3, duration: 4000s, warmup: 100s, replications: 1", cluster: "nodes: 6, slots: unlimited",
+			functions: "{name: f, service: " + service + "}", workload: "rate: 1/s", scheduler: "name: NoScheduler"}
+		r, _ := w.on(t, laptop(1))
+		mean, _ := r.Tally.Metric("latency.mean")
+		if want := 0.1 / (1 - 0.6); math.Abs(mean-want) > 0.05*want {
+			t.Errorf("%s: mean sojourn time %.4g s, in theory %.4g s", name, mean, want)
+		}
+	}
+}
+
+// What computes for half of its service time has half of it slowed.
+func TestMachineSharesWhatComputes(t *testing.T) {
+	w := world{length: "seed: 3, duration: 10s, warmup: 0s, replications: 1", cluster: "nodes: 2, slots: unlimited",
+		functions: "{name: f, service: 1s}", workload: "arrivals: deterministic, phase: aligned, rate: 0.2/s", scheduler: "name: NoScheduler"}
+	for _, c := range []struct {
+		cpu  float64
+		want time.Duration
+	}{{0, time.Second}, {0.5, 1500 * time.Millisecond}, {1, 2 * time.Second}} {
+		_, all := w.on(t, func(s *scenarios.Scenario) {
+			laptop(1)(s)
+			s.Functions[0].CPU = c.cpu
+		})
+		for id, r := range all {
+			if (r.Latency - c.want).Abs() > 10 {
+				t.Errorf("cpu %g: request %d took %v, want %v", c.cpu, id, r.Latency, c.want)
+			}
+		}
+	}
+	_, all := w.on(t, laptop(2))
+	for id, r := range all {
+		if r.Latency != time.Second {
+			t.Errorf("two cores for two executions: request %d took %v", id, r.Latency)
+		}
+	}
+}
+
+// A cost of each kind is found in its part, whole, where no machine is shared.
+func TestCosts(t *testing.T) {
+	cost := func(ms time.Duration) scenarios.Cost { return scenarios.Cost{Time: scenarios.Spread{ms * time.Millisecond}} }
+	w := world{length: "seed: 3, duration: 100s, warmup: 0s, replications: 1", cluster: "nodes: 3, slots: unlimited, links: {latency: 100ms}",
+		functions: "{name: f, service: 1s}", workload: "rate: 0.1/s", scheduler: "name: PowerOfNScheduler, fanout: 1, threshold: 0, loss: false"}
+	w.scheduler = "name: JSQ, d: 2"
+	_, all := w.on(t, func(s *scenarios.Scenario) {
+		s.Calibration = &scenarios.Calibration{Costs: scenarios.Costs{Client: cost(8), Probe: cost(6), Forward: cost(5), Return: cost(3), Call: cost(2)},
+			Functions: map[string]scenarios.CalibratedFunction{"f": {Stretch: 1.1, Call: cost(7), Nodes: []float64{1, 1, 2}}}}
+	})
+	forwarded := 0
+	for id, r := range all {
+		executing := 1107 * time.Millisecond
+		if r.Executor == 2 {
+			executing = 2207 * time.Millisecond
+		}
+		way, back := time.Duration(0), time.Duration(0)
+		if r.Hops > 0 {
+			forwarded++
+			way, back = 105*time.Millisecond, 103*time.Millisecond
+		}
+		for _, part := range []struct {
+			name      string
+			got, want time.Duration
+		}{{"client", r.Client, 8 * time.Millisecond}, {"forwarding", r.Timing.Forwarding, way}, {"returning", r.Timing.Returning, back},
+			{"executing", r.Timing.Executing, executing}, {"all", r.Latency, r.Client + r.Timing.Total()}} {
+			if (part.got - part.want).Abs() > 10 {
+				t.Errorf("request %d: %s takes %v, want %v", id, part.name, part.got, part.want)
+			}
+		}
+		if r.Probes > 0 && (r.Timing.Probing-206*time.Millisecond).Abs() > 10 {
+			t.Errorf("request %d: probing takes %v", id, r.Timing.Probing)
+		}
+	}
+	if forwarded < 10 {
+		t.Errorf("%d requests were forwarded", forwarded)
+	}
+}
+
+// The processor time of costs is a load for what computes on the same machine: a cost of c per request is like a service time
+// that is longer by c, as to the others.
+func TestCostsLoadTheMachine(t *testing.T) {
+	w := world{length: "seed: 3, duration: 4000s, warmup: 100s, replications: 1", cluster: "nodes: 6, slots: unlimited",
+		functions: "{name: f, service: {distribution: exponential, mean: 50ms}}", workload: "rate: 1/s", scheduler: "name: NoScheduler"}
+	r, _ := w.on(t, func(s *scenarios.Scenario) {
+		laptop(1)(s)
+		s.Calibration = &scenarios.Calibration{Costs: scenarios.Costs{Client: scenarios.Cost{Time: scenarios.Spread{50 * time.Millisecond}, CPU: 50 * time.Millisecond}}}
+	})
+	// Processor sharing of two classes that make 0.3 each: an execution takes S/(1-0.6).
+	mean, _ := r.Tally.Metric("executing.mean")
+	if want := 0.05 / (1 - 0.6); math.Abs(mean-want) > 0.06*want {
+		t.Errorf("an execution takes %.4g s, in theory %.4g s", mean, want)
+	}
+}
+
+// Executions that are given up leave the machine.
+func TestMachineStops(t *testing.T) {
+	w := small.scheduled("name: Redundancy, d: 2, cancel: completion").with(func(w *world) { w.workload = "rate: 0.2/s" })
+	_, all := w.on(t, laptop(4))
+	for id, r := range all {
+		if r.Outcome == core.Completed && r.Timing.Executing > 20*time.Second {
+			t.Errorf("request %d executed for %v: what was cancelled goes on", id, r.Timing.Executing)
+		}
+	}
+	if len(all) < 300 {
+		t.Errorf("%d requests", len(all))
+	}
+}
