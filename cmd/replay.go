@@ -63,6 +63,21 @@ type replayed struct {
 }
 
 func (r *replays) run(dir string, asJSON bool) error {
+	if err := r.all(dir); err != nil {
+		return err
+	}
+	show := r.text
+	if asJSON {
+		show = r.json
+	}
+	if err := show(); err != nil {
+		return err
+	}
+	return r.verdict()
+}
+
+// all replays every log.
+func (r *replays) all(dir string) error {
 	if err := r.find(dir); err != nil {
 		return input(err)
 	}
@@ -77,14 +92,7 @@ func (r *replays) run(dir string, asJSON bool) error {
 	if r.bar != nil {
 		_ = r.bar.Finish() // a bar that cannot be drawn is no reason to stop
 	}
-	show := r.text
-	if asJSON {
-		show = r.json
-	}
-	if err := show(); err != nil {
-		return err
-	}
-	return r.verdict()
+	return nil
 }
 
 // find looks for the logs.

@@ -89,13 +89,22 @@ func readPayloads(s *scenarios.Scenario, given []string) (map[string][][]byte, e
 }
 
 func (f *runFlags) run(c *cobra.Command, path string) error {
+	r, err := f.prepare(c, path)
+	if err != nil {
+		return err
+	}
+	return r.run(c.Context(), f.out, r.replication)
+}
+
+// prepare reads the flags and the scenario; all problems at once.
+func (f *runFlags) prepare(c *cobra.Command, path string) (*realRun, error) {
 	file, points, err := f.scenario(c, path, true)
 	if err != nil {
-		return input(err)
+		return nil, input(err)
 	}
 	keep, err := f.keep(points)
 	if err != nil {
-		return input(err)
+		return nil, input(err)
 	}
 	payloads, err := readPayloads(points[0].Scenario, f.payloads)
 	if first := net.ParseIP(f.first).To4(); first == nil || !first.IsLoopback() {
@@ -110,15 +119,14 @@ func (f *runFlags) run(c *cobra.Command, path string) error {
 		}
 	}
 	if err != nil {
-		return input(err)
+		return nil, input(err)
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := &realRun{real: real{payloads: payloads, timeout: f.timeout, notes: c.ErrOrStderr(), out: c.OutOrStdout(), json: f.json,
-		points: points, result: newRun(file, points, "real", keep)}, flags: f, self: self, path: path, given: f.given(c)}
-	return r.run(c.Context(), f.out, r.replication)
+	return &realRun{real: real{payloads: payloads, timeout: f.timeout, notes: c.ErrOrStderr(), out: c.OutOrStdout(), json: f.json,
+		points: points, result: newRun(file, points, "real", keep)}, flags: f, self: self, path: path, given: f.given(c)}, nil
 }
 
 // real is a run of points on real nodes, whoever started them.

@@ -76,10 +76,7 @@ func (f *simFlags) run(c *cobra.Command, path string) error {
 	case f.workers < 1:
 		return input(fmt.Errorf("--workers %d: at least one replication must run at a time", f.workers))
 	}
-	s := &simulation{flags: f, points: points, out: c.OutOrStdout(), notes: c.ErrOrStderr(),
-		streams: map[key]*results.Stream{}, earlier: map[key]*results.Replication{}}
-	s.result = newRun(file, points, "sim", keep)
-	return s.run(c.Context())
+	return newSimulation(f, file, points, keep, c.OutOrStdout(), c.ErrOrStderr()).run(c.Context())
 }
 
 // host says what machine this is, in a word that a report may show.
@@ -89,6 +86,11 @@ func host() string {
 		name = "unknown"
 	}
 	return fmt.Sprintf("%s (%s/%s, %d cores, %s)", name, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+}
+
+func newSimulation(f *simFlags, file *scenarios.File, points []scenarios.Point, keep results.Keep, out, notes io.Writer) *simulation {
+	return &simulation{flags: f, points: points, result: newRun(file, points, "sim", keep), out: out, notes: notes,
+		streams: map[key]*results.Stream{}, earlier: map[key]*results.Replication{}}
 }
 
 // simulation is one invocation of sim.

@@ -154,10 +154,11 @@ type Replay struct {
 
 // Sensitivity is how a metric of the simulation moves when a calibrated parameter is changed by Change.
 type Sensitivity struct {
+	Point     string  // its label
 	Parameter string  // costs.call, functions.work.cpu, links.latency
 	Change    float64 // 0.1: ten per cent more
 	Metric    string
-	Effect    float64 // relative change of the metric; of a share, its difference
+	Effect    float64 // relative change of the metric; of a share, its difference; NaN: none that can be told
 }
 
 // Provenance says where a calibration comes from.

@@ -1,0 +1,404 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/results/compare"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// compareFlags are the flags of compare.
+type compareFlags struct {
+	runFlags
+	real        string
+	calibration string
+	repeat      int
+	margins     []string
+}
+
+func newCompare() *cobra.Command {
+	var f compareFlags
+	c := &cobra.Command{
+		Use:   "compare SCENARIO | RUN_A RUN_B",
+		Short: "how far simulation and reality are apart, and why",
+		Long: `compare SCENARIO calibrates the simulator on real nodes of this machine, runs the scenario on real nodes, simulates the same
+requests, and writes a report: both distributions of latency on each other, the difference of each metric with an interval
+and a verdict, where the time went on each side, and what explains the gap. The calibration is over before the run begins,
+and sends other requests.
+
+With two directories of runs (their records complete: --records all) it compares these: B with the reference A, simulation with
+reality, reality with reality, or simulation with simulation.
+
+A verdict is that of an equivalence test: equivalent where the 90 % interval of the difference lies within the margin,
+different where it lies outside, undecided otherwise. The exit status is 1 if a difference is beyond a margin that was given.`,
+		Example: `  p2pfaas compare fidelity
+  p2pfaas compare quickstart --duration 30s --margin p95=5% --margin drop_rate=1pp
+  p2pfaas compare my.yaml --repeat 2                    # how repeatable is reality?
+  p2pfaas compare my.yaml --real runs/pis --calibration pis.yaml
+  p2pfaas compare runs/monday runs/tuesday --json`,
+		Args: wants(1, 2, "one scenario, or the directories of two runs"),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
+	}
+	f.scenarioFlags.add(c)
+	f.outputFlags.add(c)
+	fl := c.Flags()
+	fl.Lookup("records").Hidden = true // all of them
+	fl.StringArrayVar(&f.margins, "margin", nil, "how far a metric may be off: --margin p95=5%, --margin drop_rate=1pp; may be repeated")
+	fl.StringVar(&f.real, "real", "", "compare with this run, of run or load, instead of a new one")
+	fl.StringVar(&f.calibration, "calibration", "", "simulate with this calibration instead of a new one")
+	fl.IntVar(&f.repeat, "repeat", 1, "times that the scenario is run on real nodes: the first is compared with the second, too")
+	fl.StringVar(&f.first, "first-address", "127.0.0.1", "loopback address of the first node; the others have the next ones")
+	fl.BoolVar(&f.record, "record", false, "log every input of every node, and verify by replay that each decision is repeated")
+	addPayloads(c, &f.payloads, &f.timeout)
+	return c
+}
+
+func (f *compareFlags) run(c *cobra.Command, args []string) error {
+	margins, err := compare.ParseMargins(f.margins)
+	if len(args) == 2 {
+		for _, name := range []string{"real", "calibration", "repeat", "record", "seed", "duration", "replications", "set", "select",
+			"first-address", "payload", "request-timeout", "format"} {
+			if c.Flags().Changed(name) {
+				err = errors.Join(err, fmt.Errorf("--%s is for a scenario, and these are two runs: leave it out", name))
+			}
+		}
+	}
+	switch {
+	case c.Flags().Changed("records"):
+		err = errors.Join(err, errors.New("--records: a comparison needs all of them: leave it out"))
+	case f.repeat < 1 || f.repeat > 2:
+		err = errors.Join(err, fmt.Errorf("--repeat %d: write 1, or 2 to see how far reality is from itself", f.repeat))
+	case f.real != "" && c.Flags().Changed("repeat"):
+		err = errors.Join(err, errors.New("--repeat runs the scenario, and --real has it run already: leave one out"))
+	case f.real != "" && f.record:
+		err = errors.Join(err, errors.New("--record records a run, and --real has one: leave one out (its logs are found)"))
+	}
+	if err != nil {
+		return input(err)
+	}
+	f.records = string(results.All)
+	x := &comparison{flags: f, out: c.OutOrStdout(), notes: c.ErrOrStderr(), options: compare.Options{Margins: margins}}
+	if len(args) == 2 {
+		return x.runs(c.Context(), args[0], args[1])
+	}
+	return x.scenario(c, args[0])
+}
+
+// comparison is one invocation of compare.
+type comparison struct {
+	flags   *compareFlags
+	out     io.Writer
+	notes   io.Writer
+	options compare.Options
+	dir     string
+}
+
+// runs compares two runs that exist.
+func (x *comparison) runs(ctx context.Context, first, second string) error {
+	var opened [2]*results.Run
+	var problems []error
+	for i, dir := range []string{first, second} {
+		r, err := results.Open(dir)
+		problems = append(problems, err)
+		opened[i] = r
+	}
+	if err := errors.Join(problems...); err != nil {
+		return input(err)
+	}
+	if err := x.open(opened[0].Name + "-compare"); err != nil {
+		return input(err)
+	}
+	m, err := modelOf(opened[1])
+	if err != nil {
+		fmt.Fprintf(x.notes, "note: causes are not put right in a simulation: %v\n", err)
+	}
+	c, err := x.compare(ctx, opened[0], opened[1], m)
+	if err != nil {
+		return err
+	}
+	return x.report(c)
+}
+
+// open makes the directory of the results.
+func (x *comparison) open(name string) (err error) {
+	if x.dir = x.flags.out; x.dir == "" {
+		if x.dir, err = results.DefaultDir(name, time.Now()); err != nil {
+			return err
+		}
+	}
+	if entries, err := os.ReadDir(x.dir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%w: %s: give another --out", results.ErrNotEmpty, x.dir)
+	}
+	return os.MkdirAll(x.dir, 0o777)
+}
+
+// scenario calibrates, runs, simulates, and compares.
+func (x *comparison) scenario(c *cobra.Command, path string) error {
+	f, ctx := x.flags, c.Context()
+	file, points, err := f.scenario(c, path, true)
+	if err != nil {
+		return input(err)
+	}
+	if err := x.open(file.Name() + "-compare"); err != nil {
+		return input(err)
+	}
+	calibration, err := x.calibration(c, path, points)
+	if err != nil {
+		return err
+	}
+	real, err := x.reality(c, path, "real")
+	if err != nil {
+		return err
+	}
+	if !calibration.Measured.At.Before(real.Started) && f.real == "" {
+		return fmt.Errorf("the calibration is of %v, after the run of %v began: it must not depend on it", calibration.Measured.At, real.Started)
+	}
+	m, err := x.model(file, calibration)
+	if err != nil {
+		return err
+	}
+	simulated, err := x.simulate(ctx, m)
+	if err != nil {
+		return err
+	}
+	result, err := x.compare(ctx, real, simulated, m)
+	if err != nil {
+		return err
+	}
+	result.Calibration = &compare.Provenance{File: filepath.Join(x.dir, calibrationFile), Host: calibration.Measured.Host,
+		Target: calibration.Measured.Target, At: calibration.Measured.At, Seed: calibration.Measured.Seed,
+		Requests: calibration.Measured.Requests}
+	if f.repeat > 1 {
+		again, err := x.reality(c, path, "real-again")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(x.notes, "comparing reality with itself")
+		if result.Floor, err = compare.Runs(real, again, x.options); err != nil {
+			return err
+		}
+	}
+	return x.report(result)
+}
+
+// calibrationFile is the name of the calibration in the directory of a comparison.
+const calibrationFile = "calibration.yaml"
+
+// calibration is the one that was given, or a new one, of which the directory has a copy.
+func (x *comparison) calibration(c *cobra.Command, path string, points []scenarios.Point) (*scenarios.Calibration, error) {
+	f := x.flags
+	var k *scenarios.Calibration
+	var err error
+	if f.calibration != "" {
+		if k, err = scenarios.ReadCalibration(f.calibration); err != nil {
+			return nil, input(err)
+		}
+	} else {
+		fmt.Fprintln(x.notes, "calibrating")
+		if k, err = x.calibrate(c, path); err != nil {
+			return nil, err
+		}
+	}
+	if k.Measured.Seed == points[0].Scenario.Seed {
+		return nil, input(fmt.Errorf("the calibration was made with the scenario's seed %d, so that it may have met the same requests: "+
+			"calibrate with another --seed", k.Measured.Seed))
+	}
+	file, err := os.Create(filepath.Join(x.dir, calibrationFile))
+	if err != nil {
+		return nil, fmt.Errorf("writing the calibration: %w", err)
+	}
+	return k, errors.Join(k.Write(file), file.Close())
+}
+
+// reality runs the scenario on real nodes, or opens the run that was given.
+func (x *comparison) reality(c *cobra.Command, path, name string) (*results.Run, error) {
+	f := x.flags
+	if f.real != "" {
+		r, err := results.Open(f.real)
+		return r, input(err)
+	}
+	flags := f.runFlags
+	flags.out = filepath.Join(x.dir, name)
+	r, err := flags.prepare(c, path)
+	if err != nil {
+		return nil, err
+	}
+	r.out, r.json = io.Discard, false
+	if err := r.run(c.Context(), flags.out, r.replication); err != nil {
+		return nil, err
+	}
+	return results.Open(flags.out)
+}
+
+// model is a scenario file as it is simulated: with the calibration and, where everything ran on this machine, with that as its host.
+type model struct {
+	file   *scenarios.File
+	points []scenarios.Point
+}
+
+// modelDir is where the directory of a comparison has the scenario that is simulated.
+const modelDir = "scenario"
+
+func (x *comparison) model(file *scenarios.File, k *scenarios.Calibration) (*model, error) {
+	bundle, err := file.Bundle()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(x.dir, modelDir)
+	for name, text := range bundle {
+		at := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(at, text, 0o666); err != nil { //nolint:gosec // as all results
+			return nil, err
+		}
+	}
+	path := filepath.Join(dir, scenarios.BundleFile)
+	m := &model{}
+	if m.file, err = scenarios.Load(path); err != nil {
+		return nil, err
+	}
+	if err := m.file.Set("calibration", filepath.Join("..", calibrationFile)); err != nil {
+		return nil, err
+	}
+	points, err := m.file.Points()
+	if err != nil {
+		return nil, err
+	}
+	if shared := points[0].Scenario.Hosts; len(shared) == 0 && x.flags.real == "" {
+		cores := k.Cores
+		if cores == 0 {
+			cores = runtime.NumCPU()
+		}
+		if err := m.file.Set("hosts", fmt.Sprintf("[{name: this-machine, cores: %d, nodes: all, load: true}]", cores)); err != nil {
+			return nil, err
+		}
+	} else if len(shared) == 0 {
+		fmt.Fprintln(x.notes, "note: the scenario has no hosts, so that all nodes are simulated with cores of their own: say which share a machine")
+	}
+	if err := os.WriteFile(path, m.file.Resolved(), 0o666); err != nil { //nolint:gosec // as all results
+		return nil, err
+	}
+	return m, m.choose(x.flags.pick)
+}
+
+// choose takes the points that are compared.
+func (m *model) choose(pick string) (err error) {
+	if m.points, err = m.file.Points(); err == nil && pick != "" {
+		m.points, err = m.file.Select(m.points, pick)
+	}
+	return err
+}
+
+// modelOf is the scenario that a simulated run was made of.
+func modelOf(r *results.Run) (*model, error) {
+	if r.World != "sim" {
+		return nil, fmt.Errorf("%s is no simulation", r.Dir)
+	}
+	m := &model{}
+	var err error
+	if m.file, err = scenarios.Load(filepath.Join(r.Dir, "scenario.yaml")); err != nil {
+		return nil, err
+	}
+	return m, m.choose("")
+}
+
+// simulate simulates the points of a model.
+func (x *comparison) simulate(ctx context.Context, m *model) (*results.Run, error) {
+	dir := filepath.Join(x.dir, "sim")
+	flags := &simFlags{outputFlags: x.flags.outputFlags, workers: runtime.GOMAXPROCS(0)}
+	flags.out, flags.json = dir, false
+	s := newSimulation(flags, m.file, m.points, results.Keep{Mode: results.All, Format: results.Format(flags.format)}, io.Discard, x.notes)
+	if err := s.run(ctx); err != nil {
+		return nil, err
+	}
+	return results.Open(dir)
+}
+
+// compare compares two runs, and explains by m what B's simulation can explain; nil: nothing.
+func (x *comparison) compare(ctx context.Context, a, b *results.Run, m *model) (*compare.Comparison, error) {
+	fmt.Fprintln(x.notes, "comparing")
+	c, err := compare.Runs(a, b, x.options)
+	if err != nil {
+		return nil, input(err)
+	}
+	if m != nil {
+		if err := explain(ctx, c, m); err != nil {
+			return nil, err
+		}
+		if c.Sensitivity, err = sensitivity(ctx, m); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range []*results.Run{a, b} {
+		replays, err := x.replay(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		c.Replays = append(c.Replays, replays...)
+	}
+	return c, nil
+}
+
+// replay verifies what the nodes of a run recorded.
+func (x *comparison) replay(ctx context.Context, r *results.Run) ([]compare.Replay, error) {
+	dir := filepath.Join(r.Dir, "record")
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	fmt.Fprintf(x.notes, "replaying what the nodes of %s recorded\n", r.Dir)
+	logs := replays{ctx: ctx, out: io.Discard, notes: x.notes}
+	if err := logs.all(dir); err != nil {
+		return nil, err
+	}
+	var all []compare.Replay
+	for i := range logs.logs {
+		l := &logs.logs[i]
+		one := compare.Replay{Log: l.path, Node: l.number(), Equal: !l.differs() && l.err == nil}
+		if l.Replayed != nil {
+			one.Inputs, one.Verdicts = l.Inputs, l.Verdicts
+		}
+		if !one.Equal {
+			one.Says = l.result()
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// report writes and prints what came out.
+func (x *comparison) report(c *compare.Comparison) error {
+	if err := compare.Save(x.dir, c); err != nil {
+		return err
+	}
+	if x.flags.json {
+		if err := encode(x.out, c); err != nil {
+			return err
+		}
+	} else if err := compare.Table(x.out, c, colours(x.out)); err != nil {
+		return err
+	}
+	fmt.Fprintf(x.notes, "\nreport: %s\n", filepath.Join(x.dir, "report.html"))
+	var beyond []error
+	if len(x.flags.margins) > 0 {
+		for _, e := range c.Exceeded() {
+			beyond = append(beyond, fmt.Errorf("%s", e))
+		}
+	}
+	if i := slices.IndexFunc(c.Replays, func(r compare.Replay) bool { return !r.Equal }); i >= 0 {
+		beyond = append(beyond, fmt.Errorf("%s: %s", c.Replays[i].Log, c.Replays[i].Says))
+	}
+	return errors.Join(beyond...)
+}
