@@ -1,0 +1,144 @@
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/p2pfaas/p2pfaas/cmd"
+	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/results/compare"
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// fourNodes is busy enough for a slot less to be seen, and short.
+const fourNodes = `
+name: four
+duration: 9s
+warmup: 1s
+replications: 1
+records: all
+cluster: {nodes: 4, slots: 3, queue: 3, links: {latency: 10ms}}
+functions: [{name: work, service: {distribution: exponential, mean: 100ms}, payload: 1kB}]
+workload: {rate: 22/s}
+scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
+`
+
+// compared runs the command and returns what it wrote.
+func compared(t *testing.T, out string, args ...string) (status int, c *compare.Comparison, table string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status = cmd.Run(context.Background(), append([]string{"compare", "--out", out}, args...), &stdout, &stderr)
+	text, err := os.ReadFile(filepath.Join(out, "compare.json"))
+	if err != nil {
+		t.Fatalf("compare %v: exit status %d: %s", args, status, stderr.String())
+	}
+	c = &compare.Comparison{}
+	if err := json.Unmarshal(text, c); err != nil {
+		t.Fatal(err)
+	}
+	return status, c, stdout.String()
+}
+
+// One scenario in both worlds: calibrated before, on other requests; then the simulation made wrong in one thing at a time, which
+// the report finds and names.
+func TestCompare(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs real nodes for 20 s")
+	}
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "four.yaml")
+	if err := os.WriteFile(scenario, []byte(fourNodes), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	first := filepath.Join(dir, "first")
+	_, c, table := compared(t, first, scenario, "--first-address", "127.83.0.1", "--record")
+	if len(c.Points) != 1 || !c.Points[0].Paired || c.Points[0].Common < 500 {
+		t.Fatalf("the point is not paired: %+v", c.Points)
+	}
+	if !strings.Contains(table, "p95") {
+		t.Errorf("the table is %q", table)
+	}
+	if len(c.Replays) != 4 || slices.ContainsFunc(c.Replays, func(r compare.Replay) bool { return !r.Equal || r.Verdicts < 100 }) {
+		t.Errorf("the recorded nodes: %+v", c.Replays)
+	}
+	for _, file := range []string{"report.html", "compare.md", "calibration.yaml", "real/report.html", "sim/report.html"} {
+		if info, err := os.Stat(filepath.Join(first, file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	independent(t, first)
+
+	for name, wrong := range map[string]struct {
+		set       string
+		component string
+		says      string
+	}{
+		"service time": {"functions.work.service.mean=120ms", "service-time", "work"},
+		"link delay":   {"cluster.links.latency=0s", "link", ""},
+		"slots":        {"cluster.slots=2", "slots", "3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			model := filepath.Join(first, "scenario", "scenario.yaml")
+			sim, out := filepath.Join(dir, name+"-sim"), filepath.Join(dir, name)
+			var said bytes.Buffer
+			if status := cmd.Run(context.Background(), []string{"sim", model, "--set", wrong.set, "--out", sim}, &said, &said); status != 0 {
+				t.Fatal(said.String())
+			}
+			_, c, _ := compared(t, out, filepath.Join(first, "real"), sim)
+			p := &c.Points[0]
+			if len(p.Causes) == 0 || p.Causes[0].Component != wrong.component {
+				t.Fatalf("with %s the causes are %+v", wrong.set, p.Causes)
+			}
+			if !strings.Contains(p.Causes[0].Says, wrong.says) {
+				t.Errorf("the cause is %q, without %q", p.Causes[0].Says, wrong.says)
+			}
+			// Put right, most of the gap is gone.
+			i := slices.IndexFunc(p.Causes[0].Explains, func(e compare.Explained) bool { return e.Metric == "latency.mean" })
+			if i < 0 {
+				t.Fatal("the cause was not put right")
+			}
+			if e := p.Causes[0].Explains[i]; math.Abs(e.After) > 0.5*math.Abs(e.Before) {
+				t.Errorf("put right, %v s of the gap of %v s are left", e.After, e.Before)
+			}
+			page, err := os.ReadFile(filepath.Join(out, "compare.md"))
+			if err != nil || !strings.Contains(string(page), p.Causes[0].Says) {
+				t.Errorf("the summary does not name the cause: %v: %s", err, page)
+			}
+		})
+	}
+	t.Run("margin", func(t *testing.T) {
+		for margin, want := range map[string]int{"mean=1000%": 0, "mean=0.0001%": 1} {
+			out := filepath.Join(dir, "margin"+margin)
+			if status, _, _ := compared(t, out, filepath.Join(first, "real"), filepath.Join(first, "sim"), "--margin", margin); status != want {
+				t.Errorf("--margin %s: exit status %d, want %d", margin, status, want)
+			}
+		}
+	})
+}
+
+// independent checks that the calibration in a comparison's directory knows nothing of the run that it is compared with: it was
+// over before that began, with another seed, and is the file that the simulation has read.
+func independent(t *testing.T, dir string) {
+	t.Helper()
+	k, err := scenarios.ReadCalibration(filepath.Join(dir, "calibration.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := results.Open(filepath.Join(dir, "real"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !k.Measured.At.Before(run.Started) {
+		t.Errorf("the calibration is of %v, the run of %v", k.Measured.At, run.Started)
+	}
+	if k.Measured.Seed == run.Seed {
+		t.Errorf("both have the seed %d", run.Seed)
+	}
+}
