@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -75,14 +76,17 @@ func TestCompare(t *testing.T) {
 	}
 	independent(t, first)
 
+	stretched(t, filepath.Join(first, "calibration.yaml"), filepath.Join(first, "wrong.yaml"))
 	for name, wrong := range map[string]struct {
 		set       string
 		component string
 		says      string
 	}{
-		"service time": {"functions.work.service.mean=120ms", "service-time", "work"},
-		"link delay":   {"cluster.links.latency=0s", "link", ""},
-		"slots":        {"cluster.slots=2", "slots", "3"},
+		"service time": {"calibration=../wrong.yaml", "service-time", "work"},
+		// Other demands: the requests are not the same any more.
+		"demand":     {"functions.work.service.mean=120ms", "service-time", "work"},
+		"link delay": {"cluster.links.latency=0s", "link", ""},
+		"slots":      {"cluster.slots=2", "slots", "3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			model := filepath.Join(first, "scenario", "scenario.yaml")
@@ -121,6 +125,26 @@ func TestCompare(t *testing.T) {
 			}
 		}
 	})
+}
+
+// stretched writes a calibration that says of every service time that it is 20 % longer.
+func stretched(t *testing.T, from, to string) {
+	t.Helper()
+	k, err := scenarios.ReadCalibration(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range k.Functions {
+		f.Stretch *= 1.2
+		k.Functions[name] = f
+	}
+	file, err := os.Create(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(k.Write(file), file.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // independent checks that the calibration in a comparison's directory knows nothing of the run that it is compared with: it was
