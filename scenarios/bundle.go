@@ -22,7 +22,10 @@ func (f *File) Bundle() (map[string][]byte, error) {
 	doc, missing := f.resolved()
 	doc.Real = nil // what it says has been applied, or is not wanted
 	leave(reflect.ValueOf(doc).Elem())
-	bundle := map[string][]byte{BundleFile: f.encode(doc, missing)}
+	bundle := map[string][]byte{BundleFile: f.encode(doc, missing, func(v reflect.Value) {
+		f.digest(v)
+		leave(v)
+	})}
 	for _, name := range slices.Sorted(maps.Keys(f.cache.opened)) {
 		text, err := fs.ReadFile(f.dir, name)
 		if err != nil {
@@ -47,6 +50,9 @@ func leave(v reflect.Value) {
 	case reflect.Struct:
 		switch s := v.Addr().Interface().(type) {
 		case *dataFile:
+			s.Path = text(bundled(string(s.Path)))
+			return
+		case *calibrationFileDoc:
 			s.Path = text(bundled(string(s.Path)))
 			return
 		case *learnerDoc:

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 )
 
@@ -21,6 +22,8 @@ func TestBundle(t *testing.T) {
 	write("traces/traffic_0.csv", "0.1\n0.5\n")
 	write("traces/traffic_1.csv", "0.4\n0.2\n")
 	write("own/latency.csv", "0,3\n3,0\n")
+	write("measured/calibration.yaml", string(written(t, calibrated())))
+	write("measured/again/calibration.yaml", string(written(t, calibrated()))+"# again\n")
 	write("own/my.yaml", `name: my
 duration: 10s
 cluster:
@@ -29,7 +32,8 @@ cluster:
 functions: [{name: f, service: 10ms}]
 workload: {curve: {file: "../traces/traffic_{node}.csv", min: 1/s, max: 9/s, period: 10s}}
 scheduler: {name: NoScheduler}
-sweep: {cluster.slots: [1, 2]}
+calibration: ../measured/calibration.yaml
+sweep: {cluster.slots: [1, 2], calibration: [../measured/calibration.yaml, ../measured/again/calibration.yaml]}
 `)
 	f, err := Load(filepath.Join(dir, "own/my.yaml"))
 	if err != nil {
@@ -67,13 +71,13 @@ sweep: {cluster.slots: [1, 2]}
 	if err != nil {
 		t.Fatalf("%v\n%s", err, bundle[BundleFile])
 	}
-	if len(again) != len(points) || len(bundle) != 4 {
+	if len(again) != len(points) || len(bundle) != 6 {
 		t.Fatalf("%d points, %d there; files %d", len(points), len(again), len(bundle))
 	}
 	for i := range points {
 		a, b := points[i].Scenario, again[i].Scenario
 		if a.ExpectedTasks() != b.ExpectedTasks() || a.Cluster.Links.Latency[0][1] != b.Cluster.Links.Latency[0][1] ||
-			a.Cluster.Groups[0].Slots != b.Cluster.Groups[0].Slots {
+			a.Cluster.Groups[0].Slots != b.Cluster.Groups[0].Slots || !reflect.DeepEqual(a.Calibration, b.Calibration) {
 			t.Errorf("point %d is another one", i)
 		}
 	}

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"io/fs"
 	"math"
 	"reflect"
 	"slices"
@@ -197,11 +198,16 @@ func zero(d random.Dist) bool { return d.Mean() == 0 && d.Var() == 0 }
 // {distribution: exponential, mean: 300ms}. It is in seconds; what names the text in errors. Data files are found from
 // the working directory.
 func ParseDistribution(what, text string) (random.Dist, error) {
+	return parseDistribution(what, text, diskDir("."))
+}
+
+// parseDistribution is ParseDistribution with the data files of dir.
+func parseDistribution(what, text string, dir fs.FS) (random.Dist, error) {
 	root, problems := parseYAML(what, []byte("service: "+text), "a distribution")
 	if len(problems) > 0 {
 		return nil, problems.err()
 	}
-	f := &File{name: what, root: root, dir: diskDir("."), cache: newCache()}
+	f := &File{name: what, root: root, dir: dir, cache: newCache()}
 	b := f.builder(false)
 	var doc struct {
 		Service distributionDoc `key:"service"`

@@ -43,6 +43,8 @@
 //	workload: ...
 //	client: {link: {...}}   # between a client and the node that it calls; as cluster.links below. Default: none
 //	scheduler: ...
+//	hosts: [...]            # machines that are shared; default: everything has cores of its own
+//	calibration: PATH       # what the machines cost; default: nothing
 //	sweep: ...
 //
 // # Cluster
@@ -90,6 +92,7 @@
 //	    cold_start: {time: 500ms, keep_alive: 10min}   # default: instances are always warm
 //	    replicas: iid         # demands of the copies of a task: iid or same
 //	    placement: all        # which nodes have it: {nodes: [0-3, 7]}, {groups: [big]}, {copies: 3} (drawn from the seed)
+//	    cpu: auto             # share of the service time during which a core is busy; see Hosts
 //	    backend: sleep        # what real nodes execute; a simulation has the service time alone
 //
 // A task executes only where its function is; the cloud has every function. What a decision sees as its neighbours are those
@@ -143,6 +146,55 @@
 // traces have their published columns; their functions are ranked by invocations (top: 100 keeps so many), rank k
 // plays the function k mod F of the scenario and enters at node k mod N (place: random: anywhere). demand: function
 // draws the demand from the function's service, although the trace has one.
+//
+// # Hosts
+//
+//	hosts:
+//	  - {name: laptop, cores: 2, nodes: all, functions: [detect], load: true}
+//
+// A host is a machine whose cores are shared by what runs on it: nodes (all, or a list of numbers and ranges as [0-3, 7]),
+// functions (whatever node calls them; all others run beside the node that does), and the load generator. The default of
+// each is not to be there. What is on no host has cores of its own, as the cloud always has. Nothing is on two hosts, and a node
+// on a host has service_mode: slots, since another one is a second model of its processor.
+//
+// The cpu of a function is a share: of its service time, during which it keeps a core busy. It matters only where hosts share
+// cores. auto is what the calibration has measured of the function, otherwise 0 for the backend sleep and 1 for every
+// other.
+//
+// Real nodes run where they are, and cost what they cost: hosts and calibration are for simulations of them, and a run on real
+// nodes ignores both.
+//
+// # Calibration
+//
+//	calibration: calibration.yaml    # or {path: calibration.yaml, sha256: ...}
+//
+// The file is relative to the scenario, and in YAML, read as strictly as a scenario. p2pfaas calibrate writes it
+// (docs/adr/0015):
+//
+//	measured: {at: 2026-11-28T19:00:00Z, host: text, version: text, scenario: NAME, target: local, seed: 9001, requests: 5000}
+//	cores: 2                # of the machine
+//	timer: {times: [...]}   # lateness of an exact wait
+//	link: {times: [...]}    # round trip between two nodes on the bare network
+//	costs:                  # of the parts of a request: how long, and processor time of all processes
+//	  client: {cpu: 350us, times: [...]}     # between a client and its node, both ways together
+//	  probe: {cpu: ..., times: ...}          # a round of probes, there and back
+//	  forward: ...          # a request's way to a peer
+//	  return: ...           # the answer's way back
+//	  call: ...             # of a function, beyond its service time
+//	functions:              # default: none was measured
+//	  detect:
+//	    stretch: 1.002      # service time over the demand, where the function is told it
+//	    cpu: 98%
+//	    call: ...           # instead of that of costs
+//	    service: [...]      # service time where nobody tells the demand; default: the demand is told
+//	    fits: [{distribution: "{distribution: lognormal, mean: 80ms, scv: 0.3}", aic: -310.2, ks: 0.012, p: 0.4}]
+//	    slowdown: [{at_once: 2, factor: 1.01, model: 1}]
+//	    nodes: [1, 1.02]    # factors of the service time, one for each node; default: nodes do not differ
+//
+// target is local, compose, hosts or nodes. times are equally likely, in ascending order, 1000 at most; [] stands for 0s. All keys
+// are required but where a default is given, and fits and slowdown, which simulations do not need. A calibration may have functions
+// that the scenario has not. Those of the scenario that it has not take their own service time and cpu, and the call of
+// costs. The points of a file share one Calibration for each such file.
 //
 // # Data files
 //

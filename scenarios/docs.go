@@ -18,6 +18,18 @@ var docs = map[string]string{
 
 	"document.learner": "what learns, where the algorithm asks a learner; its reward counts for all algorithms",
 
+	"document.hosts":       "machines whose cores nodes, functions and the load generator share, in simulation; default: everything has cores of its own",
+	"document.calibration": "what was measured of real nodes by p2pfaas calibrate, for a simulation of them; default: the machine costs nothing",
+
+	"host.name":      "in dotted keys",
+	"host.cores":     "of the machine",
+	"host.nodes":     "all, or numbers and ranges such as [0-3, 7]; default: none",
+	"host.functions": "that run here, whatever node calls them; all others run beside that node; default: none",
+	"host.load":      "the load generator runs here",
+
+	"calibrationFile.path":   "relative to the scenario",
+	"calibrationFile.sha256": "of the file; checked where it is given",
+
 	"document.real":     "what is otherwise on real nodes, where a second takes a second",
 	"real.duration":     "instead of duration; the warm-up is scaled along",
 	"real.replications": "instead of replications",
@@ -123,6 +135,7 @@ var docs = map[string]string{
 	"cluster.cloud":        "a far node without limit",
 
 	"function.backend":   "what real nodes execute",
+	"function.cpu":       "share of the service time during which a core is busy, for simulations whose hosts share cores; auto: as the calibration says, else 0 for the backend sleep and 1 for all others",
 	"function.placement": "which nodes have it; default: all",
 
 	"placement.nodes":  "numbers and ranges, such as [0-3, 7]",

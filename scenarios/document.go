@@ -23,6 +23,9 @@ type document struct {
 	Scheduler    schedulerDoc  `key:"scheduler" eg:"{name: NoScheduler}"`
 	Learner      *learnerDoc   `key:"learner"`
 	Real         *realDoc      `key:"real"`
+
+	Hosts       []hostDoc           `key:"hosts"`
+	Calibration *calibrationFileDoc `key:"calibration"`
 }
 
 // realDoc is what is otherwise in a run on real nodes, whose time is that of the wall.
@@ -72,7 +75,10 @@ func (doc *document) resolve(b *builder) *Scenario {
 		}
 	}
 	s.Cluster = doc.Cluster.resolve(b, s)
+	s.Calibration = doc.Calibration.resolve(b)
 	s.Functions = resolveFunctions(b, doc, s)
+	doc.Calibration.fits(b, s)
+	s.Hosts = resolveHosts(b, doc.Hosts, s)
 	s.Scheduler = doc.Scheduler.resolve(b, &s.Cluster, len(s.Functions))
 	doc.checkTimeouts(b, s)
 	doc.resolveLearner(b, s)

@@ -65,7 +65,7 @@ func encodeScalar(x scalar) *yaml.Node {
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: s}
 	}
 	switch x.(type) {
-	case *bound, *share, *nodeRange:
+	case *bound, *share, *busy, *nodeRange, *instant:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: s}
 	}
 	return textNode(s)

@@ -40,6 +40,14 @@ func newCache() cache {
 	return cache{kept: map[string]kept{}, digests: map[string]digest{}, graphs: map[string]*graph{}, shared: map[string]any{}, opened: map[string]bool{}}
 }
 
+// sum is the digest of a data file; told where it was not read.
+func (c *cache) sum(path text, told *digest) *digest {
+	if d := c.digests[string(path)]; d != "" {
+		return &d
+	}
+	return told
+}
+
 // inCommon makes a value that the points of a file have in common once. It is known by all that it depends on: what it
 // is for, and the part of the document that describes it.
 func inCommon[T any](b *builder, purpose string, doc any, make func() T, args ...any) T {
@@ -66,7 +74,7 @@ func Load(path string) (*File, error) {
 			if err != nil {
 				return nil, err
 			}
-			return Parse(path, data, library)
+			return Parse(path, data, libraryDir{})
 		}
 		if meant := spelling.Meant(path, Library()); meant != "" {
 			return nil, fmt.Errorf("%w; did you mean %s?", err, meant)
@@ -232,7 +240,10 @@ func (b *builder) resolve(root *yaml.Node) *Scenario {
 
 // Resolved is the scenario file with every default written out, every shorthand expanded and the digest of every data
 // file. Reading it gives the same points, and the same Resolved. It is to be called after Points.
-func (f *File) Resolved() []byte { return f.encode(f.resolved()) }
+func (f *File) Resolved() []byte {
+	doc, missing := f.resolved()
+	return f.encode(doc, missing, f.digest)
+}
 
 // resolved is the document that Resolved writes, and the values that it leaves to the sweep.
 func (f *File) resolved() (*document, map[any]bool) {
@@ -246,10 +257,11 @@ func (f *File) resolved() (*document, map[any]bool) {
 	return &doc, b.missing
 }
 
-func (f *File) encode(doc *document, missing map[any]bool) []byte {
+// encode writes a document and the sweep, whose values are finished before.
+func (f *File) encode(doc *document, missing map[any]bool, finish func(reflect.Value)) []byte {
 	e := encoder{missing: missing}
 	n := e.object(reflect.ValueOf(doc).Elem())
-	if s := f.encodeSweep(); s != nil {
+	if s := f.encodeSweep(finish); s != nil {
 		n.Content = append(n.Content, textNode("sweep"), s)
 	}
 	return writeYAML(n)
@@ -267,10 +279,12 @@ func (f *File) digest(v reflect.Value) {
 			f.digest(v.Index(i))
 		}
 	case reflect.Struct:
-		if s, ok := v.Addr().Interface().(*dataFile); ok {
-			if d := f.cache.digests[string(s.Path)]; d != "" {
-				s.SHA256 = &d
-			}
+		switch s := v.Addr().Interface().(type) {
+		case *dataFile:
+			s.SHA256 = f.cache.sum(s.Path, s.SHA256)
+			return
+		case *calibrationFileDoc:
+			s.SHA256 = f.cache.sum(s.Path, s.SHA256)
 			return
 		}
 		for _, member := range fieldsOf(v.Type()) {

@@ -22,6 +22,7 @@ type functionDoc struct {
 	ColdStart *coldStartDoc    `key:"cold_start"`
 	Replicas  choice           `key:"replicas" default:"iid" oneof:"iid same"`
 	Placement *placementDoc    `key:"placement"`
+	CPU       busy             `key:"cpu" default:"auto"`
 	Backend   backendDoc       `key:"backend" default:"sleep"`
 }
 
@@ -72,6 +73,7 @@ func resolveFunctions(b *builder, doc *document, s *Scenario) []Function {
 		seen[f.Name] = true
 		fs[i] = f.resolve(b)
 		fs[i].Nodes = f.Placement.resolve(b, s, i)
+		fs[i].CPU = f.busy(s.Calibration)
 		if f.Share != nil {
 			given++
 			shares += float64(*f.Share)
@@ -117,6 +119,23 @@ func (f *functionDoc) resolve(b *builder) Function {
 		r.ColdStart = &ColdStart{Time: c.Time.resolve(b), KeepAlive: time.Duration(c.KeepAlive)}
 	}
 	return r
+}
+
+// busy is the share of the service time during which the function keeps a core busy: what the file says, then what was
+// measured, then what its backend is meant to do.
+func (f *functionDoc) busy(c *Calibration) float64 {
+	if f.CPU.given {
+		return float64(f.CPU.share)
+	}
+	if c != nil {
+		if measured, is := c.Functions[string(f.Name)]; is {
+			return measured.CPU
+		}
+	}
+	if f.Backend.Kind == "sleep" {
+		return 0
+	}
+	return 1
 }
 
 func (doc *backendDoc) resolve(b *builder) Backend {

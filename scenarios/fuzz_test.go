@@ -4,9 +4,36 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"testing/fstest"
 )
+
+// everything is what the scenario with every section of the format needs.
+func everything(t testing.TB) fstest.MapFS {
+	t.Helper()
+	calibration, err := os.ReadFile(calibrationText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fstest.MapFS{"x.csv": {Data: []byte("0,1\n1,2\n")}, "calibration.yaml": {Data: calibration}}
+}
+
+func TestEverySectionIsAccepted(t *testing.T) {
+	data, err := os.ReadFile("testdata/good/everything.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Parse("everything.yaml", data, everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pointsOf(t, f) {
+		if s := p.Scenario; len(s.Hosts) != 2 || s.Functions[0].CPU != 0.125 || s.Functions[1].CPU != 0 || s.Calibration.Cores != 2 {
+			t.Errorf("point %d has %+v", p.Index, s)
+		}
+	}
+}
 
 // FuzzScenario: reading never panics, and what is accepted resolves to a text that is accepted and resolves to itself.
 func FuzzScenario(f *testing.F) {
@@ -30,11 +57,11 @@ func FuzzScenario(f *testing.F) {
 			f.Add(data)
 		}
 	}
+	dir := everything(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 4<<10 {
 			return
 		}
-		dir := fstest.MapFS{"x.csv": {Data: []byte("0,1\n1,2\n")}}
 		file, err := Parse("fuzz.yaml", data, dir)
 		if err != nil {
 			if len(err.Error()) < 10 {
@@ -49,6 +76,33 @@ func FuzzScenario(f *testing.F) {
 		}
 		if second := again.Resolved(); !bytes.Equal(first, second) {
 			t.Fatalf("resolved to\n%s\nand that to\n%s", first, second)
+		}
+	})
+}
+
+// FuzzCalibration: reading never panics, and what is accepted is written as a text that is read to the same.
+func FuzzCalibration(f *testing.F) {
+	for _, path := range []string{calibrationText, "testdata/bad/calibrations/two-nodes.yaml", "testdata/bad/calibrations/wrong.yaml"} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 4<<10 {
+			return
+		}
+		c, err := parseCalibration("fuzz.yaml", data)
+		if err != nil {
+			if len(err.Error()) < 10 {
+				t.Errorf("an error says %q", err)
+			}
+			return
+		}
+		text := written(t, c)
+		if again, err := parseCalibration("written.yaml", text); err != nil || !reflect.DeepEqual(again, c) {
+			t.Fatalf("%v: written as\n%s\nand read as\n%+v, not\n%+v", err, text, again, c)
 		}
 	})
 }

@@ -2,6 +2,8 @@ package scenarios
 
 import (
 	"embed"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +29,16 @@ func Library() []string {
 
 // Source is the text of a scenario of the library.
 func Source(name string) ([]byte, error) { return library.ReadFile(name + ".yaml") }
+
+// libraryDir is the directory of the library. An absolute path leads out of it: it is that of a file of the user, who has Set it.
+type libraryDir struct{}
+
+func (libraryDir) Open(name string) (fs.File, error) {
+	if filepath.IsAbs(name) {
+		return os.Open(name)
+	}
+	return library.Open(name)
+}
 
 // inLibrary finds the file of the library that a path means, by its last element.
 func inLibrary(path string) (string, bool) {

@@ -59,7 +59,12 @@ func (ps Problems) err() error {
 		}
 		return a.Column - b.Column
 	})
-	return slices.Compact(ps)
+	seen := make(map[Problem]bool, len(ps))
+	return slices.DeleteFunc(ps, func(p Problem) bool {
+		again := seen[p]
+		seen[p] = true
+		return again
+	})
 }
 
 // suggest says which of the known words to write in place of word.

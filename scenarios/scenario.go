@@ -26,7 +26,7 @@ type Scenario struct {
 	Scheduler    Scheduler
 	Learner      *Learner     // nil: nothing learns, and nothing has a reward
 	Hosts        []Host       // machines whose cores are shared; nil: everything has cores of its own
-	Calibration  *Calibration // what the machines cost; nil: nothing
+	Calibration  *Calibration // what the machines cost; nil: nothing. Points of one file have it in common
 }
 
 // GroupOf returns the group of a node that is not the cloud.

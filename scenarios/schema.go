@@ -34,6 +34,9 @@ func Schema() []byte {
 // schemaWriter collects the schemas of the structs, one definition each.
 type schemaWriter struct{ defs map[string]*jsonschema.Schema }
 
+// described is a type that knows its own schema.
+type described interface{ schema() *jsonschema.Schema }
+
 // never is the schema that nothing meets.
 func never() *jsonschema.Schema { return &jsonschema.Schema{Not: &jsonschema.Schema{}} }
 
@@ -43,7 +46,7 @@ func (w *schemaWriter) value(t reflect.Type, f *field) *jsonschema.Schema {
 	switch x := v.Interface().(type) {
 	case *schedulerDoc:
 		return w.scheduler()
-	case scalar:
+	case described:
 		return bounded(x.schema(), f)
 	case *choice:
 		return enum(f.oneOf)

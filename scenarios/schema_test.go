@@ -67,9 +67,11 @@ func TestTheSchemaAcceptsTheLibrary(t *testing.T) {
 // beyondSchema are the bad scenarios whose mistake needs more than the schema knows: other keys, data, the size of the
 // cluster.
 var beyondSchema = strings.Fields(`
-	amplitude-above-mean azure-columns below-a-nanosecond changed-data cloud-less cores-without-sharing
+	amplitude-above-mean azure-columns below-a-nanosecond calibration-changed
+	calibration-directory calibration-missing calibration-of-other-nodes calibration-wrong changed-data cloud-less cores-without-sharing
 	csv-with-a-word cyclic decimal-comma-untold disconnected disconnected-edges edge-to-nowhere empty-csv
-	grid-does-not-fit half-a-byte header-untold hex-count huge-graph infinite-rate latency-twice
+	grid-does-not-fit half-a-byte header-untold hex-count hosts-processor-sharing hosts-twice
+	hosts-unknown huge-graph infinite-rate latency-twice
 	learner-actions learner-external learner-formula learner-formula-missing learner-missing learner-reward-weights
 	learner-tiles learner-traces learner-weights learner-weights-cut
 	loss-without-timeout matrix-of-another-size max-below-min missing-file named-and-positional no-nodes no-rate

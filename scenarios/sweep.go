@@ -453,7 +453,7 @@ func (f *File) unsweep(key string) error {
 }
 
 // encodeSweep writes the sweep out: lists of resolved values.
-func (f *File) encodeSweep() *yaml.Node {
+func (f *File) encodeSweep(finish func(reflect.Value)) *yaml.Node {
 	b := f.builder(false)
 	b.lenient = f.sweptKeys()
 	out := &yaml.Node{Kind: yaml.MappingNode}
@@ -466,7 +466,7 @@ func (f *File) encodeSweep() *yaml.Node {
 		for k, key := range a.keys {
 			list := &yaml.Node{Kind: yaml.SequenceNode}
 			for _, v := range a.values[k] {
-				list.Content = append(list.Content, f.encodeSwept(key.Value, v))
+				list.Content = append(list.Content, f.encodeSwept(key.Value, v, finish))
 			}
 			if list.Content[0].Kind == yaml.ScalarNode {
 				list.Style = yaml.FlowStyle
@@ -481,7 +481,7 @@ func (f *File) encodeSweep() *yaml.Node {
 }
 
 // encodeSwept resolves one value of a swept key.
-func (f *File) encodeSwept(key string, n *yaml.Node) *yaml.Node {
+func (f *File) encodeSwept(key string, n *yaml.Node, finish func(reflect.Value)) *yaml.Node {
 	s, err := find(clone(f.root), key)
 	if err != nil {
 		panic(err) // axes has checked it
@@ -493,6 +493,6 @@ func (f *File) encodeSwept(key string, n *yaml.Node) *yaml.Node {
 	b := f.builder(false)
 	b.lenient = f.sweptKeys()
 	b.value(n, v.Elem(), s.field, key)
-	f.digest(v.Elem())
+	finish(v.Elem())
 	return (&encoder{missing: b.missing}).value(v.Elem())
 }

@@ -373,6 +373,24 @@ func (r real) schema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "number", Minimum: jsonschema.Ptr(0.0)}
 }
 
+// signed is a number without a unit, which may be negative.
+type signed float64
+
+func (x *signed) parse(n *yaml.Node) error {
+	s, err := unquoted(n)
+	if err != nil {
+		return err
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if number.FindString(s) != s || s == "" || err != nil {
+		return fmt.Errorf("%q is not a number: write one, like -1.5, without a unit", short(s))
+	}
+	*x = signed(v)
+	return nil
+}
+func (x signed) String() string             { return strconv.FormatFloat(float64(x), 'g', -1, 64) }
+func (x signed) schema() *jsonschema.Schema { return &jsonschema.Schema{Type: "number"} }
+
 // share is a number from 0 to 1, which may be written in percent.
 type share float64
 
@@ -407,6 +425,32 @@ func (r share) schema() *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 		{Type: "number", Minimum: jsonschema.Ptr(0.0), Maximum: jsonschema.Ptr(1.0)},
 		{Type: "string", Pattern: `^[0-9]+(\.[0-9]+)? *%$`}}}
+}
+
+// busy is a share, or "auto".
+type busy struct {
+	share share
+	given bool
+}
+
+func (b *busy) parse(n *yaml.Node) error {
+	*b = busy{given: n.Value != "auto"}
+	if !b.given {
+		return nil
+	}
+	if err := b.share.parse(n); err != nil {
+		return fmt.Errorf("%w, or auto", err)
+	}
+	return nil
+}
+func (b busy) String() string {
+	if !b.given {
+		return "auto"
+	}
+	return b.share.String()
+}
+func (b busy) schema() *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: append(b.share.schema().AnyOf, &jsonschema.Schema{Const: jsonschema.Ptr[any]("auto")})}
 }
 
 // portion is a duration, or a percentage of another one.
@@ -449,6 +493,22 @@ func (p portion) String() string {
 func (p portion) schema() *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{durations.schema(),
 		{Type: "string", Pattern: `^[0-9]+(\.[0-9]+)? *%$`}}}
+}
+
+// instant is a point in time, to the nanosecond.
+type instant time.Time
+
+func (t *instant) parse(n *yaml.Node) error {
+	v, err := time.Parse(time.RFC3339Nano, n.Value)
+	if y := v.UTC().Year(); err != nil || y < 0 || y > 9999 {
+		return fmt.Errorf("%q is not a time: write one like 2026-11-28T19:00:00Z", short(n.Value))
+	}
+	*t = instant(v.UTC())
+	return nil
+}
+func (t instant) String() string { return time.Time(t).UTC().Format(time.RFC3339Nano) }
+func (t instant) schema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Format: "date-time"}
 }
 
 // text is free text.
