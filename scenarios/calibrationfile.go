@@ -85,6 +85,7 @@ type calibrationDoc struct {
 	Link      spreadDoc                         `key:"link" eg:"{times: [50us, 60us]}"`
 	Costs     costsDoc                          `key:"costs" eg:"{client: {cpu: 350us, times: [...]}, ...}"`
 	Functions map[string]*calibratedFunctionDoc `key:"functions"`
+	Idle      real                              `key:"idle" default:"0" max:"1024"`
 }
 
 type measuredDoc struct {
@@ -107,6 +108,7 @@ type costsDoc struct {
 	Forward costDoc `key:"forward" eg:"{cpu: 350us, times: [400us, 500us]}"`
 	Return  costDoc `key:"return" eg:"{cpu: 350us, times: [400us, 500us]}"`
 	Call    costDoc `key:"call" eg:"{cpu: 350us, times: [400us, 500us]}"`
+	Act     costDoc `key:"act" default:"{cpu: 0s, times: []}"`
 }
 
 type costDoc struct {
@@ -218,8 +220,9 @@ func parseCalibration(file string, data []byte) (*Calibration, error) {
 		Cores: int(doc.Cores),
 		Timer: doc.Timer.Times.spread(),
 		Link:  doc.Link.Times.spread(),
+		Idle:  float64(doc.Idle),
 		Costs: Costs{Client: doc.Costs.Client.cost(), Probe: doc.Costs.Probe.cost(), Forward: doc.Costs.Forward.cost(),
-			Return: doc.Costs.Return.cost(), Call: doc.Costs.Call.cost()},
+			Return: doc.Costs.Return.cost(), Act: doc.Costs.Act.cost(), Call: doc.Costs.Call.cost()},
 	}
 	for _, name := range slices.Sorted(maps.Keys(doc.Functions)) {
 		if c.Functions == nil {
@@ -285,8 +288,9 @@ func (c *Calibration) document() *calibrationDoc {
 		Cores: count(c.Cores),
 		Timer: spreadDoc{timesOf(c.Timer)},
 		Link:  spreadDoc{timesOf(c.Link)},
+		Idle:  real(c.Idle),
 		Costs: costsDoc{Client: costDocOf(c.Costs.Client), Probe: costDocOf(c.Costs.Probe), Forward: costDocOf(c.Costs.Forward),
-			Return: costDocOf(c.Costs.Return), Call: costDocOf(c.Costs.Call)},
+			Return: costDocOf(c.Costs.Return), Act: costDocOf(c.Costs.Act), Call: costDocOf(c.Costs.Call)},
 		Functions: map[string]*calibratedFunctionDoc{},
 	}
 	for name, f := range c.Functions {

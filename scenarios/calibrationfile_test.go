@@ -27,7 +27,9 @@ func calibrated() *Calibration {
 			Forward: Cost{CPU: 250 * time.Microsecond},
 			Return:  Cost{Time: Spread{time.Millisecond}},
 			Call:    Cost{Time: Spread{2 * time.Minute}, CPU: time.Second},
+			Act:     Cost{CPU: 3},
 		},
+		Idle: 0.0125,
 		Functions: map[string]CalibratedFunction{
 			"work": {Stretch: 1.002, Call: Cost{Time: Spread{time.Microsecond, 999999999}, CPU: 12345}, CPU: 0.98,
 				Slowdown: []Slowdown{{1, 1, 1}, {2, 1.01, 1}, {4, 2.0300000000000002, 1.96}}},
@@ -108,7 +110,7 @@ func TestCalibrationsAreReadStrictly(t *testing.T) {
 		want     string // all problems
 	}{
 		{"cores: 2", "core: 2", "c.yaml:2:1: cores: the key is missing: write cores: 4, for example\n" +
-			`c.yaml:10:1: the key "core" is not known here: did you mean cores? (known: measured, cores, timer, link, costs, functions)`},
+			`c.yaml:10:1: the key "core" is not known here: did you mean cores? (known: measured, cores, timer, link, costs, functions, idle)`},
 		{"cores: 2", "cores: 0", "c.yaml:10:8: cores: 0 is less than 1: write 1 or more"},
 		{"timer:\n  times: []", "timer: {}", "c.yaml:11:8: timer.times: the key is missing: write times: [50us, 60us], for example"},
 		{"[0s, 1ns, ", "[0s, 1, ", "c.yaml:14:15: link.times.1: 1 has no unit: write a duration with one of ns us ms s min h d, like 200ms"},
@@ -124,26 +126,26 @@ func TestCalibrationsAreReadStrictly(t *testing.T) {
 			"c.yaml:8:9: measured.seed: -1 is negative: write a whole number of 0 or more"},
 		{"requests: 5000", "requests: 5e3",
 			"c.yaml:9:13: measured.requests: 5e3 is not written as a whole number: write digits only, like 4"},
-		{"stretch: 1.002", "stretch: 0", "c.yaml:44:14: functions.work.stretch: 0 is not more than 0: write more"},
-		{"cpu: 0.98", "cpu: 120%", "c.yaml:45:10: functions.work.cpu: 120% is more than 1: write a number from 0 to 1, or 0% to 100%"},
+		{"stretch: 1.002", "stretch: 0", "c.yaml:47:14: functions.work.stretch: 0 is not more than 0: write more"},
+		{"cpu: 0.98", "cpu: 120%", "c.yaml:48:10: functions.work.cpu: 120% is more than 1: write a number from 0 to 1, or 0% to 100%"},
 		{"stretch: 1.002\n    cpu: 0.98", "stretch: .nan\n    cpu: 98", // several at once
-			`c.yaml:44:14: functions.work.stretch: ".nan" is not a number: write one, like 1.5, without a unit` + "\n" +
-				"c.yaml:45:10: functions.work.cpu: 98 is more than 1: write a number from 0 to 1, or 0% to 100%"},
-		{"{at_once: 2,", "{at_once: 1,", "c.yaml:51:19: functions.work.slowdown.1.at_once: 1 comes after 1: write each number once, in ascending order"},
-		{"factor: 1.01,", "factor: 0,", "c.yaml:51:30: functions.work.slowdown.1.factor: 0 is not more than 0: write more"},
-		{"aic: 7e-300", "aic: -2e3", "c.yaml:41:35: functions.face-detect.fits.1.aic: -2000 comes after -1234.5678901234567: " +
+			`c.yaml:47:14: functions.work.stretch: ".nan" is not a number: write one, like 1.5, without a unit` + "\n" +
+				"c.yaml:48:10: functions.work.cpu: 98 is more than 1: write a number from 0 to 1, or 0% to 100%"},
+		{"{at_once: 2,", "{at_once: 1,", "c.yaml:54:19: functions.work.slowdown.1.at_once: 1 comes after 1: write each number once, in ascending order"},
+		{"factor: 1.01,", "factor: 0,", "c.yaml:54:30: functions.work.slowdown.1.factor: 0 is not more than 0: write more"},
+		{"aic: 7e-300", "aic: -2e3", "c.yaml:44:35: functions.face-detect.fits.1.aic: -2000 comes after -1234.5678901234567: " +
 			"write the best fit first, the one with the least aic"},
-		{"aic: 7e-300", "aic: .inf", `c.yaml:41:35: functions.face-detect.fits.1.aic: ".inf" is not a number: write one, like -1.5, without a unit`},
+		{"aic: 7e-300", "aic: .inf", `c.yaml:44:35: functions.face-detect.fits.1.aic: ".inf" is not a number: write one, like -1.5, without a unit`},
 		{"distribution: 80ms", "distribution: 80",
-			"c.yaml:41:24: functions.face-detect.fits.1.distribution: this is no distribution: 80 has no unit: write a duration " +
+			"c.yaml:44:24: functions.face-detect.fits.1.distribution: this is no distribution: 80 has no unit: write a duration " +
 				"with one of ns us ms s min h d, like 200ms"},
 		{"distribution: 80ms", `distribution: "{distribution: empirical, file: /dev/zero}"`,
-			"c.yaml:41:24: functions.face-detect.fits.1.distribution: this is no distribution: cannot open the data file /dev/zero: " +
+			"c.yaml:44:24: functions.face-detect.fits.1.distribution: this is no distribution: cannot open the data file /dev/zero: " +
 				"file does not exist: write a path relative to the scenario"},
-		{"nodes: [1, 1.02]", "nodes: [1, 0]", "c.yaml:42:16: functions.face-detect.nodes.1: 0 is not more than 0: write more"},
-		{"\n  work:", "\n  work here:", `c.yaml:43:3: functions: "work here" is not a name: write letters, digits, - and _ only`},
+		{"nodes: [1, 1.02]", "nodes: [1, 0]", "c.yaml:45:16: functions.face-detect.nodes.1: 0 is not more than 0: write more"},
+		{"\n  work:", "\n  work here:", `c.yaml:46:3: functions: "work here" is not a name: write letters, digits, - and _ only`},
 		{"    call:\n      cpu: 12345ns\n      times: [1us, 999999999ns]\n", "",
-			"c.yaml:44:5: functions.work.call: the key is missing: write call: {cpu: 350us, times: [400us, 500us]}, for example"},
+			"c.yaml:47:5: functions.work.call: the key is missing: write call: {cpu: 350us, times: [400us, 500us]}, for example"},
 	} {
 		if strings.Count(text, c.old) != 1 {
 			t.Fatalf("%q is not once in\n%s", c.old, text)

@@ -181,6 +181,7 @@
 //	  forward: ...          # a request's way to a peer
 //	  return: ...           # the answer's way back
 //	  call: ...             # of a function, beyond its service time
+//	  act: ...              # of asking a node's learner, beyond its inference; default: nothing
 //	functions:              # default: none was measured
 //	  detect:
 //	    stretch: 1.002      # service time over the demand, where the function is told it
@@ -190,10 +191,11 @@
 //	    fits: [{distribution: "{distribution: lognormal, mean: 80ms, scv: 0.3}", aic: -310.2, ks: 0.012, p: 0.4}]
 //	    slowdown: [{at_once: 2, factor: 1.01, model: 1}]
 //	    nodes: [1, 1.02]    # factors of the service time, one for each node; default: nodes do not differ
+//	idle: 0.01              # cores that a node keeps busy by itself, without a request; default: 0
 //
 // target is local, compose, hosts or nodes. times are equally likely, in ascending order, 1000 at most; [] stands for 0s. All keys
 // are required but where a default is given, and fits and slowdown, which simulations do not need. A calibration may have functions
-// that the scenario has not. Those of the scenario that it has not take their own service time and cpu, and the call of
+// that the scenario has not; one whose service was measured takes that instead of the scenario's. Those of the scenario that it has not take their own service time and cpu, and the call of
 // costs. The points of a file share one Calibration for each such file.
 //
 // # Data files

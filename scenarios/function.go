@@ -74,6 +74,11 @@ func resolveFunctions(b *builder, doc *document, s *Scenario) []Function {
 		fs[i] = f.resolve(b)
 		fs[i].Nodes = f.Placement.resolve(b, s, i)
 		fs[i].CPU = f.busy(s.Calibration)
+		if c := s.Calibration; c != nil {
+			if measured := c.Functions[fs[i].Name].Service; len(measured) > 0 {
+				fs[i].Service = measured.Dist()
+			}
+		}
 		if f.Share != nil {
 			given++
 			shares += float64(*f.Share)

@@ -6,7 +6,7 @@ import (
 )
 
 func TestTheLibraryResolves(t *testing.T) {
-	want := strings.Fields("bench-power-of-two city-day fanout-sweep heterogeneous lambda-sweep learner-latency learning-city mm1k " +
+	want := strings.Fields("bench-power-of-two city-day fanout-sweep fidelity-loop fidelity heterogeneous lambda-sweep learner-latency learning-city mm1k " +
 		"overload percom-2022 quickstart tcc-2020 threshold-sweep")
 	if got := Library(); strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Errorf("the library has %v, want %v", got, want)
