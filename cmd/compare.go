@@ -65,7 +65,7 @@ different where it lies outside, undecided otherwise. The exit status is 1 if a 
 }
 
 func (f *compareFlags) run(c *cobra.Command, args []string) error {
-	margins, err := compare.ParseMargins(f.margins)
+	margins, err := compare.ParseMargins(f.margins...)
 	if len(args) == 2 {
 		for _, name := range []string{"real", "calibration", "repeat", "record", "seed", "duration", "replications", "set", "select",
 			"first-address", "payload", "request-timeout", "format"} {
@@ -392,10 +392,8 @@ func (x *comparison) report(c *compare.Comparison) error {
 	}
 	fmt.Fprintf(x.notes, "\nreport: %s\n", filepath.Join(x.dir, "report.html"))
 	var beyond []error
-	if len(x.flags.margins) > 0 {
-		for _, e := range c.Exceeded() {
-			beyond = append(beyond, fmt.Errorf("%s", e))
-		}
+	for _, e := range c.Exceeded() {
+		beyond = append(beyond, errors.New(e.String()))
 	}
 	if i := slices.IndexFunc(c.Replays, func(r compare.Replay) bool { return !r.Equal }); i >= 0 {
 		beyond = append(beyond, fmt.Errorf("%s: %s", c.Replays[i].Log, c.Replays[i].Says))

@@ -87,6 +87,16 @@ func right(s *scenarios.Scenario, c *compare.Cause) bool {
 	case "client":
 		calibrated(s, func(k *scenarios.Calibration) { k.Costs.Client.Time = shifted(k.Costs.Client.Time, c.A-c.B) })
 	case "link":
+		k := scenarios.Calibration{}
+		parts := map[string]*scenarios.Cost{"forwarding": &k.Costs.Forward, "returning": &k.Costs.Return, "probing": &k.Costs.Probe}
+		if s.Calibration != nil {
+			k = *s.Calibration
+		}
+		if cost := parts[c.Part]; cost != nil {
+			cost.Time = shifted(cost.Time, c.A-c.B)
+			s.Calibration = &k
+			break
+		}
 		l := &s.Cluster.Links
 		l.Default.Latency = delayed{l.Default.Latency, c.A - c.B}
 		l.Latency = slices.Clone(l.Latency)
