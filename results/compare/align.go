@@ -41,28 +41,32 @@ func align(a, b *sample, functions names) *pair {
 	y.spans = x.spans
 	least := min(x.requests(), y.requests())
 	if least == 0 {
-		p.notes = append(p.notes, "not paired: no replication has requests on both sides")
+		p.notes = append(p.notes, "Not paired: no replication has requests on both sides.")
 		return p
 	}
 	factor := demandFactors(x, y, len(functions))
 	same, apart := compareTasks(x, y, factor)
 	if share := float64(same) / float64(least); share < agreeing {
 		if share > 0 {
-			p.notes = append(p.notes, fmt.Sprintf("not paired: of the tasks with equal numbers only %s are the same on both sides; the others differ in %s",
+			p.notes = append(p.notes, fmt.Sprintf("Not paired: only %s of the tasks are the same on both sides; the others differ in %s.",
 				percent(share), apart))
 		} else {
-			p.notes = append(p.notes, "not paired: no task is the same on both sides; they differ in "+apart)
+			p.notes = append(p.notes, "Not paired: no task is the same on both sides; they differ in "+apart+".")
 		}
 		return p
 	}
 	if more := max(len(a.replications), len(b.replications)); shared < more {
-		p.notes = append(p.notes, fmt.Sprintf("%d of %d replications are compared: the others are only on one side", shared, more))
+		p.notes = append(p.notes, fmt.Sprintf("%d of %d replications are compared: the others are only on one side.", shared, more))
 	}
 	for f, k := range factor {
 		if k != 1 {
-			p.notes = append(p.notes, fmt.Sprintf("the tasks of %s are the same but for their demand, which is %.4g times as long in B",
+			p.notes = append(p.notes, fmt.Sprintf("The tasks of %s are the same but for their demand, which is %.4g times as long in B.",
 				functions[f], k))
 		}
+	}
+	if most := max(x.requests(), y.requests()); float64(same) < agreeing*float64(most) {
+		p.notes = append(p.notes, fmt.Sprintf("%d tasks are the same on both sides, of %d in A and %d in B.", same,
+			x.requests(), y.requests()))
 	}
 	p.a, p.b, p.paired, p.common, p.factor = x, y, true, same, factor
 	return p

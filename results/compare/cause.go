@@ -17,7 +17,7 @@ const (
 	leastFactor = 0.01
 	// leastDirect is what a time adds to the mean latency at least, as a share of A's.
 	leastDirect = 0.005
-	// leastShare is by how much the shares of forwarded requests, and the hops per request, differ at least.
+	// leastShare is by how much the share of forwarded requests, and hops and probes per request, differ at least.
 	leastShare = 0.01
 	// fewest is how many requests of each side a quantity is taken of at least.
 	fewest = 30
@@ -183,6 +183,7 @@ func decided(names []string, e *estimates) []Cause {
 	for _, x := range []struct{ metric, says string }{
 		{"forwarded_share", "%[2]s of the requests are forwarded in B, %[1]s in A, and nothing else that is looked at differs"},
 		{"hops.mean", "a request is forwarded %[2]s times in B, %[1]s times in A, and nothing else that is looked at differs"},
+		{"probes_per_request", "%[2]s peers are probed for a request in B, %[1]s in A, and nothing else that is looked at differs"},
 	} {
 		i := slices.Index(names, x.metric)
 		difference, lo, hi := e.difference(i, len(names)+i, causeConfidence)
@@ -200,8 +201,9 @@ func decided(names []string, e *estimates) []Cause {
 	return nil
 }
 
-// standardise weighs the requests of both sides so that strata have the same shares in both, those of A: what differs is then not that one
-// side used other nodes more often. Strata that one side lacks are left out. Where they have few requests each, all weigh 1.
+// standardise weighs the requests of both sides so that strata have the same shares in both, those of A: what differs is then
+// not that one side used other nodes more often. Strata that one side lacks are left out. Where they have few requests each,
+// all weigh 1.
 func standardise[K comparable](p *pair, stratum func(*request) (K, bool)) (a, b func(*request) float64) {
 	var counts [2]map[K]float64
 	var totals [2]float64

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// messages compares how long messages between nodes take: a request's way to a peer and the answer's way back, per hop, of requests that
-// no peer refused; and a round of probes, there and back.
+// messages compares how long messages between nodes take: a request's way to a peer and the answer's way back, per hop, of
+// requests that no peer refused; and a round of probes, there and back.
 type messages struct {
 	scale *scale
 	ways  [3]way
@@ -122,13 +122,13 @@ func (d *messages) causes(e *estimates) []Cause {
 			alike++
 		}
 		if d.scale.matters(direct) {
-			found = append(found, Cause{Component: linkCause, Part: partNames[w.part], Unit: "s", A: e.value[2*i], B: e.value[2*i+1], Lo: lo, Hi: hi,
-				Absolute: true, Direct: direct, Says: fmt.Sprintf("%s %s %s in B", w.what, brief(difference), moreOrLess(difference))})
+			found = append(found, Cause{Component: linkCause, Part: partNames[w.part], Unit: "s", A: e.value[2*i], B: e.value[2*i+1],
+				Lo: lo, Hi: hi, Absolute: true, Direct: direct, Says: fmt.Sprintf("%s %s %s in B", w.what, brief(difference), moreOrLess(difference))})
 		}
 	}
 	if kinds > 1 && alike == kinds && d.scale.matters(all) {
-		return []Cause{{Component: linkCause, Unit: "s", A: e.value[messageA], B: e.value[messageB], Lo: oneLo, Hi: oneHi, Absolute: true, Direct: all,
-			Says: fmt.Sprintf("a message between nodes takes %s %s in B, one way", brief(one), moreOrLess(one))}}
+		return []Cause{{Component: linkCause, Unit: "s", A: e.value[messageA], B: e.value[messageB], Lo: oneLo, Hi: oneHi,
+			Absolute: true, Direct: all, Says: fmt.Sprintf("a message between nodes takes %s %s in B, one way", brief(one), moreOrLess(one))}}
 	}
 	return found
 }

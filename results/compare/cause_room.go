@@ -13,11 +13,11 @@ import (
 //
 //   - While a request waits, its node executes as many as it has slots: so many execute in the middle of most waits.
 //   - When a request finds no room at the node that it came to, that node holds as many as it has slots and places to wait.
-//   - Where too few wait or find no room, a limit shows as an edge: one side reaches a number as often as may be expected, the other,
-//     which reaches the one below as often, hardly ever does.
+//   - Where too few wait or find no room, a limit shows as an edge: one side reaches a number as often as may be expected, the
+//     other, which reaches the one below as often, does not.
 //
-// Instants are those of the client's clock, and right up to half of what its link takes. So one request alone says nothing: what most
-// say counts, and not a number that errors of the instants may have made.
+// Instants are those of the client's clock, and right up to half of what its link takes. So one request alone says nothing:
+// what most say counts, and not a number that errors of the instants may have made.
 type room struct {
 	slots, places bound
 	noQueue       bool // nobody waits on either side: what a node holds are its slots
@@ -78,7 +78,7 @@ const (
 	edgeShare    = 0.1  // of those that reach the one below
 	edgeExpected = 30   // requests of the lower side that are to be expected there
 	edgeLeft     = 0.25 // share of them that are there at most
-	edgeRare     = 0.05 // share of those one below that are there at most
+	edgeBlur     = 0.05 // blur of the lower side, beyond which an edge cannot be told
 	edgeAlike    = 0.5  // share of those of the higher side one below that the lower side has at least
 )
 
@@ -180,8 +180,8 @@ func (b *bound) of(n int32, x, y *weights) (limit, limit) {
 	return b.sides[0].nodes[n].limit(x), b.sides[1].nodes[n].limit(y)
 }
 
-// judge finds the nodes whose limits differ beyond their offsets: all that do, if most of the evidence is theirs; otherwise those of which
-// that is sure. Where there is too little evidence it looks for an edge.
+// judge finds the nodes whose limits differ beyond their offsets: all that do, if most of the evidence is theirs; otherwise
+// those of which that is sure. Where there is too little evidence it looks for an edge.
 func (b *bound) judge(blur [2]float64, offset func(int32) [2]int) {
 	var differ, sure []node
 	total, against := 0.0, 0.0
@@ -224,14 +224,13 @@ func (b *bound) findEdge(blur [2]float64, offset [2]int) *edge {
 	}
 	for number := 1; number < max(len(r[0]), len(r[1])); number++ {
 		for k := range r {
-			high, low := r[k], r[1-k]
-			often := func(number int) bool {
-				return high.times(number) >= edgeReached && high.times(number) >= max(edgeShare, 3*blur[k])*high.times(number-1)
+			often := func(number int) bool { // on the higher side, and not by errors
+				return r[k].times(number) >= max(edgeReached, max(edgeShare, 3*blur[k])*r[k].times(number-1))
 			}
-			expected := low.times(number) * high.times(number+1) / max(1, high.times(number))
-			if l := b.sides[k].all.limit(b.once[k]); l.known() && l.witnesses >= fewestWitnesses && l.value <= number || !often(number+1) ||
-				low.times(number) < edgeAlike*high.times(number) || expected < edgeExpected ||
-				low.times(number+1) > min(edgeLeft*expected, edgeRare*low.times(number)) {
+			if l := b.sides[k].all.limit(b.once[k]); l.known() && l.witnesses >= fewestWitnesses && l.value <= number {
+				continue // its own requests say that it does not reach more
+			}
+			if !often(number+1) || !isEdge(r[k], r[1-k], number, blur[1-k]) {
 				continue
 			}
 			e := &edge{number: number, higher: k, level: number + 1, offset: offset}
@@ -247,6 +246,18 @@ func (b *bound) findEdge(blur [2]float64, offset [2]int) *edge {
 	return nil
 }
 
+// isEdge reports whether the lower side, whose instants blur so many, reaches a number as the higher side does and then no more.
+func isEdge(high, low levels, number int, blur float64) bool {
+	expected := expected(high, low, number)
+	return blur <= edgeBlur && low.times(number) >= edgeAlike*high.times(number) && expected >= edgeExpected &&
+		low.times(number+1) <= min(edgeLeft*expected, max(1, 2*blur*low.times(number)))
+}
+
+// expected is how many of the lower side would exceed a number if as large a share did as on the higher one.
+func expected(high, low levels, number int) float64 {
+	return low.times(number) * high.times(number+1) / max(1, high.times(number))
+}
+
 // values are the limits of both sides, as far as they are known.
 func (e *edge) values() [2]int {
 	v := [2]int{e.number, e.number}
@@ -254,14 +265,13 @@ func (e *edge) values() [2]int {
 	return [2]int{v[0] - e.offset[0], v[1] - e.offset[1]}
 }
 
-// apart is how much higher the limits of B are, mean of the nodes that differ, as resampled: 0 where an edge is not there, NaN where a
-// resample has nobody of these nodes who was limited.
+// apart is how much higher the limits of B are, mean of the nodes that differ, as resampled: 0 where an edge is not there, NaN
+// where a resample has nobody of these nodes who was limited.
 func (b *bound) apart(x, y *weights) float64 {
 	if e := b.edge; e != nil {
 		w := [2]*weights{x, y}
 		high, low := reached(b.sides[e.higher].all.busy, w[e.higher]), reached(b.sides[1-e.higher].all.busy, w[1-e.higher])
-		expected := low.times(e.number) * high.times(e.number+1) / max(1, high.times(e.number))
-		if low.times(e.number+1) > 2*edgeLeft*expected {
+		if low.times(e.number+1) > 2*edgeLeft*expected(high, low, e.number) {
 			return 0
 		}
 		v := e.values()
@@ -303,6 +313,9 @@ func (d *room) causes(e *estimates) []Cause {
 		found = append(found, Cause{Component: component, A: values[0], B: values[1], Lo: lo, Hi: hi, Absolute: true, Direct: math.NaN(),
 			Says: fmt.Sprintf(says, b.who(), texts[0], texts[1])})
 	}
+	if d.noQueue && len(found) > 1 {
+		return found[1:] // the same, of those who found no room: the better evidence
+	}
 	return found
 }
 
@@ -338,9 +351,10 @@ func (b *bound) limits() (values [2]float64, texts [2]string) {
 		lowest, highest := math.MaxInt, 0
 		for _, n := range b.differ {
 			v := b.sides[k].nodes[n.id].limit(b.once[k]).value - n.offset[k]
-			values[k] += float64(v) / float64(len(b.differ))
+			values[k] += float64(v)
 			lowest, highest = min(lowest, v), max(highest, v)
 		}
+		values[k] /= float64(len(b.differ))
 		texts[k] = fmt.Sprintf("at most %d", lowest)
 		if lowest < highest {
 			texts[k] += fmt.Sprintf(" to %d", highest)
@@ -351,8 +365,8 @@ func (b *bound) limits() (values [2]float64, texts [2]string) {
 
 // look collects the evidence of one replication, and says how many waited.
 //
-// Its beginning and its end are left out, each as long as almost all latencies are: there, requests execute that have no record, since they
-// arrived before or had not ended.
+// Its beginning and its end are left out, each as long as almost all latencies are: there, requests execute that have no record,
+// since they arrived before or had not ended.
 func (t *track) look(s span, slots, places *witnesses) (waits int) {
 	var latencies []int64
 	var first, last *request

@@ -9,16 +9,16 @@ import (
 
 // service compares how long executions of one function take, cold ones left out.
 //
-// Where the time follows the demand it is a straight line: its slope is how long a second of demand takes, its height what a call costs
-// beyond that. The lines are fitted by least squares to what is left when outliers are taken out, requests that the machine held up for
-// long. Where nobody knows the demand, or the time does not follow it, or all demands are equal, one mean is all there is, and
-// its ratio is called a service time's.
+// Where the time follows the demand it is a straight line: its slope is how long a second of demand takes, its height what a
+// call costs beyond that. The lines are fitted by least squares to what is left when outliers are taken out, requests that the
+// machine held up for long. Where nobody knows the demand, or the time does not follow it, or all demands are equal, one mean
+// is all there is (where they are paired, of the tasks that both completed), and its ratio is called a service time's.
 type service struct {
 	function string
 	scale    *scale
 	share    float64 // of A's completed requests
 	line     bool
-	demand   float64 // mean of A, in seconds; where demand plays no role 1
+	demand   float64 // mean of A, in seconds; 1 where demands play no role
 	sides    [2]serviceColumns
 	paired   bool
 }
@@ -26,7 +26,7 @@ type service struct {
 // serviceColumns are the sums of one side.
 type serviceColumns struct {
 	n, x, y, xx, xy column
-	requests, asked column // all requests of the function, and their demand: empty where demand plays no role
+	requests, asked column // all requests of the function, and their demands, or 1 each where these play no role
 }
 
 // execution is one that is compared, in seconds.
@@ -37,7 +37,7 @@ const follows = 0.5
 
 // newService returns nil where a side has too few executions.
 func newService(p *pair, s *scale, function int32) *service {
-	warm := func(r *request) (int32, bool) { return r.executor, r.function == function && r.completed() && !r.cold }
+	counts := func(r *request) bool { return r.function == function && r.completed() && !r.cold }
 	d := &service{function: p.functions[function], scale: s, paired: p.paired}
 	tracks := [2]*track{p.a, p.b}
 	factors := [2]float64{1, p.factor[function]}
@@ -71,6 +71,15 @@ func newService(p *pair, s *scale, function int32) *service {
 		return func(r *request) float64 { return float64(r.demand) / factors[k] * nanosecond }
 	}
 	y := func(r *request) float64 { return float64(r.parts[executing]) * nanosecond }
+	single := map[*request]bool{} // the other side has nothing to compare it with
+	if p.paired && !told {
+		for i, r := range p.a.at {
+			if s := p.b.at[i]; r == nil || s == nil || !counts(r) || !counts(s) {
+				single[r], single[s] = true, true
+			}
+		}
+	}
+	warm := func(r *request) (int32, bool) { return r.executor, counts(r) && !single[r] }
 	var weights [2]func(*request) float64
 	weights[0], weights[1] = standardise(p, warm)
 	for k, t := range tracks {
@@ -104,9 +113,9 @@ type line struct {
 
 func (l *line) outlier(e execution) bool { return math.Abs(e.time-l.height-l.slope*e.demand) > l.far }
 
-// fit finds a line that outliers do not bend: its slope is the median of those between the lower and the upper half of the demands
-// (H. Theil, "A rank-invariant method of linear and polynomial regression analysis", Proc. Koninklijke Nederlandse Akademie van
-// Wetenschappen A 53, 1950, the incomplete method).
+// fit finds a line that outliers do not bend: its slope is the median of those between the lower and the upper half of the
+// demands (H. Theil, "A rank-invariant method of linear and polynomial regression analysis", Proc. Koninklijke Nederlandse
+// Akademie van Wetenschappen A 53, 1950, the incomplete method).
 func fit(list []execution) line {
 	n := len(list)
 	list = slices.Clone(list)
@@ -200,8 +209,8 @@ func (d *service) causes(e *estimates) []Cause {
 	if clear(ratio) {
 		lo, hi := e.interval(ratio, causeConfidence)
 		time := e.value[slopeA] * d.demand
-		found = append(found, Cause{Component: serviceCause, Function: d.function, Unit: "s", A: time, B: time * e.value[ratio], Lo: lo, Hi: hi,
-			Says:   fmt.Sprintf("an execution of %s takes %.3g times as long in B", d.function, e.value[ratio]),
+		found = append(found, Cause{Component: serviceCause, Function: d.function, Unit: "s", A: time, B: time * e.value[ratio],
+			Lo: lo, Hi: hi, Says: fmt.Sprintf("an execution of %s takes %.3g times as long in B", d.function, e.value[ratio]),
 			Direct: time * (e.value[ratio] - 1) * d.share})
 	}
 	if !d.line {

@@ -1,4 +1,3 @@
-// Package compare says how far two runs of a scenario are apart, and why.
 package compare
 
 import (

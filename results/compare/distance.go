@@ -106,9 +106,10 @@ func (p pooled) estimator() estimator {
 	}}
 }
 
-// distancesOf are the distances with their intervals. A resample is further from another than the samples are, by as much as these
-// are further apart than the truth: the interval is the basic one, 2d - d* (A. C. Davison and D. V. Hinkley, Bootstrap Methods
-// and their Application, 1997, section 5.2.1), which takes that off, as far as 0. It is made to include the distance itself.
+// distancesOf are the distances with their intervals. A resample is further from another than the samples are, by as much as
+// these are further apart than the truth: the interval is the basic one, 2d - d* (A. C. Davison and D. V. Hinkley, Bootstrap
+// Methods and their Application, 1997, section 5.2.1), which takes that off, as far as 0. It is made to include the distance
+// itself.
 func distancesOf(e *estimates, floor [numDistances]float64) []Distance {
 	list := make([]Distance, numDistances)
 	for i, name := range distanceNames {

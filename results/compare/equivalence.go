@@ -40,9 +40,9 @@ func Margins(stated ...Margin) []Margin {
 	return all
 }
 
-// ParseMargins reads margins as a command line has them: latency.p95=5%, drop_rate=1pp, mean=10ms. A percentage is of A's value;
-// of a share of requests, margins are percentage points. Of the latency's metrics the last word is enough. The error says all that
-// is wrong.
+// ParseMargins reads margins as a command line has them: latency.p95=5%, drop_rate=1pp, mean=10ms. A percentage is of A's
+// value; of a share of requests, margins are percentage points. Of the latency's metrics the last word is enough. The error
+// says all that is wrong.
 func ParseMargins(texts ...string) ([]Margin, error) {
 	var all []Margin
 	var problems []error
@@ -134,8 +134,8 @@ func (m *Margin) in(a float64) float64 {
 	return m.Value
 }
 
-// judge gives a metric its margin and its verdict: two one-sided tests, of which both reject that the difference is beyond the margin where
-// the interval lies within it (D. J. Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15(6), 1987).
+// judge gives a metric its margin and its verdict: two one-sided tests, of which both reject that the difference is beyond the
+// margin where the interval lies within it (D. J. Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15(6), 1987).
 func (m *Metric) judge(margins []Margin) {
 	i := slices.IndexFunc(margins, func(g Margin) bool { return g.Metric == m.Name })
 	if i < 0 {
@@ -165,13 +165,17 @@ func (e Exceedance) String() string {
 	if math.IsNaN(m.Difference) {
 		return fmt.Sprintf("%s: %s cannot be compared: it is %g in A and %g in B", e.Point, m.Name, m.A, m.B)
 	}
-	return fmt.Sprintf("%s: %s is %.4g%s in A and %.4g%s in B: the difference, %.3g%s (90 %% interval %.3g to %.3g), exceeds the margin of %.3g%s",
-		e.Point, m.Name, m.A, m.Unit, m.B, m.Unit, m.Difference, m.Unit, m.Lo, m.Hi, m.Margin, m.Unit)
+	unit := ""
+	if m.Unit != "" {
+		unit = " " + m.Unit
+	}
+	return fmt.Sprintf("%s: %s is %.4g%s in A and %.4g%s in B: the difference, %.3g%s (90 %% interval %.3g to %.3g), "+
+		"exceeds the margin of %.3g%s", e.Point, m.Name, m.A, unit, m.B, unit, m.Difference, unit, m.Lo, m.Hi, m.Margin, unit)
 }
 
-// Exceeded are the margins that somebody stated (not the default ones) and that are exceeded: the difference itself is beyond them, whatever its
-// interval. A margin within which an interval does not lie is undecided, and not exceeded; one of which no difference can be
-// told, since a side has no value, is.
+// Exceeded are the margins that somebody stated (not the default ones) and that are exceeded: the difference itself is beyond
+// them, whatever its interval. A margin within which an interval does not lie is undecided, and not exceeded; one of which no
+// difference can be told, since a side has no value, is.
 func (c *Comparison) Exceeded() []Exceedance {
 	var all []Exceedance
 	for i := range c.Points {

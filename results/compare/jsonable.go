@@ -11,11 +11,11 @@ import (
 	"unicode"
 )
 
-// MarshalJSON implements json.Marshaler. Keys are the names of the fields, in their order and in snake case: difference, requests_a,
-// utilisation_b; durations end in _ns. null stands for NaN and for what is nil; a list without elements is [].
-func (c *Comparison) MarshalJSON() ([]byte, error) {
+// MarshalJSON implements json.Marshaler. Keys are the names of the fields, in their order and in snake case: difference,
+// requests_a, utilisation_b; durations end in _ns. null stands for NaN and for what is nil; a list without elements is [].
+func (c Comparison) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
-	if err := encode(&out, reflect.ValueOf(*c)); err != nil {
+	if err := encodeFields(&out, reflect.ValueOf(c)); err != nil {
 		return nil, fmt.Errorf("a comparison as JSON: %w", err)
 	}
 	return out.Bytes(), nil

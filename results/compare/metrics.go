@@ -237,7 +237,7 @@ func (l *ledger) reaches(share float64) bool {
 const rare = 10
 
 // widen makes the interval of a share at least as wide as the one for independent requests, where so few are in it (or out of
-// it) that resampling says too little: nothing at all where nobody was dropped. That interval is the score interval (R. G. Newcombe,
+// it) that resampling says too little: nothing at all where nobody was dropped. That is the score interval (R. G. Newcombe,
 // "Interval estimation for the difference between independent proportions", Statistics in Medicine 17(8), 1998, method 10).
 func (m *Metric) widen(x, y int, a, b *ledger) {
 	n, k := a.count(), b.count()
@@ -245,11 +245,16 @@ func (m *Metric) widen(x, y int, a, b *ledger) {
 		return
 	}
 	z := distuv.UnitNormal.Quantile(1 - (1-Confidence)/2)
-	p, q := float64(x)/float64(n), float64(y)/float64(k)
-	pl, pu := wilson(p, float64(n), z)
-	ql, qu := wilson(q, float64(k), z)
-	m.Lo = min(m.Lo, m.Difference-math.Hypot(q-ql, pu-p))
-	m.Hi = max(m.Hi, m.Difference+math.Hypot(qu-q, p-pl))
+	lo, hi := score(float64(x), float64(n), float64(y), float64(k), z)
+	m.Lo, m.Hi = min(m.Lo, lo), max(m.Hi, hi)
+}
+
+// score is the interval of y/k - x/n.
+func score(x, n, y, k, z float64) (lo, hi float64) {
+	p, q := x/n, y/k
+	pl, pu := wilson(p, n, z)
+	ql, qu := wilson(q, k, z)
+	return q - p - math.Hypot(q-ql, pu-p), q - p + math.Hypot(qu-q, p-pl)
 }
 
 // count is the number of requests.

@@ -58,21 +58,30 @@ func work(p *results.Point) []worked {
 	return list
 }
 
-// loadOf is the load over time: the mean of the nodes over all replications, and each node's in the first, the only one of which it
-// is kept. Times are those of the side that was sampled less often; nil where a side was not sampled.
+// loadOf is the load over time: the mean of the nodes over all replications, and each node's in the first, the only one of
+// which it is kept. Times are those of the side that was sampled less often; nil where a side was not sampled.
 func loadOf(a, b *results.Point) *Load {
 	x, y := seriesOf(a), seriesOf(b)
 	if len(x) == 0 || len(y) == 0 {
 		return nil
 	}
 	every := max(x[0].Every, y[0].Every)
-	l := &Load{Every: every, A: meanLoad(x, every), B: meanLoad(y, every)}
+	l := &Load{Every: every}
+	l.A, l.B = together(meanLoad(x, every), meanLoad(y, every))
 	for i, id := range x[0].Nodes {
 		if j := slices.Index(y[0].Nodes, id); j >= 0 {
-			l.Nodes = append(l.Nodes, NodeLoad{id, resampled(x[0].PerNode[i], x[0].Every, every), resampled(y[0].PerNode[j], y[0].Every, every)})
+			n := NodeLoad{ID: id}
+			n.A, n.B = together(resampled(x[0].PerNode[i], x[0].Every, every), resampled(y[0].PerNode[j], y[0].Every, every))
+			l.Nodes = append(l.Nodes, n)
 		}
 	}
 	return l
+}
+
+// together are both lists as far as the shorter one goes.
+func together(a, b []float64) ([]float64, []float64) {
+	n := min(len(a), len(b))
+	return a[:n], b[:n]
 }
 
 func seriesOf(p *results.Point) []*results.Series {
@@ -110,10 +119,9 @@ func meanLoad(list []*results.Series, every time.Duration) []float64 {
 func resampled[T int32 | float64](samples []T, has, wanted time.Duration) []float64 {
 	var list []float64
 	for at := wanted; ; at += wanted {
-		k := int(at/has) - 1
-		if k >= len(samples) {
+		if at > has*time.Duration(len(samples)) {
 			return list
 		}
-		list = append(list, float64(samples[k]))
+		list = append(list, float64(samples[at/has-1]))
 	}
 }

@@ -10,8 +10,8 @@ var partMetrics = func() (names []string) {
 	return names
 }()
 
-// partsOf says where the mean latency went on both sides; e is of figures(partMetrics, a, b). The differences add up to that of the
-// mean latency.
+// partsOf says where the mean latency went on both sides; e is of figures(partMetrics, a, b). The differences add up to that of
+// the mean latency.
 func partsOf(e *estimates) []Part {
 	list := make([]Part, numParts)
 	for i, name := range partNames {

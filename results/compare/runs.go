@@ -40,13 +40,14 @@ func (o *Options) complete() error {
 		o.Resamples = defaultResamples
 	}
 	if o.Resamples < fewestResamples {
-		problems = append(problems, fmt.Errorf("%d resamples say nothing about the ends of an interval: take %d or more", o.Resamples, fewestResamples))
+		problems = append(problems, fmt.Errorf("%d resamples say nothing about the ends of an interval: take %d or more",
+			o.Resamples, fewestResamples))
 	}
 	return errors.Join(problems...)
 }
 
-// Runs compares run b with run a, the reference. Points are those that have the same label in both, the scheduler and the values of
-// the swept keys. Both runs need a directory with the records of all their requests.
+// Runs compares run b with run a, the reference. Points are those that have the same label in both, the scheduler and the
+// values of the swept keys. Both runs need a directory with the records of all their requests.
 func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func match(a, b *results.Run, wanted []string) (x, y []*results.Point, unmatched
 func (o *Options) compare(p *pair, rng *rand.Rand) Point {
 	q := Point{Paired: p.paired, RequestsA: p.a.requests(), RequestsB: p.b.requests(), Common: p.common, Notes: p.notes}
 	if q.RequestsA == 0 || q.RequestsB == 0 {
-		q.Notes = append(q.Notes, "a side has no requests: there is nothing to compare")
+		q.Notes = append(q.Notes, "A side has no requests: there is nothing to compare.")
 		return q
 	}
 	a, b := newLedger(p.a), newLedger(p.b)
