@@ -98,7 +98,7 @@ to run it here, to forward it to a peer, or to reject it.
 		}
 		return input(err)
 	})
-	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newReplay(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate(),
+	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newReplay(), newTrace(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate(),
 		newDeploy(), newImage(), newHealth())
 	return root
 }

@@ -30,7 +30,8 @@ passes if it is off the exact one by no more than three standard errors, correct
 column ±), plus 0.5 %. The exit status is 1 if one fails.`,
 		Example: `  p2pfaas validate --fast
   p2pfaas validate --select 'MM1,LLS-P0*'
-  p2pfaas validate --values my.csv    # case_id,table,model,params,metric,value,kind,source`,
+  p2pfaas validate --values my.csv    # case_id,table,model,params,metric,value,kind,source
+  p2pfaas validate measured delay.txt # measured delays of a real function, and M/M/1/K`,
 		Args: wants(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.Workers < 1 {
@@ -81,6 +82,7 @@ column ±), plus 0.5 %. The exit status is 1 if one fails.`,
 	fl.IntVar(&o.Workers, "workers", runtime.GOMAXPROCS(0), "replications at a time")
 	fl.BoolVar(&asJSON, "json", false, "print JSON")
 	fl.BoolVar(&all, "all", false, "print the values that were skipped too, with the reason")
+	c.AddCommand(newValidateMeasured())
 	return c
 }
 

@@ -310,16 +310,16 @@ func ratio(sum float64, n int) float64 {
 
 func (c *counting) nodeStats() {
 	id := 0
-	add := func(name string, nodes, slots int, p scenarios.Power) {
-		sum := results.NodeStat{Name: name, Nodes: nodes, Slots: slots}
+	add := func(name string, nodes, slots int, speed float64, p scenarios.Power) {
+		sum := results.NodeStat{Name: name, Nodes: nodes, Slots: slots, Speed: speed}
 		if slots >= scenarios.Unlimited {
 			sum.Slots = 0
 		}
 		for k := range nodes {
 			n := &c.nodes[id]
 			id++
-			one := results.NodeStat{Name: fmt.Sprintf("%s-%d", name, k), Nodes: 1, Slots: sum.Slots, Arrivals: n.arrivals,
-				Executed: n.executed, Busy: n.busy, EnergyJ: p.IdleWatts*c.result.Measured.Seconds() +
+			one := results.NodeStat{Name: fmt.Sprintf("%s-%d", name, k), Nodes: 1, Slots: sum.Slots, Speed: speed,
+				Arrivals: n.arrivals, Executed: n.executed, Busy: n.busy, EnergyJ: p.IdleWatts*c.result.Measured.Seconds() +
 					p.BusyWatts*n.busy.Seconds() + p.JoulesPerByte*float64(n.sent)}
 			c.result.Nodes = append(c.result.Nodes, one)
 			sum.Arrivals += one.Arrivals
@@ -331,9 +331,9 @@ func (c *counting) nodeStats() {
 	}
 	for i := range c.scenario.Cluster.Groups {
 		g := &c.scenario.Cluster.Groups[i]
-		add(g.Name, g.Nodes, g.Slots, g.Power)
+		add(g.Name, g.Nodes, g.Slots, g.Speed, g.Power)
 	}
 	if k := c.scenario.Cluster.Cloud; k != nil {
-		add("cloud", 1, k.Slots, k.Power)
+		add("cloud", 1, k.Slots, k.Speed, k.Power)
 	}
 }

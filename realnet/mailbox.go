@@ -107,7 +107,7 @@ func newMailbox(o Options) *Mailbox {
 	if o.Record != nil {
 		origin := m.node.Record(func(x core.Effect) { m.did = append(m.did, x) }, o.Name, o.Alternatives...)
 		origin.Learner = o.Learner != nil
-		o.Record.begin(origin)
+		o.Record.begin(origin, m.began)
 	}
 	return m
 }

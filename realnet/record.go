@@ -51,7 +51,7 @@ type recordHeader struct {
 	Version  int       `json:"version"`
 	Program  string    `json:"program,omitempty"` // version of the program
 	Arch     string    `json:"arch"`              // GOARCH
-	Started  time.Time `json:"started"`           // by the wall clock
+	Started  time.Time `json:"started"`           // 0 of the node's clock, by the wall clock
 	Identity Identity  `json:"identity"`
 	Machines []string  `json:"machines"` // addresses by number; empty: that of no known machine
 	// Functions are the names by number; since version 2.
@@ -139,7 +139,7 @@ func OpenRecorder(o RecorderOptions) (*Recorder, error) {
 	}
 	r := &Recorder{path: file.Name(), queue: make(chan recordEntry, recordBuffer), quit: make(chan struct{}), ended: make(chan struct{}),
 		header: recordHeader{Format: recordFormat, Version: recordVersion, Program: o.Program, Arch: runtime.GOARCH,
-			Started: time.Now().UTC(), Identity: o.Identity, Machines: o.Machines, Functions: o.Functions}}
+			Identity: o.Identity, Machines: o.Machines, Functions: o.Functions}}
 	go r.run(file)
 	return r, nil
 }
@@ -157,9 +157,9 @@ func (r *Recorder) Named(number core.FunctionID, name string) {
 	r.put(recordEntry{named: &named{number, name}})
 }
 
-// begin writes the header.
-func (r *Recorder) begin(o *core.Origin) {
-	r.header.Origin = o
+// begin writes the header; the node's clock began at an instant by which its inputs have their times.
+func (r *Recorder) begin(o *core.Origin, began time.Time) {
+	r.header.Origin, r.header.Started = o, began.UTC()
 	r.put(recordEntry{header: &r.header})
 }
 

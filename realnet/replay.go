@@ -25,7 +25,7 @@ type Replayed struct {
 	Identity  Identity
 	Program   string    // version of the program that recorded
 	Arch      string    // GOARCH of the machine that recorded
-	Started   time.Time // by its wall clock
+	Started   time.Time // 0 of the node's clock, by its wall clock
 	Scheduler string    // the first one, as answers announce it
 
 	Inputs, Verdicts, Effects int // that were compared; verdicts are among the effects
@@ -43,6 +43,15 @@ type Replayed struct {
 // opens no socket. The error says what is wrong with the log and where; what was compared before that is returned with it,
 // unless the log has no header.
 func Replay(from io.Reader) (*Replayed, error) {
+	lines, err := linesOf(from)
+	if err != nil {
+		return nil, err
+	}
+	return replayLines(lines)
+}
+
+// linesOf are the lines of a log.
+func linesOf(from io.Reader) (io.Reader, error) {
 	lines, err := gzip.NewReader(from)
 	switch {
 	case errors.Is(err, io.EOF):
@@ -50,7 +59,7 @@ func Replay(from io.Reader) (*Replayed, error) {
 	case err != nil:
 		return nil, fmt.Errorf("this is no log of a node: %w", err)
 	}
-	return replayLines(lines)
+	return lines, nil
 }
 
 // replayLines is Replay of what is not compressed.
@@ -76,10 +85,10 @@ func replayLines(from io.Reader) (*Replayed, error) {
 
 // Limits of what is read.
 const (
-	longestLine   = 16 << 20 // bytes
-	mostEffects   = 1 << 18  // of one input
-	longestStep   = 64 << 20 // bytes of its lines
-	mostAddresses = 64 << 20 // bytes of all of them
+	longestLine = 16 << 20 // bytes
+	mostEffects = 1 << 18  // of one input
+	longestStep = 64 << 20 // bytes of its lines
+	mostNames   = 64 << 20 // bytes of all addresses and names
 )
 
 // recordReader reads a log.
@@ -88,8 +97,8 @@ type recordReader struct {
 	text      []byte // of the line
 	line      int    // its number
 	machines  []string
-	addresses int // bytes
-	functions int // that have numbers
+	functions []string
+	named     int // bytes of the machines and the functions
 	count     recordEnd
 	size      int // bytes of the lines of the last input and its effects
 
@@ -203,7 +212,7 @@ func (r *recordReader) header() (*recordHeader, error) {
 		}
 	}
 	for _, name := range h.Functions {
-		if err := r.name(core.FunctionID(r.functions), name); err != nil {
+		if err := r.name(core.FunctionID(len(r.functions)), name); err != nil {
 			return nil, fmt.Errorf("line 1: %w", err)
 		}
 	}
@@ -226,19 +235,24 @@ func (r *recordReader) meet(number core.NodeID, address string) error {
 	if int(number) != len(r.machines) {
 		return fmt.Errorf("machine %q has the number %d: the next one is %d", address, number, len(r.machines))
 	}
-	if r.addresses += 16 + len(address); r.addresses > mostAddresses {
-		return fmt.Errorf("the addresses of the machines take more than %d bytes", mostAddresses)
-	}
 	r.machines = append(r.machines, address)
-	return nil
+	return r.keep(address)
 }
 
 // name takes note of the number of a function.
 func (r *recordReader) name(number core.FunctionID, name string) error {
-	if int(number) != r.functions {
-		return fmt.Errorf("function %q has the number %d: the next one is %d", name, number, r.functions)
+	if int(number) != len(r.functions) {
+		return fmt.Errorf("function %q has the number %d: the next one is %d", name, number, len(r.functions))
 	}
-	r.functions++
+	r.functions = append(r.functions, name)
+	return r.keep(name)
+}
+
+// keep bounds what is kept of names.
+func (r *recordReader) keep(name string) error {
+	if r.named += 16 + len(name); r.named > mostNames {
+		return fmt.Errorf("the addresses of the machines and the names of the functions take more than %d bytes", mostNames)
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package results
 import (
 	"cmp"
 	"fmt"
+	"image/color"
 	"math"
 	"slices"
 	"strings"
@@ -410,25 +411,33 @@ func (l *curve) Plot(c draw.Canvas, p *plot.Plot) {
 	trX, trY := p.Transforms(&c)
 	var path []vg.Point
 	for _, e := range l.points {
-		at := vg.Point{X: trX(e.x), Y: trY(e.Mean)}
-		path = append(path, at)
-		if !(e.Half > 0) {
-			continue
-		}
-		sty := draw.LineStyle{Color: lineStyle(l.style).Color, Width: 0.7}
-		lo, hi := max(trY(max(e.Lo(), p.Y.Min)), c.Min.Y), min(trY(e.Hi()), c.Max.Y)
-		c.StrokeLine2(sty, at.X, lo, at.X, hi)
-		// An interval that goes on beyond the axis has no end to be marked.
-		if e.Lo() >= p.Y.Min {
-			c.StrokeLine2(sty, at.X-capHalf, lo, at.X+capHalf, lo)
-		}
-		if e.Hi() <= p.Y.Max {
-			c.StrokeLine2(sty, at.X-capHalf, hi, at.X+capHalf, hi)
-		}
+		path = append(path, vg.Point{X: trX(e.x), Y: trY(e.Mean)})
 	}
+	l.bars(c, p, lineStyle(l.style).Color)
 	c.StrokeLines(lineStyle(l.style), path)
 	for _, at := range path {
 		c.DrawGlyphNoClip(glyphStyle(l.style), at)
+	}
+}
+
+// bars draws the error bars.
+func (l *line) bars(c draw.Canvas, p *plot.Plot, clr color.Color) {
+	trX, trY := p.Transforms(&c)
+	sty := draw.LineStyle{Color: clr, Width: 0.7}
+	for _, e := range l.points {
+		if !(e.Half > 0) {
+			continue
+		}
+		x := trX(e.x)
+		lo, hi := max(trY(max(e.Lo(), p.Y.Min)), c.Min.Y), min(trY(e.Hi()), c.Max.Y)
+		c.StrokeLine2(sty, x, lo, x, hi)
+		// An interval that goes on beyond the axis has no end to be marked.
+		if e.Lo() >= p.Y.Min {
+			c.StrokeLine2(sty, x-capHalf, lo, x+capHalf, lo)
+		}
+		if e.Hi() <= p.Y.Max {
+			c.StrokeLine2(sty, x-capHalf, hi, x+capHalf, hi)
+		}
 	}
 }
 
@@ -436,7 +445,7 @@ func (l *curve) Plot(c draw.Canvas, p *plot.Plot) {
 const capHalf = 1.8
 
 // DataRange implements plot.DataRanger: the intervals are within, unless they are much longer than the estimates.
-func (l *curve) DataRange() (xmin, xmax, ymin, ymax float64) {
+func (l *line) DataRange() (xmin, xmax, ymin, ymax float64) {
 	xmin, xmax, ymin, ymax = math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
 	for _, e := range l.points {
 		half := 0.0

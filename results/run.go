@@ -91,12 +91,13 @@ type Replication struct {
 // NodeStat is what one node, or one group of nodes, did in the measured part.
 type NodeStat struct {
 	Name     string        `json:"name"`
-	Nodes    int           `json:"nodes"`    // 1, or the group's size
-	Slots    int           `json:"slots"`    // per node; 0 = without limit (the cloud)
-	Arrivals uint64        `json:"arrivals"` // from its own clients
-	Executed uint64        `json:"executed"` // tasks that completed execution here
-	Busy     time.Duration `json:"busy_ns"`  // sum over slots
-	EnergyJ  float64       `json:"energy_j"` // idle power included
+	Nodes    int           `json:"nodes"`           // 1, or the group's size
+	Slots    int           `json:"slots"`           // per node; 0 = without limit (the cloud)
+	Speed    float64       `json:"speed,omitempty"` // an execution takes demand/speed; 0: not known, as of runs of older programs
+	Arrivals uint64        `json:"arrivals"`        // from its own clients
+	Executed uint64        `json:"executed"`        // tasks that completed execution here
+	Busy     time.Duration `json:"busy_ns"`         // sum over slots
+	EnergyJ  float64       `json:"energy_j"`        // idle power included
 }
 
 // Series is the load sampled at equal intervals over the whole run, warm-up included, of at most 64 nodes.

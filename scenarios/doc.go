@@ -142,7 +142,8 @@
 //
 //	trace: {file: a.csv, from: 0s, speedup: 1, ...}
 //
-// A replay has the columns time and, where they are known, node, function, demand, deadline, in unit: s. The Azure
+// A replay has the columns time and, where they are known, node, function, demand, deadline, in unit: s; an empty cell is not
+// known, and drawn as if there were no column; a deadline of 0 is none. `p2pfaas trace` makes such a file of a run. The Azure
 // traces have their published columns; their functions are ranked by invocations (top: 100 keeps so many), rank k
 // plays the function k mod F of the scenario and enters at node k mod N (place: random: anywhere). demand: function
 // draws the demand from the function's service, although the trace has one.

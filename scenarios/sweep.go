@@ -364,13 +364,19 @@ func (f *File) schedulerLabels(b *builder, values []*yaml.Node) []string {
 // Select returns the points that expr names: an index, or swept keys with values, as in
 // workload.rate=8/s,scheduler=NoScheduler.
 func (f *File) Select(points []Point, expr string) ([]Point, error) {
-	if i, err := strconv.Atoi(expr); err == nil {
-		if i < 0 || i >= len(points) {
-			return nil, fmt.Errorf("--select %s: there is no such point: write a number from 0 to %d", expr, len(points)-1)
+	return SelectPoints(f.Swept(), points, expr)
+}
+
+// SelectPoints is File.Select where the points are those of a stored run: it has the swept keys, and of each point Index and
+// Values.
+func SelectPoints(swept []string, points []Point, expr string) ([]Point, error) {
+	if index, err := strconv.Atoi(expr); err == nil {
+		i := slices.IndexFunc(points, func(p Point) bool { return p.Index == index })
+		if i < 0 {
+			return nil, fmt.Errorf("--select %s: there is no such point: write %s", expr, indices(points))
 		}
 		return points[i : i+1], nil
 	}
-	swept := f.Swept()
 	selected := slices.Clone(points)
 	for _, part := range splitOutside(expr) {
 		key, value, ok := strings.Cut(part, "=")
@@ -390,6 +396,19 @@ func (f *File) Select(points []Point, expr string) ([]Point, error) {
 		selected = slices.DeleteFunc(selected, func(p Point) bool { return p.Values[i] != value })
 	}
 	return selected, nil
+}
+
+// indices says which indices points have.
+func indices(points []Point) string {
+	first, last := points[0].Index, points[len(points)-1].Index
+	if last-first == len(points)-1 {
+		return fmt.Sprintf("a number from %d to %d", first, last)
+	}
+	all := make([]string, len(points))
+	for i, p := range points {
+		all[i] = strconv.Itoa(p.Index)
+	}
+	return "one of " + strings.Join(all, ", ")
 }
 
 // splitOutside splits at commas that are not within brackets.

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -292,5 +293,29 @@ func TestResolvedHasTheDigestsOfDataFiles(t *testing.T) {
 	if _, err := Parse("x.yaml", []byte(other), library); err == nil ||
 		!strings.Contains(err.Error(), "has another digest") {
 		t.Errorf("with another digest: %v", err)
+	}
+}
+
+// The points of a stored run may be some of a sweep: they are selected by their own indices.
+func TestSelectPointsOfRun(t *testing.T) {
+	points := []Point{{Index: 2, Values: []string{"2/s", "JSQ"}}, {Index: 3, Values: []string{"3/s", "JSQ"}}, {Index: 7, Values: []string{"3/s", "JIQ"}}}
+	swept := []string{"workload.rate", "scheduler"}
+	for expr, want := range map[string]string{"2": "2", "7": "7", "workload.rate=3/s": "3 7", "scheduler=JIQ,workload.rate=3/s": "7"} {
+		var got []string
+		found, err := SelectPoints(swept, points, expr)
+		for _, p := range found {
+			got = append(got, fmt.Sprint(p.Index))
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("--select %s: %v, %v, want %s", expr, got, err, want)
+		}
+	}
+	for expr, says := range map[string]string{"0": "one of 2, 3, 7", "rate=3/s": "workload.rate", "scheduler=JSK": "JSQ"} {
+		if _, err := SelectPoints(swept, points, expr); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("--select %s: %v", expr, err)
+		}
+	}
+	if _, err := SelectPoints(swept, points[:2], "1"); err == nil || !strings.Contains(err.Error(), "a number from 2 to 3") {
+		t.Error(err)
 	}
 }

@@ -167,26 +167,28 @@ func (r *traceReader) time(t *table, column int, unit float64) (float64, bool) {
 	return float64(v * unit), ok
 }
 
+// fields reads what the trace says of a task: an empty cell says nothing, as a column that is not there.
 func (r *traceReader) fields(t *table, at *[5]int, unit float64, x *recorded) bool {
-	if c := at[1]; c >= 0 {
+	says := func(column int) bool { return column >= 0 && strings.TrimSpace(t.cells[column]) != "" }
+	if c := at[1]; says(c) {
 		v, ok := t.number(c)
 		if n := r.s.Cluster.Nodes(); ok && (v != math.Trunc(v) || v < 0 || v >= float64(n)) {
 			t.bad(c+1, "%g is not a node: write a whole number from 0 to %d", v, n-1)
 		}
 		x.node = core.NodeID(v)
 	}
-	if c := at[2]; c >= 0 {
+	if c := at[2]; says(c) {
 		name := strings.TrimSpace(t.cells[c])
 		x.typ = int32(slices.Index(r.s.names(), name))
 		if x.typ < 0 {
 			t.bad(c+1, "%q is not a function of the scenario: %s", short(name), suggest(name, r.s.names()))
 		}
 	}
-	if c := at[3]; c >= 0 && or(r.doc.Demand, "trace") == "trace" {
+	if c := at[3]; says(c) && or(r.doc.Demand, "trace") == "trace" {
 		v, _ := r.time(t, c, unit)
 		x.demand = random.Seconds(v)
 	}
-	if c := at[4]; c >= 0 {
+	if c := at[4]; says(c) {
 		v, _ := r.time(t, c, unit)
 		x.deadline = random.Seconds(v)
 	}

@@ -235,3 +235,98 @@ func TestRecordedData(t *testing.T) {
 		}
 	}
 }
+
+// What a trace does not say of a task in an empty cell is drawn as if it had no such column; the rest is as it says.
+func TestReplayOfEmptyCells(t *testing.T) {
+	const rows = 4000
+	var csv strings.Builder
+	csv.WriteString("time,node,function,demand,deadline\n")
+	for i := range rows {
+		fmt.Fprintf(&csv, "%d.5,%s\n", i, []string{"2,f,,", ",,0.25,", "3,g,0.5,0", " , ,,0.125"}[i%4])
+	}
+	text := strings.Replace(plain, "duration: 100s", "duration: 4000s", 1)
+	text = strings.Replace(text, "workload: {rate: 1/s}", "workload: {arrivals: replay, trace: {file: r.csv}}", 1)
+	f, err := Parse("test.yaml", []byte(text), fstest.MapFS{"r.csv": {Data: []byte(csv.String())}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := collect(t, pointsOf(t, f)[0].Scenario, 0)
+	if len(all) != rows {
+		t.Fatalf("%d arrivals", len(all))
+	}
+	nodes, demand := 0, 0.0
+	for i, x := range all {
+		switch i % 4 {
+		case 0:
+			demand += x.Demand.Seconds() / (rows / 4)
+			if x.Node != 2 || x.Type != 0 {
+				t.Fatalf("task %d is %+v", i, x)
+			}
+		case 1:
+			nodes += int(x.Node)
+			if x.Demand != 250*time.Millisecond {
+				t.Fatalf("task %d is %+v", i, x)
+			}
+		case 2:
+			if x.Node != 3 || x.Type != 1 || x.Demand != 500*time.Millisecond || x.Deadline != 0 {
+				t.Fatalf("task %d is %+v", i, x)
+			}
+		case 3:
+			if x.Deadline != 125*time.Millisecond {
+				t.Fatalf("task %d is %+v", i, x)
+			}
+		}
+	}
+	if mean := float64(nodes) / (rows / 4); math.Abs(mean-1.5) > 0.15 || math.Abs(demand-1) > 0.15 {
+		t.Errorf("drawn are nodes with a mean of %v and demands with a mean of %v", mean, demand)
+	}
+}
+
+// A written trace is read as the same tasks, to the nanosecond, however late.
+func TestWriteTrace(t *testing.T) {
+	tasks := []TraceTask{
+		{0, 0, "f", 0, 0},
+		{1, 3, "g", 1, 2},
+		{1, 2, "g", 123456789, 987654321},
+		{core.Time(100*time.Hour) + 333333333, 1, "f", 3*time.Second + 7, 100 * time.Hour},
+	}
+	for i := range 2000 { // decimals that no float has
+		at := core.Time(200*time.Hour) + core.Time(i)*core.Time(time.Second)/7*11
+		tasks = append(tasks, TraceTask{at, core.NodeID(i % 4), "f", time.Duration(i) * 1000003, time.Duration(i)})
+	}
+	var csv strings.Builder
+	if err := WriteTrace(&csv, tasks); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(plain, "duration: 100s", "duration: 250h", 1)
+	text = strings.Replace(text, "workload: {rate: 1/s}", "workload: {arrivals: replay, trace: {file: r.csv}}", 1)
+	f, err := Parse("test.yaml", []byte(text), fstest.MapFS{"r.csv": {Data: []byte(csv.String())}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := collect(t, pointsOf(t, f)[0].Scenario, 0)
+	if len(all) != len(tasks) {
+		t.Fatalf("%d arrivals of %d tasks", len(all), len(tasks))
+	}
+	for i, x := range all {
+		w := tasks[i]
+		if want := (Arrival{At: w.At, Node: w.Node, Type: core.TaskType(w.Function[0] - 'f'), Demand: w.Demand, Deadline: w.Deadline}); x != want {
+			t.Fatalf("task %d is %+v, want %+v", i, x, want)
+		}
+	}
+	csv.Reset()
+	if err := WriteTrace(&csv, []TraceTask{{5e8, core.NoNode, "", -1, -1}}); err != nil || csv.String() != "time,node,function,demand,deadline\n0.500000000,,,,\n" {
+		t.Errorf("what is not known is written as %q, %v", csv.String(), err)
+	}
+	for _, c := range []struct {
+		tasks []TraceTask
+		says  string
+	}{
+		{[]TraceTask{{At: 5}, {At: 4}}, "sort the tasks by time"},
+		{[]TraceTask{{Function: "a,b"}}, `"a,b" can be no function`},
+	} {
+		if err := WriteTrace(&csv, c.tasks); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v: %v", c.tasks, err)
+		}
+	}
+}

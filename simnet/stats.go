@@ -376,6 +376,6 @@ func (g *group) result(name string, nodes int, s nodeStat, sent int64, measured 
 	if slots >= scenarios.Unlimited {
 		slots = 0
 	}
-	return results.NodeStat{Name: name, Nodes: nodes, Slots: slots, Arrivals: s.arrivals, Executed: s.executed,
-		Busy: busy, EnergyJ: joules}
+	return results.NodeStat{Name: name, Nodes: nodes, Slots: slots, Speed: g.speed, Arrivals: s.arrivals,
+		Executed: s.executed, Busy: busy, EnergyJ: joules}
 }

@@ -27,4 +27,10 @@
 // quantile of Student's distribution that makes the probability of a wrong alarm anywhere in the whole run that of 3
 // standard errors in one comparison. Shares below 0.001 are tested from above alone. There is no tolerance beyond
 // that: what is not measured is in Exceptions, with the reason.
+//
+// # Measured delays
+//
+// ReadDelays reads mean delays of a real function that were measured at one node, Predict fits M/M/1/K to half of them and
+// predicts the others, by the formula and by the simulator (`p2pfaas validate measured`). There is no verdict: what is
+// measured is no exact value.
 package theory
