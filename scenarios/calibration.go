@@ -10,9 +10,10 @@ import (
 // Calibration is what was measured of real nodes by p2pfaas calibrate, for a simulation of them (docs/adr/0015).
 type Calibration struct {
 	Measured Measured
-	Cores    int    // of the machine
-	Timer    Spread // lateness of an exact wait: what a load generator and a sleeping function add
-	Link     Spread // round trip between two nodes on the bare network
+	Cores    int     // of the machine
+	Timer    Spread  // lateness of an exact wait: what a load generator and a sleeping function add
+	Link     Spread  // round trip between two nodes on the bare network
+	Idle     float64 // cores that a node keeps busy by itself, without a request
 	Costs    Costs
 	// Functions are those that were measured, by name: what is not among them costs as Costs say, and takes its service time.
 	Functions map[string]CalibratedFunction
@@ -35,6 +36,7 @@ type Costs struct {
 	Probe   Cost // a round of probes, there and back
 	Forward Cost // a request's way to a peer
 	Return  Cost // the answer's way back
+	Act     Cost // of asking the node's learner, beyond its inference
 	Call    Cost // of a function, beyond its service time
 }
 
