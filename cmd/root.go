@@ -99,7 +99,7 @@ to run it here, to forward it to a peer, or to reject it.
 		return input(err)
 	})
 	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newReplay(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate(),
-		newDeploy(), newImage(), newHealth())
+		newDeploy(), newImage(), newHealth(), newCalibrate())
 	return root
 }
 
