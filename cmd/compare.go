@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/p2pfaas/p2pfaas/realnet/calibrate"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/results/compare"
 	"github.com/p2pfaas/p2pfaas/scenarios"
@@ -153,7 +154,7 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 	if err := x.open(file.Name() + "-compare"); err != nil {
 		return input(err)
 	}
-	calibration, err := x.calibration(c, path, points)
+	calibration, err := x.calibration(ctx, file, points)
 	if err != nil {
 		return err
 	}
@@ -161,7 +162,7 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	if !calibration.Measured.At.Before(real.Started) && f.real == "" {
+	if calibration.Measured.At.After(real.Started) && f.real == "" {
 		return fmt.Errorf("the calibration is of %v, after the run of %v began: it must not depend on it", calibration.Measured.At, real.Started)
 	}
 	m, err := x.model(file, calibration)
@@ -196,7 +197,7 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 const calibrationFile = "calibration.yaml"
 
 // calibration is the one that was given, or a new one, of which the directory has a copy.
-func (x *comparison) calibration(c *cobra.Command, path string, points []scenarios.Point) (*scenarios.Calibration, error) {
+func (x *comparison) calibration(ctx context.Context, file *scenarios.File, points []scenarios.Point) (*scenarios.Calibration, error) {
 	f := x.flags
 	var k *scenarios.Calibration
 	var err error
@@ -205,8 +206,14 @@ func (x *comparison) calibration(c *cobra.Command, path string, points []scenari
 			return nil, input(err)
 		}
 	} else {
-		fmt.Fprintln(x.notes, "calibrating")
-		if k, err = x.calibrate(c, path); err != nil {
+		o := calibrate.Options{Seed: calibrationSeed, Timeout: f.timeout}
+		if o.Seed == points[0].Scenario.Seed {
+			o.Seed++
+		}
+		if o.Payloads, err = readPayloads(points[0].Scenario, f.payloads); err != nil {
+			return nil, input(err)
+		}
+		if k, err = calibrateLocal(ctx, file, points, f.first, o, x.notes); err != nil {
 			return nil, err
 		}
 	}
@@ -214,11 +221,7 @@ func (x *comparison) calibration(c *cobra.Command, path string, points []scenari
 		return nil, input(fmt.Errorf("the calibration was made with the scenario's seed %d, so that it may have met the same requests: "+
 			"calibrate with another --seed", k.Measured.Seed))
 	}
-	file, err := os.Create(filepath.Join(x.dir, calibrationFile))
-	if err != nil {
-		return nil, fmt.Errorf("writing the calibration: %w", err)
-	}
-	return k, errors.Join(k.Write(file), file.Close())
+	return k, writeCalibration(filepath.Join(x.dir, calibrationFile), k)
 }
 
 // reality runs the scenario on real nodes, or opens the run that was given.
@@ -256,14 +259,8 @@ func (x *comparison) model(file *scenarios.File, k *scenarios.Calibration) (*mod
 		return nil, err
 	}
 	dir := filepath.Join(x.dir, modelDir)
-	for name, text := range bundle {
-		at := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(at, text, 0o666); err != nil { //nolint:gosec // as all results
-			return nil, err
-		}
+	if err := writeBundle(dir, bundle); err != nil {
+		return nil, err
 	}
 	path := filepath.Join(dir, scenarios.BundleFile)
 	m := &model{}
@@ -288,7 +285,7 @@ func (x *comparison) model(file *scenarios.File, k *scenarios.Calibration) (*mod
 	} else if len(shared) == 0 {
 		fmt.Fprintln(x.notes, "note: the scenario has no hosts, so that all nodes are simulated with cores of their own: say which share a machine")
 	}
-	if err := os.WriteFile(path, m.file.Resolved(), 0o666); err != nil { //nolint:gosec // as all results
+	if err := os.WriteFile(path, m.file.Resolved(), 0o666); err != nil {
 		return nil, err
 	}
 	return m, m.choose(x.flags.pick)

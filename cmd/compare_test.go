@@ -159,7 +159,7 @@ func independent(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !k.Measured.At.Before(run.Started) {
+	if k.Measured.At.After(run.Started) {
 		t.Errorf("the calibration is of %v, the run of %v", k.Measured.At, run.Started)
 	}
 	if k.Measured.Seed == run.Seed {

@@ -74,6 +74,7 @@ to run it here, to forward it to a peer, or to reject it.
 
   p2pfaas sim scenarios/lambda-sweep.yaml     simulate a scenario; a table and a report come out
   p2pfaas run quickstart                      the same on real nodes, on this machine
+  p2pfaas compare quickstart                  how far the two are apart, and why
   p2pfaas load quickstart --hosts 10.0.0.1,..  or on nodes that run already
   p2pfaas deploy quickstart                   or in containers, here or on machines that are reached over SSH
   p2pfaas node --bind 127.0.0.1               a real node, with the services of the first P2PFaaS
@@ -98,8 +99,8 @@ to run it here, to forward it to a peer, or to reject it.
 		}
 		return input(err)
 	})
-	root.AddCommand(newSim(), newRunReal(), newLoad(), newNode(), newReplay(), newTrace(), newFunction(), newScenario(), newSchedulers(), newReport(), newPlot(), newLearner(), newValidate(),
-		newDeploy(), newImage(), newHealth())
+	root.AddCommand(newSim(), newRunReal(), newCompare(), newCalibrate(), newLoad(), newNode(), newReplay(), newTrace(), newFunction(), newScenario(),
+		newSchedulers(), newReport(), newPlot(), newLearner(), newValidate(), newDeploy(), newImage(), newHealth())
 	return root
 }
 

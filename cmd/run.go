@@ -107,7 +107,7 @@ func (f *runFlags) prepare(c *cobra.Command, path string) (*realRun, error) {
 		return nil, input(err)
 	}
 	payloads, err := readPayloads(points[0].Scenario, f.payloads)
-	if first := net.ParseIP(f.first).To4(); first == nil || !first.IsLoopback() {
+	if !isLoopback(f.first) {
 		err = errors.Join(err, fmt.Errorf("--first-address %s: write a loopback address, as 127.1.0.1", f.first))
 	}
 	told := map[string]bool{} // points have most in common
@@ -127,6 +127,12 @@ func (f *runFlags) prepare(c *cobra.Command, path string) (*realRun, error) {
 	}
 	return &realRun{real: real{payloads: payloads, timeout: f.timeout, notes: c.ErrOrStderr(), out: c.OutOrStdout(), json: f.json,
 		points: points, result: newRun(file, points, "real", keep)}, flags: f, self: self, path: path, given: f.given(c)}, nil
+}
+
+// isLoopback reports whether a text is a loopback address of IPv4.
+func isLoopback(text string) bool {
+	ip := net.ParseIP(text).To4()
+	return ip != nil && ip.IsLoopback()
 }
 
 // real is a run of points on real nodes, whoever started them.
@@ -320,31 +326,47 @@ type realRun struct {
 func (r *realRun) replication(ctx context.Context, point, replication int) (_ *results.Replication, err error) {
 	p := &r.points[point]
 	s := p.Scenario
-	nodes := s.Cluster.Nodes()
-	all := nodes
-	if s.Cluster.Cloud != nil {
-		all++
-	}
-	places, err := realnet.LoopbackPlaces(r.flags.first, all)
-	if err != nil {
-		return nil, fmt.Errorf("%w; --first-address 127.1.0.1, for example, takes other addresses", err)
-	}
-	addresses := make([]string, all)
-	for i := range places {
-		addresses[i] = places[i].Address()
-	}
-	cluster, err := realnet.StartLocal(ctx, realnet.LocalOptions{Places: places,
-		Logs:    filepath.Join(r.result.Dir, "log", processes(p, replication)),
-		Command: func(i int) []string { return r.command(p, replication, i, places, addresses) },
-		Env:     slices.DeleteFunc(os.Environ(), isNodeVariable), // the scenario says what the nodes are
-		Ready:   func(i int) int { return realnet.ScenarioPeers(s, core.NodeID(i)) }})
+	cluster, o, _, err := startNodes(ctx, s, r.flags.first, filepath.Join(r.result.Dir, "log", processes(p, replication)),
+		func(i int, places []realnet.Place, addresses []string) []string {
+			return r.command(p, replication, i, places, addresses)
+		})
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		err = errors.Join(err, cluster.Ended(), cluster.Stop())
 	}()
-	o := realnet.LoadOptions{}
+	rep, err := r.load(ctx, point, replication, o)
+	if err == nil && replication == 0 {
+		err = r.keepWeights(ctx, p, o.Targets)
+	}
+	return rep, err
+}
+
+// startNodes starts the nodes of a scenario as processes of this machine, from a loopback address on. It returns where they are, as
+// the load generator is to know it, and the addresses by which they know each other.
+func startNodes(ctx context.Context, s *scenarios.Scenario, first, logs string,
+	command func(i int, places []realnet.Place, addresses []string) []string) (cluster *realnet.Local, o realnet.LoadOptions, addresses []string, err error) {
+	nodes := s.Cluster.Nodes()
+	all := nodes
+	if s.Cluster.Cloud != nil {
+		all++
+	}
+	places, err := realnet.LoopbackPlaces(first, all)
+	if err != nil {
+		return nil, o, nil, fmt.Errorf("%w; --first-address 127.1.0.1, for example, takes other addresses", err)
+	}
+	addresses = make([]string, all)
+	for i := range places {
+		addresses[i] = places[i].Address()
+	}
+	cluster, err = realnet.StartLocal(ctx, realnet.LocalOptions{Places: places, Logs: logs,
+		Command: func(i int) []string { return command(i, places, addresses) },
+		Env:     slices.DeleteFunc(os.Environ(), isNodeVariable), // the scenario says what the nodes are
+		Ready:   func(i int) int { return realnet.ScenarioPeers(s, core.NodeID(i)) }})
+	if err != nil {
+		return nil, o, nil, err
+	}
 	for _, place := range places[:nodes] {
 		t := realnet.Target{Scheduler: place.Dial()}
 		if s.Learner.Asks() && s.Learner.External == nil {
@@ -355,11 +377,7 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 	if all > nodes {
 		o.Cloud = places[nodes].Dial()
 	}
-	rep, err := r.load(ctx, point, replication, o)
-	if err == nil && replication == 0 {
-		err = r.keepWeights(ctx, p, o.Targets)
-	}
-	return rep, err
+	return cluster, o, addresses, nil
 }
 
 // processes is the directory of what the processes of a replication write.

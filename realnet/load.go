@@ -55,8 +55,10 @@ type LoadOptions struct {
 	// many bytes as the scenario says.
 	Payloads map[string][][]byte
 	Timeout  time.Duration         // of a request, after which it is lost; 0: 1 min
+	Every    time.Duration         // between two looks at the loads of the nodes; 0: LookEvery
 	Sample   int                   // how many requests to keep as Replication.Records, drawn uniformly
 	Each     func(*results.Record) // takes every measured request when it has ended; nil: nobody does
+	Begun    func(start time.Time) // told when the schedule begins, before it does; nil: nobody is
 	Progress func(requests int)    // told by how many requests the run has advanced; nil: nobody is
 }
 
@@ -113,7 +115,10 @@ func Generate(ctx context.Context, o LoadOptions) (*results.Replication, error) 
 	} else if time.Now().After(l.start) {
 		return nil, fmt.Errorf("the schedule was to begin at %v, which has passed", l.start)
 	}
-	l.count = newCounting(s, o.Replication, o.Sample, o.Each)
+	if l.Begun != nil {
+		l.Begun(l.start)
+	}
+	l.count = newCounting(&o)
 	watching, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { l.watch(watching) })

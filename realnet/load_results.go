@@ -62,16 +62,20 @@ type loadBin struct {
 	reward                             float64
 }
 
-func newCounting(s *scenarios.Scenario, replication, sample int, each func(*results.Record)) *counting {
-	c := &counting{scenario: s, each: each, every: max(sampleEvery, s.Duration/loadSamples), wanted: sample,
+// LookEvery is the time between two looks at the loads of the nodes in a run of that duration.
+func LookEvery(run time.Duration) time.Duration { return max(sampleEvery, run/loadSamples) }
+
+func newCounting(o *LoadOptions) *counting {
+	s := o.Scenario
+	c := &counting{scenario: s, each: o.Each, every: cmp.Or(o.Every, LookEvery(s.Duration)), wanted: o.Sample,
 		late:    results.NewPunctuality(),
-		lottery: rand.New(random.Stream(s.Seed, replication, random.Records, 0))}
+		lottery: rand.New(random.Stream(s.Seed, o.Replication, random.Records, 0))}
 	var names []string
 	for i := range s.Functions {
 		names = append(names, s.Functions[i].Name)
 	}
 	r := &c.result
-	r.Index, r.Measured, r.Tally = replication, s.Duration-s.Warmup, results.NewTally(names...)
+	r.Index, r.Measured, r.Tally = o.Replication, s.Duration-s.Warmup, results.NewTally(names...)
 	if s.Replications == 1 && s.Precision == nil {
 		for range results.Batches { // in place of replications
 			r.Batches = append(r.Batches, results.NewTally(names...))

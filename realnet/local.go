@@ -285,6 +285,15 @@ func lastLines(path string) string {
 	return fmt.Sprintf("%s ends with: %s", path, bytes.Join(lines[max(0, len(lines)-3):], []byte(" | ")))
 }
 
+// Processes are those of the nodes, by number, by the identifiers that the system knows them by.
+func (l *Local) Processes() []int {
+	all := make([]int, len(l.nodes))
+	for i, p := range l.nodes {
+		all[i] = p.cmd.Process.Pid
+	}
+	return all
+}
+
 // Ended reports nodes that have ended although nobody told them to.
 func (l *Local) Ended() error {
 	var problems []error

@@ -23,6 +23,16 @@ type Trace struct {
 	anywhere bool
 }
 
+// NewTrace is a trace of these tasks, which are in order of time.
+func NewTrace(tasks []Arrival) *Trace {
+	t := &Trace{speedup: 1, tasksAt: make([]recorded, len(tasks))}
+	for i := range tasks {
+		a := &tasks[i]
+		t.tasksAt[i] = recorded{at: a.At, demand: a.Demand, deadline: a.Deadline, node: a.Node, typ: int32(a.Type)}
+	}
+	return t
+}
+
 // recorded is one task of a trace; -1 and NoNode stand for what the trace does not say.
 type recorded struct {
 	at               core.Time

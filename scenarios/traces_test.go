@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -328,5 +329,23 @@ func TestWriteTrace(t *testing.T) {
 		if err := WriteTrace(&csv, c.tasks); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v: %v", c.tasks, err)
 		}
+	}
+}
+
+// A workload of given tasks yields just these.
+func TestNewTrace(t *testing.T) {
+	want := []Arrival{{At: 1, Demand: 5, Deadline: 9, Node: 1, Type: 1}, {At: 7, Demand: 1, Node: 0}, {At: 7, Demand: 2, Node: 1}}
+	s := withWorkload(t, "{rate: 1/s}", nil)
+	s.Workload = Workload{Process: Recorded, Trace: NewTrace(want)}
+	var got []Arrival
+	arrivals := s.Arrivals(0)
+	for a := (Arrival{}); arrivals.Next(&a); {
+		got = append(got, a)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if n := s.ExpectedTasks(); n != 3 {
+		t.Errorf("%v tasks are expected", n)
 	}
 }

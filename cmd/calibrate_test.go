@@ -1,0 +1,112 @@
+package cmd_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/scenarios"
+)
+
+// looping has a sweep, links and a warm-up that are nothing to a calibration.
+const looping = `
+name: looping
+seed: 3
+duration: 10s
+cluster: {nodes: 2, slots: 1, queue: 1, links: {latency: 5ms, jitter: {distribution: exponential, mean: 1ms}}}
+functions: [{name: work, service: {distribution: exponential, mean: 4ms}, payload: 1kB, backend: loop}]
+workload: {rate: 8/s}
+scheduler: {name: NoScheduler}
+sweep:
+  cluster.links.latency: [5ms, 50ms]
+  scheduler: [{name: NoScheduler}, {name: JSQ, d: 1}]
+`
+
+// Nodes of a scenario are started, measured and ended: what comes out is plausible, within generous bounds, since the machine may
+// be busy.
+func TestCalibrate(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("looping.yaml", []byte(looping), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	status, out, said := p2pfaas(t, "calibrate", "looping.yaml", "--first-address", "127.78.0.1", "--requests", "205", "--duration", "700ms", "--json",
+		"--out", "new.yaml")
+	if status != 0 {
+		t.Fatalf("exit status %d: %s", status, said)
+	}
+	var c scenarios.Calibration
+	if err := json.Unmarshal([]byte(out), &c); err != nil {
+		t.Fatal(err)
+	}
+	if m := c.Measured; m.Scenario != "looping" || m.Target != "local" || m.Seed != 9001 || m.Requests < 800 || m.At.Before(began.Add(-time.Second)) ||
+		c.Cores != runtime.NumCPU() {
+		t.Errorf("it was measured: %+v, on %d cores", m, c.Cores)
+	}
+	for what, x := range map[string]scenarios.Cost{"client": c.Costs.Client, "probe": c.Costs.Probe, "return": c.Costs.Return, "call": c.Costs.Call} {
+		if m := x.Time.Mean(); len(x.Time) != 100 || m <= 0 || m > 50*time.Millisecond {
+			t.Errorf("%s: %d values with the mean %v", what, len(x.Time), m)
+		}
+	}
+	if m := c.Costs.Probe.Time[50]; m > 8*time.Millisecond {
+		t.Errorf("half the probes cost %v: do links hold them?", m)
+	}
+	work := c.Functions["work"]
+	if work.Stretch < 0.9 || work.Stretch > 2 || len(work.Service) > 0 || len(work.Slowdown) != 4 {
+		t.Errorf("the function: %+v", work)
+	}
+	if runtime.GOOS == "linux" { // elsewhere the clocks of processes may be too coarse for so little
+		if c.Costs.Client.CPU < 20*time.Microsecond || c.Costs.Client.CPU > 20*time.Millisecond || work.Call.CPU <= 0 || c.Idle <= 0 || c.Idle > 0.5 {
+			t.Errorf("processor time of a client's way is %v, of a call %v, of an idle node %v", c.Costs.Client.CPU, work.Call.CPU, c.Idle)
+		}
+		if work.CPU < 0.8 {
+			t.Errorf("a function that computes keeps a core busy for %v of its time", work.CPU)
+		}
+	}
+	last := work.Slowdown[len(work.Slowdown)-1]
+	if few := float64(last.AtOnce) / float64(c.Cores); few > 1.5 && (last.Factor < 1+0.4*(few-1) || last.Model < 1+0.7*(few-1)) {
+		t.Errorf("%d at once on %d cores take %.2f times as long, by the model %.2f", last.AtOnce, c.Cores, last.Factor, last.Model)
+	}
+	if text, err := os.ReadFile("new.yaml"); err != nil || len(text) < 1000 {
+		t.Errorf("the file has %d bytes, %v", len(text), err)
+	}
+	if left, err := filepath.Glob("new.yaml.*"); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+	for _, words := range []string{"starting 2 nodes", "measuring idle nodes", "calibration: new.yaml"} {
+		if !strings.Contains(said, words) {
+			t.Errorf("it does not say %q but %s", words, said)
+		}
+	}
+}
+
+// What cannot be is refused before anything starts.
+func TestCalibrateRefuses(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("looping.yaml", []byte(looping), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--seed", "3"}, "--seed 3 is the scenario's own"},
+		{[]string{"--requests", "100", "--nodes", "-1"}, "--requests 100: write 200 at least"},
+		{[]string{"--requests", "100", "--nodes", "3"}, "--nodes 3: the scenario has 2"},
+		{[]string{"--first-address", "10.0.0.1"}, "--first-address 10.0.0.1: write a loopback address"},
+		{[]string{"--duration", "-1s"}, "--duration -1s"},
+		{[]string{"--deployment", "mine"}, "there is no such deployment"},
+		{[]string{"--deployment", "mine", "--first-address", "127.1.0.1"}, "--first-address is for fresh nodes"},
+		{[]string{"--payload", "f=x"}, "--payload f=x: write FUNCTION=FILE"},
+		{[]string{"--set", "functions.work.backend={kind: image, image: x}"}, "an image runs in a container"},
+	} {
+		status, _, said := p2pfaas(t, append([]string{"calibrate", "looping.yaml"}, c.args...)...)
+		if status != 2 || !strings.Contains(said, c.says) || strings.Contains(said, "starting") {
+			t.Errorf("%v: exit status %d: %s", c.args, status, said)
+		}
+	}
+}
