@@ -11,6 +11,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/precise"
+	"github.com/p2pfaas/p2pfaas/realnet/processor"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -70,8 +71,8 @@ type measurement struct {
 	speed     float64     // of the slowest node
 	delay     time.Duration
 	clock     *precise.Clock
-	processes *processes // nil: not known
-	idle      usage      // in idleFor
+	processes *processor.Processes // nil: not known
+	idle      processor.Usage      // in idleFor
 	idleFor   time.Duration
 	others    time.Duration // processor time of other programs, in watched
 	watched   time.Duration
@@ -169,7 +170,7 @@ func newMeasurement(o Options) (*measurement, error) {
 		problems = append(problems, err)
 	}
 	if len(o.Cluster.Processes) > 0 {
-		m.processes = &processes{nodes: o.Cluster.Processes}
+		m.processes = &processor.Processes{Nodes: o.Cluster.Processes}
 	}
 	m.Cluster.Targets = slices.Clone(o.Cluster.Targets)
 	for i := range m.Cluster.Targets {
@@ -264,17 +265,17 @@ func (m *measurement) speedOf(n core.NodeID) float64 {
 }
 
 // perRequest is what a request of these phases used of the processors, beyond what is used without requests.
-func (m *measurement) perRequest(phases ...*phase) usage {
-	var used usage
+func (m *measurement) perRequest(phases ...*phase) processor.Usage {
+	var used processor.Usage
 	n := 0
 	for _, p := range phases {
-		used = used.plus(p.used)
+		used = used.Plus(p.used)
 		if m.idleFor > 0 {
-			used = used.minus(m.idle.times(float64(p.length) / float64(m.idleFor)))
+			used = used.Minus(m.idle.Times(float64(p.length) / float64(m.idleFor)))
 		}
 		n += len(p.tasks)
 	}
-	return used.times(1 / float64(n))
+	return used.Times(1 / float64(n))
 }
 
 // doubts tells what casts doubt on the result.

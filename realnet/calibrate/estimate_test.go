@@ -3,8 +3,6 @@ package calibrate
 import (
 	"math"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -127,40 +125,5 @@ func TestCPUOfSlowdown(t *testing.T) {
 	}
 	if share, ok := cpuOf(s, 16); ok {
 		t.Errorf("on 16 cores the share of 8 jobs is %v", share)
-	}
-}
-
-// The processor time of a process is what it computed; that of its children counts when they have ended.
-func TestProcessorTime(t *testing.T) {
-	pid := os.Getpid()
-	before, err := processorTime(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := 1.0
-	for began := time.Now(); time.Since(began) < 50*time.Millisecond; {
-		x = math.Sqrt(x + 1)
-	}
-	after, err := processorTime(pid)
-	if used := after - before; err != nil || used <= 0 || used > 10*time.Second {
-		t.Errorf("a loop of 50 ms used %v, %v, %v", used, err, x)
-	}
-	c := exec.Command("sleep", "60")
-	if err := c.Start(); err != nil {
-		t.Skip(err)
-	}
-	p := processes{nodes: []int{pid}}
-	if err := p.find(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if len(p.functions) != 1 || p.functions[0] != c.Process.Pid {
-		t.Errorf("the children are %v, want %d", p.functions, c.Process.Pid)
-	}
-	if err := c.Process.Kill(); err != nil {
-		t.Error(err)
-	}
-	_ = c.Wait() // it was killed
-	if _, err := p.read(); err == nil {
-		t.Error("the processor time of a process that has ended is known")
 	}
 }

@@ -134,14 +134,14 @@ func (m *measurement) processorOf(f *function) {
 		}
 	}
 	all := m.perRequest(f.phases...)
-	f.local = all.generator + all.nodes
-	more := m.perRequest(long...).functions - m.perRequest(short...).functions
+	f.local = all.Generator + all.Nodes
+	more := m.perRequest(long...).Functions - m.perRequest(short...).Functions
 	share := max(0, min(1, more.Seconds()/(m.demandOf(long)-m.demandOf(short))))
 	if share < leastCPU {
 		share = 0
 	}
 	f.result.CPU = share
-	f.result.Call.CPU = max(0, all.functions-time.Duration(share*m.demandOf(f.phases)*1e9))
+	f.result.Call.CPU = max(0, all.Functions-time.Duration(share*m.demandOf(f.phases)*1e9))
 }
 
 // demandOf is the mean demand of the tasks of phases on the nodes that they were sent to, seconds.
@@ -212,9 +212,9 @@ func (m *measurement) measureOther(ctx context.Context, f *function) error {
 	f.result.Nodes = factors(byNode)
 	if m.processes != nil {
 		used := m.perRequest(&p)
-		f.local = used.generator + used.nodes
+		f.local = used.Generator + used.Nodes
 		if f.Backend.Kind != "url" { // whose process is somebody else's
-			f.result.CPU = max(0, min(1, used.functions.Seconds()/mean))
+			f.result.CPU = max(0, min(1, used.Functions.Seconds()/mean))
 		}
 	}
 	return nil

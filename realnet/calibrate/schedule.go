@@ -11,6 +11,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/processor"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
@@ -22,7 +23,7 @@ type phase struct {
 
 	begin   time.Duration
 	records []results.Record // of the tasks that were answered, in the order of their ends
-	used    usage            // within the length
+	used    processor.Usage  // within the length
 }
 
 // Around the phases of an experiment.
@@ -120,25 +121,25 @@ func (m *measurement) watch(ctx context.Context, start time.Time, phases []*phas
 		if m.clock.Sleep(ctx, begin.Add(-pause/2)) != nil {
 			return nil // the run says why
 		}
-		if err := m.processes.find(ctx); err != nil {
+		if err := m.processes.Find(ctx); err != nil {
 			return err
 		}
-		var readings [2]usage
+		var readings [2]processor.Usage
 		var machine [2]time.Duration
 		for i, at := range []time.Time{begin, begin.Add(p.length)} {
 			if m.clock.Sleep(ctx, at) != nil {
 				return nil
 			}
 			var err error
-			if readings[i], err = m.processes.read(); err != nil {
+			if readings[i], err = m.processes.Read(); err != nil {
 				return err
 			}
-			if machine[i], err = machineTime(); err != nil {
+			if machine[i], err = processor.MachineTime(); err != nil {
 				return err
 			}
 		}
-		p.used = readings[1].minus(readings[0])
-		m.others += max(0, machine[1]-machine[0]-p.used.total())
+		p.used = readings[1].Minus(readings[0])
+		m.others += max(0, machine[1]-machine[0]-p.used.Total())
 		m.watched += p.length
 	}
 	return nil

@@ -60,7 +60,7 @@ func (m *measurement) idleNodes(ctx context.Context, c *scenarios.Calibration) e
 	if err := m.run(ctx, every, &watched); err != nil {
 		return err
 	}
-	c.Idle = watched.used.total().Seconds() / watched.length.Seconds() / float64(len(m.processes.nodes))
+	c.Idle = watched.used.Total().Seconds() / watched.length.Seconds() / float64(len(m.processes.Nodes))
 	return nil
 }
 
@@ -230,7 +230,7 @@ func (p *phase) moved() (probes, hops float64) {
 func (m *measurement) more(x, local *experiment, known func(*phase) time.Duration) time.Duration {
 	var differences []float64
 	for k, p := range x.phases {
-		d := m.perRequest(p).total() - m.perRequest(local.phases[k]).total() - known(p)
+		d := m.perRequest(p).Total() - m.perRequest(local.phases[k]).Total() - known(p)
 		differences = append(differences, float64(d))
 	}
 	slices.Sort(differences)

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package calibrate
+package processor
 
 import (
 	"fmt"

@@ -1,0 +1,73 @@
+package processor
+
+import (
+	"math"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// The processor time of a process is what it computed; that of its children counts when they have ended.
+func TestProcessorTime(t *testing.T) {
+	pid := os.Getpid()
+	before, err := processorTime(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := 1.0
+	for began := time.Now(); time.Since(began) < 50*time.Millisecond; {
+		x = math.Sqrt(x + 1)
+	}
+	after, err := processorTime(pid)
+	if used := after - before; err != nil || used <= 0 || used > 10*time.Second {
+		t.Errorf("a loop of 50 ms used %v, %v, %v", used, err, x)
+	}
+	c := exec.Command("sleep", "60")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := Processes{Nodes: []int{pid}}
+	if err := p.Find(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(p.functions) != 1 || p.functions[0] != c.Process.Pid {
+		t.Errorf("the children are %v, want %d", p.functions, c.Process.Pid)
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = c.Wait() // it was killed
+	if _, err := p.Read(); err == nil {
+		t.Error("the processor time of a process that has ended is known")
+	}
+}
+
+// A watch says how many cores other programs keep busy: a child of this process is none of them, unless nobody says so.
+func TestWatch(t *testing.T) {
+	c := exec.Command("sh", "-c", "while :; do :; done")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = c.Process.Kill()
+		_ = c.Wait() // it was killed
+	}()
+	var cores [2]float64
+	for i, p := range []Processes{{}, {Nodes: []int{c.Process.Pid}}} {
+		end, err := p.Watch(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+		if cores[i], err = end(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if cores[0] < 0.2 {
+		t.Errorf("beside a program that computes, others keep %.2f cores busy", cores[0])
+	}
+	if own := cores[0] - cores[1]; cores[0] < 1.2 && own < 0.1 { // otherwise the machine is busy with more
+		t.Errorf("as a program of ours it makes a difference of %.2f cores", own)
+	}
+}
