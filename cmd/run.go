@@ -18,6 +18,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/processor"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 	"github.com/p2pfaas/p2pfaas/simnet"
@@ -336,7 +337,15 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 	defer func() {
 		err = errors.Join(err, cluster.Ended(), cluster.Stop())
 	}()
+	own := processor.Processes{Nodes: cluster.Processes()}
+	others, err := own.Watch(ctx)
+	if err != nil {
+		return nil, err
+	}
 	rep, err := r.load(ctx, point, replication, o)
+	if err == nil {
+		rep.Reality.Others, err = others()
+	}
 	if err == nil && replication == 0 {
 		err = r.keepWeights(ctx, p, o.Targets)
 	}

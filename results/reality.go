@@ -24,6 +24,9 @@ type Reality struct {
 	// Measured requests whose answers have to be known before the figures are believed.
 	Faulty []Faulty `json:"faulty,omitempty"`
 	Losses []Loss   `json:"losses,omitempty"`
+	// Others is how many cores the other programs of the machine kept busy during the run, where all nodes were processes of it; the
+	// machine of a virtual one may have taken them, too.
+	Others float64 `json:"others,omitempty"`
 	// Gone are nodes that answered before the run, and not at its end.
 	Gone []Address `json:"gone,omitempty"`
 }

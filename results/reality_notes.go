@@ -96,6 +96,36 @@ func (r *Run) losses() []string {
 		strings.TrimRight(said, "."), r.places(where))}
 }
 
+// muchOfOthers is how many cores other programs may keep busy before that matters.
+const muchOfOthers = 0.1
+
+// Others is the most cores that other programs kept busy in a replication; 0 where they kept so few that it does not matter, or that is
+// not known. where are the points in which they kept more.
+func (r *Run) Others() (most float64, where []string) {
+	for _, p := range r.Points {
+		here := false
+		p.realities(func(_ *Replication, reality *Reality) {
+			if reality.Others > muchOfOthers {
+				most, here = max(most, reality.Others), true
+			}
+		})
+		if here {
+			where = append(where, r.Label(p))
+		}
+	}
+	return most, where
+}
+
+// othersNote says where other programs took the machine's cores.
+func (r *Run) othersNote() []string {
+	most, where := r.Others()
+	if most == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("Other programs kept up to %.2f cores of the machine busy, which were not there for the nodes: what computes takes longer "+
+		"than it does by itself. End them, and repeat.%s", most, r.places(where))}
+}
+
 // gone says which nodes stopped answering.
 func (r *Run) gone() []string {
 	var all []Address

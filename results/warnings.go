@@ -17,7 +17,7 @@ func (r *Run) Warnings() []string {
 		}
 		all = append(all, w)
 	}
-	all = slices.Concat(all, r.unlike(), r.gone(), r.losses(), r.faulty())
+	all = slices.Concat(all, r.unlike(), r.gone(), r.othersNote(), r.losses(), r.faulty())
 	for _, w := range []struct {
 		says  string
 		holds func(*Point) bool

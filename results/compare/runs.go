@@ -104,6 +104,12 @@ func notes(a, b *results.Run) []string {
 			notes = append(notes, fmt.Sprintf("In run %s other load generators sent a part of the requests, of which it knows nothing.", side))
 		}
 	}
+	for i, r := range []*results.Run{a, b} {
+		if cores, _ := r.Others(); cores > 0 {
+			notes = append(notes, fmt.Sprintf("In run %s other programs kept up to %.2f cores of the machine busy: what differs may be of their making.",
+				"AB"[i:i+1], cores))
+		}
+	}
 	return notes
 }
 
