@@ -22,7 +22,7 @@ import (
 // compareFlags are the flags of compare.
 type compareFlags struct {
 	runFlags
-	real        string
+	real        []string
 	calibration string
 	repeat      int
 	margins     []string
@@ -56,7 +56,7 @@ different where it lies outside, undecided otherwise. The exit status is 1 if a 
 	fl := c.Flags()
 	fl.Lookup("records").Hidden = true // all of them
 	fl.StringArrayVar(&f.margins, "margin", nil, "how far a metric may be off: --margin p95=5%, --margin drop_rate=1pp; may be repeated")
-	fl.StringVar(&f.real, "real", "", "compare with this run, of run or load, instead of a new one")
+	fl.StringArrayVar(&f.real, "real", nil, "compare with this run, of run or load, instead of a new one; a second one is taken for its repetition")
 	fl.StringVar(&f.calibration, "calibration", "", "simulate with this calibration instead of a new one")
 	fl.IntVar(&f.repeat, "repeat", 1, "times that the scenario is run on real nodes: the first is compared with the second, too")
 	fl.StringVar(&f.first, "first-address", "127.0.0.1", "loopback address of the first node; the others have the next ones")
@@ -80,9 +80,11 @@ func (f *compareFlags) run(c *cobra.Command, args []string) error {
 		err = errors.Join(err, errors.New("--records: a comparison needs all of them: leave it out"))
 	case f.repeat < 1 || f.repeat > 2:
 		err = errors.Join(err, fmt.Errorf("--repeat %d: write 1, or 2 to see how far reality is from itself", f.repeat))
-	case f.real != "" && c.Flags().Changed("repeat"):
+	case len(f.real) > 2:
+		err = errors.Join(err, errors.New("--real: give one run, or two of the same scenario"))
+	case len(f.real) > 0 && c.Flags().Changed("repeat"):
 		err = errors.Join(err, errors.New("--repeat runs the scenario, and --real has it run already: leave one out"))
-	case f.real != "" && f.record:
+	case len(f.real) > 0 && f.record:
 		err = errors.Join(err, errors.New("--record records a run, and --real has one: leave one out (its logs are found)"))
 	}
 	if err != nil {
@@ -158,11 +160,11 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	real, err := x.reality(c, path, "real")
+	real, err := x.reality(c, path, 0)
 	if err != nil {
 		return err
 	}
-	if calibration.Measured.At.After(real.Started) && f.real == "" {
+	if calibration.Measured.At.After(real.Started) && len(f.real) == 0 {
 		return fmt.Errorf("the calibration is of %v, after the run of %v began: it must not depend on it", calibration.Measured.At, real.Started)
 	}
 	m, err := x.model(file, calibration)
@@ -180,8 +182,8 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 	result.Calibration = &compare.Provenance{File: filepath.Join(x.dir, calibrationFile), Host: calibration.Measured.Host,
 		Target: calibration.Measured.Target, At: calibration.Measured.At, Seed: calibration.Measured.Seed,
 		Requests: calibration.Measured.Requests}
-	if f.repeat > 1 {
-		again, err := x.reality(c, path, "real-again")
+	if max(f.repeat, len(f.real)) > 1 {
+		again, err := x.reality(c, path, 1)
 		if err != nil {
 			return err
 		}
@@ -224,15 +226,15 @@ func (x *comparison) calibration(ctx context.Context, file *scenarios.File, poin
 	return k, writeCalibration(filepath.Join(x.dir, calibrationFile), k)
 }
 
-// reality runs the scenario on real nodes, or opens the run that was given.
-func (x *comparison) reality(c *cobra.Command, path, name string) (*results.Run, error) {
+// reality runs the scenario on real nodes, for the first or the second time, or opens the run that was given.
+func (x *comparison) reality(c *cobra.Command, path string, time int) (*results.Run, error) {
 	f := x.flags
-	if f.real != "" {
-		r, err := results.Open(f.real)
+	if len(f.real) > 0 {
+		r, err := results.Open(f.real[time])
 		return r, input(err)
 	}
 	flags := f.runFlags
-	flags.out = filepath.Join(x.dir, name)
+	flags.out = filepath.Join(x.dir, []string{"real", "real-again"}[time])
 	r, err := flags.prepare(c, path)
 	if err != nil {
 		return nil, err
@@ -274,7 +276,7 @@ func (x *comparison) model(file *scenarios.File, k *scenarios.Calibration) (*mod
 	if err != nil {
 		return nil, err
 	}
-	if shared := points[0].Scenario.Hosts; len(shared) == 0 && x.flags.real == "" {
+	if shared := points[0].Scenario.Hosts; len(shared) == 0 && len(x.flags.real) == 0 {
 		cores := k.Cores
 		if cores == 0 {
 			cores = runtime.NumCPU()
