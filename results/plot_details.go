@@ -150,16 +150,16 @@ func (r *Run) cdfFigure() *Figure {
 	if len(lines) == 0 || top == 0 {
 		return nil
 	}
-	sc := scaleOf("s", top)
-	p := newPlot(sc.label("latency"), "completed requests (%)")
+	sc := ScaleOf("s", top)
+	p := newPlot(sc.Label("latency"), "completed requests (%)")
 	p.Add(grid{y: true})
 	for _, l := range lines {
-		l.scaleAndThin(sc.factor)
+		l.scaleAndThin(sc.Factor)
 		p.Add(l)
 	}
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, top*sc.factor, 0, 100
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, top*sc.Factor, 0, 100
 	if low > 0 && top > 100*low {
-		p.X.Min, p.X.Scale, p.X.Tick.Marker = low*sc.factor, plot.LogScale{}, ticks{log: true}
+		p.X.Min, p.X.Scale, p.X.Tick.Marker = low*sc.Factor, plot.LogScale{}, ticks{log: true}
 	}
 	f.draw = p.Draw
 	f.Caption = "Distribution of the latency of completed requests" + at(where) +
@@ -227,8 +227,8 @@ func (r *Run) breakdownFigure() *Figure {
 	if !(top > 0) {
 		return nil
 	}
-	sc := scaleOf("s", top)
-	p := newPlot(sc.label("mean latency of completed requests"), "")
+	sc := ScaleOf("s", top)
+	p := newPlot(sc.Label("mean latency of completed requests"), "")
 	p.Add(grid{x: true})
 	f := &Figure{Name: "latency-breakdown", height: 44 + max(18, categoryAxis(p, labels))*vg.Length(len(cases))}
 	for k, part := range parts {
@@ -238,11 +238,11 @@ func (r *Run) breakdownFigure() *Figure {
 	}
 	for i, b := range bars {
 		for k := range b {
-			bars[i][k] *= sc.factor
+			bars[i][k] *= sc.Factor
 		}
 	}
 	p.Add(stacks(bars))
-	p.X.Min, p.X.Max = 0, top*sc.factor
+	p.X.Min, p.X.Max = 0, top*sc.Factor
 	roundUp(&p.X)
 	f.draw = p.Draw
 	f.Caption = "Where the time of completed requests went, mean over them" + at(where)
@@ -293,18 +293,18 @@ func (r *Run) overTime(name, what, unit string, pick func(*Series) []float64) *F
 	if len(lines) == 0 {
 		return nil
 	}
-	t, v := scaleOf("s", end.Seconds()), scaleOf(unit, top)
-	p := newPlot(t.label("time"), v.label(what))
-	p.Add(band{0, warm.Seconds() * t.factor}, grid{y: true})
+	t, v := ScaleOf("s", end.Seconds()), ScaleOf(unit, top)
+	p := newPlot(t.Label("time"), v.Label(what))
+	p.Add(band{0, warm.Seconds() * t.Factor}, grid{y: true})
 	for _, l := range lines {
 		for i := range l.xs {
-			l.xs[i] *= t.factor
-			l.ys[i] *= v.factor
-			l.half[i] *= v.factor
+			l.xs[i] *= t.Factor
+			l.ys[i] *= v.Factor
+			l.half[i] *= v.Factor
 		}
 		p.Add(ribbon{l}, l)
 	}
-	p.X.Min, p.X.Max = 0, end.Seconds()*t.factor
+	p.X.Min, p.X.Max = 0, end.Seconds()*t.Factor
 	fitY(p, unit, false)
 	f.draw = p.Draw
 	f.Caption = capital(what) + " over time" + at(where)
@@ -509,15 +509,15 @@ func (h *heat) draw(c draw.Canvas, top int32, last bool) {
 		return
 	}
 	whole := h.Every * time.Duration(len(h.PerNode[0]))
-	sc := scaleOf("s", whole.Seconds())
+	sc := ScaleOf("s", whole.Seconds())
 	sty.XAlign, sty.YAlign = text.XCenter, text.YTop
-	for _, t := range (ticks{}).Ticks(0, whole.Seconds()*sc.factor) {
-		x := c.Min.X + (c.Max.X-c.Min.X)*vg.Length(t.Value/(whole.Seconds()*sc.factor))
+	for _, t := range (ticks{}).Ticks(0, whole.Seconds()*sc.Factor) {
+		x := c.Min.X + (c.Max.X-c.Min.X)*vg.Length(t.Value/(whole.Seconds()*sc.Factor))
 		c.StrokeLine2(hair, x, c.Min.Y, x, c.Min.Y-2)
 		c.FillText(sty, vg.Point{X: x, Y: c.Min.Y - 4}, t.Label)
 	}
 	label.Rotation, label.YAlign = 0, text.YTop
-	c.FillText(label, vg.Point{X: c.Center().X, Y: c.Min.Y - 13}, sc.label("time"))
+	c.FillText(label, vg.Point{X: c.Center().X, Y: c.Min.Y - 13}, sc.Label("time"))
 }
 
 func (h *heat) node(k int) core.NodeID {

@@ -246,11 +246,11 @@ func (r *Run) plotXY(points []*Point, x, y string, by []string) (*Figure, error)
 	if len(lines) == 0 {
 		return nil, fmt.Errorf("no point of the run has a value of %s", y)
 	}
-	sc := scaleOf(Unit(y), top)
+	sc := ScaleOf(Unit(y), top)
 	for _, l := range lines {
 		for i := range l.points {
-			l.points[i].Mean *= sc.factor
-			l.points[i].Half *= sc.factor
+			l.points[i].Mean *= sc.Factor
+			l.points[i].Half *= sc.Factor
 		}
 		if axis.categories == nil {
 			slices.SortStableFunc(l.points, func(a, b estimate) int { return cmp.Compare(a.x, b.x) })
@@ -262,11 +262,11 @@ func (r *Run) plotXY(points []*Point, x, y string, by []string) (*Figure, error)
 			f.legend = append(f.legend, entry{l.label, &curve{line: l, style: i, joined: axis.categories == nil}})
 		}
 	}
-	f.Caption = fmt.Sprintf("%s against %s%s.", capital(title(y)), axis.name, r.caption(points))
+	f.Caption = fmt.Sprintf("%s against %s%s.", capital(Title(y)), axis.name, r.caption(points))
 	if axis.categories != nil {
-		f.drawRows(axis, lines, sc.label(title(y)))
+		f.drawRows(axis, lines, sc.Label(Title(y)))
 	} else {
-		f.drawCurves(axis, lines, sc.label(title(y)), Unit(y))
+		f.drawCurves(axis, lines, sc.Label(Title(y)), Unit(y))
 	}
 	return f, nil
 }
@@ -322,9 +322,9 @@ type xAxis struct {
 func (r *Run) axisOf(points []*Point, x string) *xAxis {
 	a := &xAxis{name: x}
 	if !slices.Contains(r.Swept, x) && x != schedulerKey {
-		sc := scaleOf(Unit(x), slices.Max(append(defined(r.means(points, x)), 0)))
-		a.name, a.label = title(x), sc.label(title(x))
-		a.at = func(p *Point) float64 { return p.Interval(x, Confidence).Mean * sc.factor }
+		sc := ScaleOf(Unit(x), slices.Max(append(defined(r.means(points, x)), 0)))
+		a.name, a.label = Title(x), sc.Label(Title(x))
+		a.at = func(p *Point) float64 { return p.Interval(x, Confidence).Mean * sc.Factor }
 		return a
 	}
 	var values []string
@@ -340,7 +340,7 @@ func (r *Run) axisOf(points []*Point, x string) *xAxis {
 		a.at = func(p *Point) float64 { return float64(index(p)) }
 		return a
 	}
-	a.label = scale{unit: unit}.label(x)
+	a.label = Scale{Unit: unit}.Label(x)
 	a.values = slices.Sorted(slices.Values(numbers))
 	a.log = logarithmic(a.values)
 	a.at = func(p *Point) float64 { return numbers[index(p)] }

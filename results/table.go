@@ -27,14 +27,14 @@ type printed struct {
 // print puts a summary into words.
 func (s *Summary) print() printed {
 	t := printed{header: append(slices.Clone(s.Keys), s.Metrics...), units: make([]string, len(s.Keys)), keys: len(s.Keys)}
-	scales := make([]scale, len(s.Metrics))
+	scales := make([]Scale, len(s.Metrics))
 	for k, m := range s.Metrics {
 		top := 0.0
 		for _, row := range s.Rows {
 			top = max(top, positive(row.Intervals[k].Mean))
 		}
-		scales[k] = scaleOf(Unit(m), top)
-		t.units = append(t.units, scales[k].unit)
+		scales[k] = ScaleOf(Unit(m), top)
+		t.units = append(t.units, scales[k].Unit)
 	}
 	for _, row := range s.Rows {
 		cells := slices.Clone(row.Values)
@@ -56,15 +56,15 @@ func positive(v float64) float64 {
 
 // format writes an interval as "312 ± 4", in the scale's unit: the half-width with one digit that says something (two
 // where the first is 1), the mean with as many decimals.
-func (s scale) format(i Interval) string {
-	mean, half := i.Mean*s.factor, i.Half*s.factor
+func (s Scale) format(i Interval) string {
+	mean, half := i.Mean*s.Factor, i.Half*s.Factor
 	switch {
 	case math.IsNaN(mean):
 		return "-"
 	case math.IsNaN(half):
-		return significant(mean, 4)
+		return Significant(mean, 4)
 	case half == 0:
-		return significant(mean, 6) + " ± 0"
+		return Significant(mean, 6) + " ± 0"
 	}
 	decimals := decimalsOf(half)
 	return strconv.FormatFloat(mean, 'f', decimals, 64) + " ± " + strconv.FormatFloat(half, 'f', decimals, 64)
@@ -80,9 +80,9 @@ func decimalsOf(half float64) int {
 	return min(max(0, decimals), 9)
 }
 
-// significant writes v with at most so many significant digits, and no exponent where it can be read without; "-" for
+// Significant writes v with at most so many significant digits, and no exponent where it can be read without; "-" for
 // NaN.
-func significant(v float64, digits int) string {
+func Significant(v float64, digits int) string {
 	if math.IsNaN(v) {
 		return "-"
 	}
