@@ -18,6 +18,12 @@ import (
 //go:embed report.html
 var reportText string
 
+//go:embed report.css
+var styleText string
+
+// Stylesheet is the style of all reports: light or dark as the reader's system is, and fit for print.
+func Stylesheet() template.CSS { return template.CSS(styleText) } //nolint:gosec // it is ours
+
 var reportTemplate = template.Must(template.New("report").Parse(reportText))
 
 // Report is the path of the run's report.
@@ -93,6 +99,9 @@ type page struct {
 	Where        string // setting of the detailed tables
 	Metrics      []Definition
 }
+
+// Style is that of all reports.
+func (page) Style() template.CSS { return Stylesheet() }
 
 // ScenarioText is the scenario file.
 func (p page) ScenarioText() string { return string(p.Run.Scenario) }
@@ -170,16 +179,24 @@ type inlineFigure struct {
 
 func inline(figures []*Figure) (all []inlineFigure, err error) {
 	for _, f := range figures {
-		var b bytes.Buffer
-		if err := f.WriteTo(&b, "svg"); err != nil {
+		svg, err := f.Inline()
+		if err != nil {
 			return nil, err
 		}
-		_, svg, _ := bytes.Cut(b.Bytes(), []byte("<svg "))
-		open := fmt.Sprintf(`<svg role="img" aria-label="%s" `, template.HTMLEscapeString(f.Caption))
-		// The drawing library escapes the texts in it.
-		all = append(all, inlineFigure{f.Name, f.Caption, template.HTML(open + string(svg))}) //nolint:gosec // see above
+		all = append(all, inlineFigure{f.Name, f.Caption, svg})
 	}
 	return all, nil
+}
+
+// Inline is the figure for a place within a page, with its caption for those who do not see it.
+func (f *Figure) Inline() (template.HTML, error) {
+	var b bytes.Buffer
+	if err := f.WriteTo(&b, "svg"); err != nil {
+		return "", err
+	}
+	_, svg, _ := bytes.Cut(b.Bytes(), []byte("<svg "))
+	open := fmt.Sprintf(`<svg role="img" aria-label="%s" `, template.HTMLEscapeString(f.Caption))
+	return template.HTML(open + string(svg)), nil //nolint:gosec // the drawing library escapes the texts in it
 }
 
 // comparedMetrics are those in which the report compares schedulers.
