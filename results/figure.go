@@ -116,6 +116,36 @@ func newPlot(x, y string) *plot.Plot {
 	return p
 }
 
+// drawer draws a plot. The library makes room for the label of a logarithmic axis as if it stood at the arithmetic middle, so
+// this writes it itself, in the middle of the axis.
+func drawer(p *plot.Plot) func(draw.Canvas) {
+	const room = labelSize*1.2 + 2
+	label := func(a *plot.Axis) (text string) {
+		if _, log := a.Scale.(plot.LogScale); log {
+			text, a.Label.Text = a.Label.Text, ""
+		}
+		return text
+	}
+	x, y := label(&p.X), label(&p.Y)
+	return func(c draw.Canvas) {
+		inner := c
+		if x != "" {
+			inner.Min.Y += room
+		}
+		if y != "" {
+			inner.Min.X += room
+		}
+		p.Draw(inner)
+		data := p.DataCanvas(inner)
+		middle := data.Center()
+		sty := textStyle(labelSize)
+		sty.XAlign, sty.YAlign = text.XCenter, text.YBottom
+		c.FillText(sty, vg.Point{X: middle.X, Y: c.Min.Y}, x)
+		sty.Rotation, sty.YAlign = math.Pi/2, text.YTop
+		c.FillText(sty, vg.Point{X: c.Min.X, Y: middle.Y}, y)
+	}
+}
+
 // WriteTo draws the figure in a format: svg, pdf or png (300 pixels per inch).
 func (f *Figure) WriteTo(w io.Writer, format string) error {
 	legend, legendHeight := f.layLegend()

@@ -183,7 +183,7 @@ func NewCDF(name, caption string, all ...Distribution) *Figure {
 	if low > 0 && top > 100*low {
 		p.X.Min, p.X.Scale, p.X.Tick.Marker = low*sc.Factor, plot.LogScale{}, ticks{log: true}
 	}
-	f.draw = p.Draw
+	f.draw = drawer(p)
 	f.Caption = caption + " The axis ends at the longest 99.5th percentile."
 	return f
 }

@@ -3,6 +3,7 @@ package results
 import (
 	"cmp"
 	"fmt"
+	"image/color"
 	"math"
 	"slices"
 	"strings"
@@ -378,7 +379,7 @@ func (f *Figure) drawCurves(a *xAxis, lines []*line, yLabel, unit string) {
 	} else if len(a.values) > 0 && len(a.values) <= 8 {
 		p.X.Tick.Marker = ticks{at: a.values}
 	}
-	f.draw = p.Draw
+	f.draw = drawer(p)
 }
 
 // fitY sets the range of the y axis: from zero, unless it is logarithmic, up to a labelled tick.
@@ -513,16 +514,22 @@ func (l *rowMarks) Plot(c draw.Canvas, p *plot.Plot) {
 	for _, e := range l.points {
 		at := vg.Point{X: trX(e.Mean), Y: trY(-e.x - l.offset)}
 		if e.Half > 0 {
-			sty := draw.LineStyle{Color: lineStyle(l.style).Color, Width: 0.7}
-			lo, hi := max(trX(e.Lo()), c.Min.X), min(trX(e.Hi()), c.Max.X)
-			c.StrokeLine2(sty, lo, at.Y, hi, at.Y)
-			if e.Lo() >= p.X.Min {
-				c.StrokeLine2(sty, lo, at.Y-capHalf, lo, at.Y+capHalf)
-			}
-			if e.Hi() <= p.X.Max {
-				c.StrokeLine2(sty, hi, at.Y-capHalf, hi, at.Y+capHalf)
-			}
+			rowInterval(c, p, lineStyle(l.style).Color, e.Lo(), e.Hi(), at.Y)
 		}
 		c.DrawGlyphNoClip(glyphStyle(l.style), at)
+	}
+}
+
+// rowInterval draws an interval at the height y. Where it goes on beyond the axis it has no end to be marked.
+func rowInterval(c draw.Canvas, p *plot.Plot, clr color.Color, lo, hi float64, y vg.Length) {
+	trX, _ := p.Transforms(&c)
+	sty := draw.LineStyle{Color: clr, Width: 0.7}
+	x0, x1 := min(max(trX(lo), c.Min.X), c.Max.X), max(min(trX(hi), c.Max.X), c.Min.X)
+	c.StrokeLine2(sty, x0, y, x1, y)
+	if lo >= p.X.Min {
+		c.StrokeLine2(sty, x0, y-capHalf, x0, y+capHalf)
+	}
+	if hi <= p.X.Max {
+		c.StrokeLine2(sty, x1, y-capHalf, x1, y+capHalf)
 	}
 }

@@ -12,6 +12,9 @@ type Comparison struct {
 	A, B    Side
 	Margins []Margin
 	Points  []Point
+	// Unmatched are the labels of points that only one run has, with which: "JSQ (only in B)".
+	Unmatched []string
+	Notes     []string // what a reader has to know: that the algorithms' code differs, say
 	// What only some comparisons have; the command that makes them fills it in.
 	Floor       *Comparison   // A with a repetition of A: how far reality is from itself
 	Replays     []Replay      // of the logs that nodes recorded
@@ -31,6 +34,7 @@ type Margin struct {
 	Metric   string // as in the summary: latency.p95
 	Value    float64
 	Relative bool // Value is a share of A's; otherwise in the metric's unit
+	Default  bool // nobody stated it: it gives a verdict, and fails nothing
 }
 
 // Point is a setting that both runs have.
@@ -51,6 +55,7 @@ type Point struct {
 	Quantiles []Quantile // of the latency of completed requests, for the curves: ascending
 	Load      *Load      // over time; nil: a run has none
 	Causes    []Cause    // what explains the gap, the largest first; empty: nothing that can be told
+	Notes     []string   // why it is not paired, say
 }
 
 // Metric is a figure of both sides and their difference, B minus A, with its 90 % interval.
@@ -124,13 +129,18 @@ type NodeLoad struct {
 
 // Cause of a gap: a quantity that both sides have otherwise, where waiting plays no role.
 type Cause struct {
-	// Component says what differs: service-time, link, slots, queue, arrivals, client, decisions.
+	// Component says what differs: service-time, call, cold-start, link, slots, queue, arrivals, client, scheduling, decisions.
 	Component string
-	Function  string // of a service time; empty: of all
+	Function  string // of a service time or a call; empty: of all
+	Part      string // of a link: forwarding, returning, probing (a round of it); empty: each message, one way
 	Says      string // for a person: "an execution of work takes 1.20 times as long in B"
+	Unit      string // of A and B: s, 1/s, or empty
 	A, B      float64
-	Lo, Hi    float64 // of the ratio B/A or, where Absolute, of the difference
+	Lo, Hi    float64 // of the ratio B/A or, where Absolute, of the difference; 99 %, since many quantities are looked at
 	Absolute  bool
+	// Direct is what the cause adds to the difference of the mean latencies by itself, in seconds, without what waiting makes
+	// of it; NaN: its effect is all in the waiting.
+	Direct float64
 	// Explains is the part of each metric's difference that goes away when B is simulated again with A's value; empty: that
 	// was not done.
 	Explains []Explained
