@@ -89,17 +89,20 @@ func (q *qqPlot) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 	sty := lineStyle(0)
 	c.StrokeLines(sty, line)
-	small := textStyle(tickSize)
-	small.XAlign, small.YAlign = text.XLeft, text.YTop
 	below := vg.Length(math.Inf(-1))
 	for _, n := range q.Named {
 		pt := at(n.X, n.Y)
 		c.DrawGlyphNoClip(glyphStyle(0), pt)
-		// At the right below the curve, where it is not above another's name.
-		if pt.Y-below >= tickSize+1 && pt.X+4+small.Width(n.Name) <= c.Max.X {
-			c.FillText(small, vg.Point{X: pt.X + 4, Y: pt.Y - 1}, n.Name)
-			below = pt.Y
+		if pt.Y-below < tickSize+1 {
+			continue // its name would be over that of the one before
 		}
+		below = pt.Y
+		sty, place := textStyle(tickSize), vg.Point{X: pt.X + 4, Y: pt.Y - 1}
+		sty.XAlign, sty.YAlign = text.XLeft, text.YTop
+		if place.X+sty.Width(n.Name) > c.Max.X {
+			sty.XAlign, sty.YAlign, place = text.XRight, text.YBottom, vg.Point{X: pt.X - 4, Y: pt.Y + 1}
+		}
+		c.FillText(sty, place, n.Name)
 	}
 }
 

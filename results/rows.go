@@ -45,7 +45,7 @@ const (
 	rowFilled    = 0.8 // share of a row that its marks take
 	floorWidth   = 3.4 * vg.Length(1)
 	arrowLength  = 5 * vg.Length(1)
-	rowsTolerate = 6 // margins or upper quartiles: an estimate further away must not squeeze all others
+	rowsTolerate = 6 // margins or medians: a difference further away must not squeeze all others
 )
 
 var (
@@ -64,10 +64,9 @@ func (r *Rows) Figure(name, caption string) *Figure {
 	p := newPlot(sc.Label(r.What), "")
 	p.Add(grid{x: true})
 	row := categoryAxis(p, r.Labels)
-	p.X.Min, p.X.Max = lo*sc.Factor, hi*sc.Factor
-	roundUp(&p.X)
-	step := niceStep(p.X.Max-p.X.Min, maxTicks)
-	p.X.Min = math.Floor(p.X.Min/step+1e-9) * step
+	step := niceStep((hi-lo)*sc.Factor, maxTicks)
+	p.X.Min = math.Floor(lo*sc.Factor/step+1e-9) * step
+	p.X.Max = max(math.Ceil(hi*sc.Factor/step-1e-9)*step, p.X.Min+step)
 	p.Add(&rowsPlot{r, sc, limit})
 	f := &Figure{Name: name, Caption: caption, draw: p.Draw,
 		height: rowsOutside + vg.Length(len(r.Labels))*max(row, rowLeast, rowPerMark*vg.Length(len(r.Series)))}
@@ -109,7 +108,7 @@ func (r *Rows) span() (lo, hi, limit float64, ok bool) {
 	slices.Sort(far)
 	limit = math.Inf(1)
 	if margin > 0 {
-		limit = rowsTolerate * max(margin, far[(len(far)-1)*3/4])
+		limit = rowsTolerate * max(margin, far[(len(far)-1)/2])
 	}
 	reach := min(limit, max(margin, far[len(far)-1]))
 	lo, hi = -margin, margin
@@ -122,8 +121,16 @@ func (r *Rows) span() (lo, hi, limit float64, ok bool) {
 	for _, s := range r.Series {
 		for _, m := range s.Marks {
 			extend(m.Value, reach)
-			beyond[0], beyond[1] = beyond[0] || m.Value < -limit, beyond[1] || m.Value > limit
-			for _, v := range []float64{m.Lo, m.Hi, m.FloorLo, m.FloorHi} {
+			ends := []float64{m.FloorLo, m.FloorHi}
+			switch {
+			case m.Value < -limit:
+				beyond[0] = true
+			case m.Value > limit:
+				beyond[1] = true
+			default:
+				ends = append(ends, m.Lo, m.Hi)
+			}
+			for _, v := range ends {
 				extend(v, 1.5*reach) // a very long interval goes on beyond the axis
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/p2pfaas/p2pfaas/results"
@@ -233,17 +234,34 @@ type reading struct {
 }
 
 func (m *Metric) reading() reading {
-	of, by := results.ScaleOf(m.measure(), max(math.Abs(m.A), math.Abs(m.B))), m.scaleOfDifference()
-	if math.IsNaN(m.A) || math.IsNaN(m.B) {
-		of = results.ScaleOf(m.measure(), math.Abs(orZero(m.A)+orZero(m.B)))
-	}
-	r := reading{Name: results.Title(m.Name), A: results.Significant(m.A*of.Factor, 4), B: results.Significant(m.B*of.Factor, 4),
-		Unit: of.Unit, Difference: withUnit(signed(m.Difference*by.Factor), by.Unit), Interval: interval(m.Lo, m.Hi, by.Factor),
-		Verdict: m.Verdict}
+	by := m.scaleOfDifference()
+	r := reading{Name: results.Title(m.Name), Difference: withUnit(signed(m.Difference*by.Factor), by.Unit),
+		Interval: interval(m.Lo, m.Hi, by.Factor), Verdict: m.Verdict}
+	r.A, r.B, r.Unit = beside(m.A, m.B, m.measure())
 	if m.Margin > 0 {
 		r.Margin = withUnit("±"+results.Significant(m.Margin*by.Factor, 3), by.Unit)
 	}
 	return r
+}
+
+// beside writes two values of one kind in one unit, with as many decimals: so many that the larger has four digits.
+func beside(a, b float64, measure string) (first, second, unit string) {
+	top := max(math.Abs(orZero(a)), math.Abs(orZero(b)))
+	sc := results.ScaleOf(measure, top)
+	decimals := 0
+	if top > 0 {
+		decimals = min(max(0, 3-int(math.Floor(math.Log10(top*sc.Factor)))), 3)
+	}
+	if measure == "share" {
+		decimals = min(decimals, 2)
+	}
+	write := func(v float64) string {
+		if math.IsNaN(v) {
+			return "-"
+		}
+		return strconv.FormatFloat(v*sc.Factor, 'f', decimals, 64)
+	}
+	return write(a), write(b), sc.Unit
 }
 
 func orZero(v float64) float64 {
@@ -261,12 +279,7 @@ func withUnit(number, unit string) string {
 	return number + " " + unit
 }
 
-// seconds writes a time in a unit that suits it; with its sign where that matters.
-func seconds(v float64) string {
-	sc := results.ScaleOf("s", math.Abs(v))
-	return withUnit(results.Significant(v*sc.Factor, 3), sc.Unit)
-}
-
+// moreSeconds writes a difference of times in a unit that suits it.
 func moreSeconds(v float64) string {
 	sc := results.ScaleOf("s", math.Abs(v))
 	return withUnit(signed(v*sc.Factor), sc.Unit)
@@ -317,23 +330,24 @@ func (p *Point) gapped() bool {
 	return m != nil && (m.Lo > 0 || m.Hi < 0)
 }
 
-// gap says which part of the latency explains most of the difference of the means; empty where there is none.
+// mayBeEqual reports whether the interval of the difference of the mean latencies contains 0.
+func (p *Point) mayBeEqual() bool {
+	m := p.metric("latency.mean")
+	return m != nil && m.Lo <= 0 && m.Hi >= 0
+}
+
+// gap says which part accounts for most of the difference of the mean latencies; empty where none can be told.
 func (p *Point) gap() string {
-	total := 0.0
-	for _, part := range p.Parts {
-		total += orZero(part.Difference)
-	}
-	if m := p.metric("latency.mean"); m != nil && !math.IsNaN(m.Difference) {
-		total = m.Difference
-	}
-	if total == 0 || len(p.Parts) == 0 {
+	m := p.metric("latency.mean")
+	if m == nil || math.IsNaN(m.Difference) || m.Difference == 0 || p.mayBeEqual() || len(p.Parts) == 0 {
 		return ""
 	}
+	total := m.Difference
 	most := slices.MaxFunc(p.Parts, func(x, y Part) int {
 		return cmp.Compare(orZero(x.Difference)*total, orZero(y.Difference)*total)
 	})
-	return fmt.Sprintf("%s explains %s of %s of the mean latency (%.0f %%)", most.Name, moreSeconds(most.Difference),
-		moreSeconds(total), 100*most.Difference/total)
+	return fmt.Sprintf("%s accounts for %s of %s (%.0f %%) of the difference of the mean latency", most.Name,
+		moreSeconds(most.Difference), moreSeconds(total), 100*most.Difference/total)
 }
 
 // explained says what a simulation with the cause put right showed; empty where there was none.
@@ -347,12 +361,12 @@ func (c *Cause) explained() string {
 		}
 		text := fmt.Sprintf("the difference of the %s goes from %s to %s", shortTitle(e.Metric), signed(e.Before*sc.Factor),
 			withUnit(signed(e.After*sc.Factor), sc.Unit))
-		switch closed := 100 * (1 - math.Abs(e.After)/math.Abs(e.Before)); {
+		switch closed := e.closed(); {
 		case math.IsNaN(closed) || math.IsInf(closed, 0):
 		case closed < 0:
-			text += fmt.Sprintf(", which is %.0f %% more", -closed)
+			text += fmt.Sprintf(", which is %.0f %% more", -100*closed)
 		default:
-			text += fmt.Sprintf(", which closes %.0f %% of it", closed)
+			text += fmt.Sprintf(", which closes %.0f %% of it", 100*closed)
 		}
 		list = append(list, text)
 	}
@@ -362,10 +376,13 @@ func (c *Cause) explained() string {
 	return "With it put right, " + strings.Join(list, "; ") + "."
 }
 
-// direct says what the cause adds by itself.
+// closed is the share of the difference that goes away.
+func (e *Explained) closed() float64 { return 1 - math.Abs(e.After)/math.Abs(e.Before) }
+
+// direct is what the cause adds to the difference of the mean latencies by itself; empty where it does so by waiting alone.
 func (c *Cause) direct() string {
 	if math.IsNaN(c.Direct) || c.Direct == 0 {
 		return ""
 	}
-	return moreSeconds(c.Direct) + " of the mean latency by itself"
+	return moreSeconds(c.Direct)
 }
