@@ -126,7 +126,7 @@ func Create(dir string, run *Run) (*Writer, error) {
 	}
 	run.Dir, run.State = dir, Running
 	w := &Writer{run: run}
-	if err := writeFile(filepath.Join(dir, scenarioFile), run.Scenario); err != nil {
+	if err := WriteFile(filepath.Join(dir, scenarioFile), run.Scenario); err != nil {
 		return nil, err
 	}
 	return w, w.writeManifest()
@@ -175,7 +175,7 @@ func (w *Writer) writeManifest() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", runFile, err)
 	}
-	return writeFile(filepath.Join(w.run.Dir, runFile), append(data, '\n'))
+	return WriteFile(filepath.Join(w.run.Dir, runFile), append(data, '\n'))
 }
 
 // part is the path of a file of one replication.
@@ -409,8 +409,8 @@ func (r *Run) load() error {
 	return nil
 }
 
-// writeFile writes a file that takes its name when it is complete.
-func writeFile(path string, data []byte) error {
+// WriteFile writes a file that takes its name when it is complete.
+func WriteFile(path string, data []byte) error {
 	f, err := createAtomic(path)
 	if err != nil {
 		return err

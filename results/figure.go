@@ -116,6 +116,36 @@ func newPlot(x, y string) *plot.Plot {
 	return p
 }
 
+// drawer draws a plot. The library makes room for the label of a logarithmic axis as if it stood at the arithmetic middle, so
+// this writes it itself, in the middle of the axis.
+func drawer(p *plot.Plot) func(draw.Canvas) {
+	const room = labelSize*1.2 + 2
+	label := func(a *plot.Axis) (text string) {
+		if _, log := a.Scale.(plot.LogScale); log {
+			text, a.Label.Text = a.Label.Text, ""
+		}
+		return text
+	}
+	x, y := label(&p.X), label(&p.Y)
+	return func(c draw.Canvas) {
+		inner := c
+		if x != "" {
+			inner.Min.Y += room
+		}
+		if y != "" {
+			inner.Min.X += room
+		}
+		p.Draw(inner)
+		data := p.DataCanvas(inner)
+		middle := data.Center()
+		sty := textStyle(labelSize)
+		sty.XAlign, sty.YAlign = text.XCenter, text.YBottom
+		c.FillText(sty, vg.Point{X: middle.X, Y: c.Min.Y}, x)
+		sty.Rotation, sty.YAlign = math.Pi/2, text.YTop
+		c.FillText(sty, vg.Point{X: c.Min.X, Y: middle.Y}, y)
+	}
+}
+
 // WriteTo draws the figure in a format: svg, pdf or png (300 pixels per inch).
 func (f *Figure) WriteTo(w io.Writer, format string) error {
 	legend, legendHeight := f.layLegend()
@@ -172,7 +202,7 @@ func (f *Figure) Save(path string) error {
 	if err := f.WriteTo(&b, strings.TrimPrefix(strings.ToLower(filepath.Ext(path)), ".")); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return writeFile(path, b.Bytes())
+	return WriteFile(path, b.Bytes())
 }
 
 // placed is an entry of a legend with its place: from the left edge, and from the top.
@@ -335,43 +365,43 @@ func (g grid) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// scale is how values of a metric are drawn: in which unit, and the factor from the metric's own.
-type scale struct {
-	unit   string
-	factor float64
+// Scale is how values are shown: in which unit, and the factor from their own.
+type Scale struct {
+	Unit   string
+	Factor float64
 }
 
-// scaleOf picks the unit in which values up to top are easy to read.
-func scaleOf(unit string, top float64) scale {
+// ScaleOf picks the unit in which values up to top are easy to read. Their own is one of metrics: "s", "share", or another.
+func ScaleOf(unit string, top float64) Scale {
 	switch {
 	case unit == "share":
-		return scale{"%", 100}
+		return Scale{"%", 100}
 	case unit != "s":
-		return scale{unit, 1}
+		return Scale{unit, 1}
 	case top >= 2*3600:
-		return scale{"h", 1. / 3600}
+		return Scale{"h", 1. / 3600}
 	case top >= 600:
-		return scale{"min", 1. / 60}
+		return Scale{"min", 1. / 60}
 	case top >= 1 || !(top > 0):
-		return scale{"s", 1}
+		return Scale{"s", 1}
 	case top >= 1e-3:
-		return scale{"ms", 1e3}
+		return Scale{"ms", 1e3}
 	case top >= 1e-6:
-		return scale{"µs", 1e6}
+		return Scale{"µs", 1e6}
 	}
-	return scale{"ns", 1e9}
+	return Scale{"ns", 1e9}
 }
 
-// label is an axis label: "latency, mean (ms)".
-func (s scale) label(name string) string {
-	if s.unit == "" {
+// Label is a name with the unit: "mean latency (ms)".
+func (s Scale) Label(name string) string {
+	if s.Unit == "" {
 		return name
 	}
-	return name + " (" + s.unit + ")"
+	return name + " (" + s.Unit + ")"
 }
 
-// title is a metric's name as a figure spells it.
-func title(metric string) string {
+// Title is a metric's name as a figure spells it: "95th percentile of latency".
+func Title(metric string) string {
 	base, function, per := cutFunction(metric)
 	if !per {
 		base = metric
@@ -440,11 +470,11 @@ func durations(values []string) (numbers []float64, unit string, ok bool) {
 		}
 		numbers = append(numbers, v*secondsIn[u])
 	}
-	sc := scaleOf("s", slices.Max(numbers))
+	sc := ScaleOf("s", slices.Max(numbers))
 	for i := range numbers {
-		numbers[i] *= sc.factor
+		numbers[i] *= sc.Factor
 	}
-	return numbers, sc.unit, true
+	return numbers, sc.Unit, true
 }
 
 // wrap breaks a long label into lines, after spaces and before parentheses.

@@ -124,46 +124,67 @@ func (l *path) Thumbnail(c *draw.Canvas) {
 // cdfFigure draws the distribution of the latency.
 func (r *Run) cdfFigure() *Figure {
 	cases, labels, where := r.detail()
-	var lines []*path
-	f := &Figure{Name: "latency-cdf", height: plotHeight}
-	top, low := 0.0, math.Inf(1)
+	var all []Distribution
 	for i, p := range cases {
 		var tallies []*Tally
 		for _, rep := range p.Replications {
 			tallies = append(tallies, rep.Tally)
 		}
-		l := &path{style: i, marks: 6}
+		d := Distribution{Label: labels[i]}
 		for _, s := range LatencyCDF(tallies...) {
-			l.xs, l.ys = append(l.xs, s.Value.Seconds()), append(l.ys, 100*s.Share)
+			d.Values, d.Shares = append(d.Values, s.Value.Seconds()), append(d.Shares, s.Share)
 		}
-		if len(l.xs) == 0 {
+		all = append(all, d)
+	}
+	return NewCDF("latency-cdf", "Distribution of the latency of completed requests"+at(where), all...)
+}
+
+// Distribution is that of a latency: which share of the requests, between 0 and 1, is answered within so many seconds.
+type Distribution struct {
+	Label          string
+	Values, Shares []float64 // both ascending
+}
+
+// quantile is the smallest value that at least this share does not exceed.
+func (d *Distribution) quantile(share float64) float64 {
+	k, _ := slices.BinarySearch(d.Shares, share)
+	return d.Values[min(k, len(d.Values)-1)]
+}
+
+// NewCDF draws distributions on each other; nil where none has a value. The axis of latency is logarithmic where they
+// span much.
+func NewCDF(name, caption string, all ...Distribution) *Figure {
+	f := &Figure{Name: name, height: plotHeight}
+	top, low := 0.0, math.Inf(1)
+	var lines []*path
+	for i, d := range all {
+		if len(d.Values) == 0 {
 			continue
 		}
-		quantile := func(share float64) float64 {
-			k, _ := slices.BinarySearch(l.ys, share)
-			return l.xs[min(k, len(l.xs)-1)]
+		top, low = max(top, d.quantile(0.995)), min(low, d.quantile(0.05))
+		l := &path{style: i, marks: 6, xs: slices.Clone(d.Values)}
+		for _, share := range d.Shares {
+			l.ys = append(l.ys, 100*share)
 		}
-		top, low = max(top, quantile(99.5)), min(low, quantile(5))
 		lines = append(lines, l)
-		f.legend = append(f.legend, entry{labels[i], l})
+		f.legend = append(f.legend, entry{d.Label, l})
 	}
 	if len(lines) == 0 || top == 0 {
 		return nil
 	}
-	sc := scaleOf("s", top)
-	p := newPlot(sc.label("latency"), "completed requests (%)")
+	sc := ScaleOf("s", top)
+	p := newPlot(sc.Label("latency"), "completed requests (%)")
 	p.Add(grid{y: true})
 	for _, l := range lines {
-		l.scaleAndThin(sc.factor)
+		l.scaleAndThin(sc.Factor)
 		p.Add(l)
 	}
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, top*sc.factor, 0, 100
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, top*sc.Factor, 0, 100
 	if low > 0 && top > 100*low {
-		p.X.Min, p.X.Scale, p.X.Tick.Marker = low*sc.factor, plot.LogScale{}, ticks{log: true}
+		p.X.Min, p.X.Scale, p.X.Tick.Marker = low*sc.Factor, plot.LogScale{}, ticks{log: true}
 	}
-	f.draw = p.Draw
-	f.Caption = "Distribution of the latency of completed requests" + at(where) +
-		" The axis ends at the longest 99.5th percentile."
+	f.draw = drawer(p)
+	f.Caption = caption + " The axis ends at the longest 99.5th percentile."
 	return f
 }
 
@@ -181,16 +202,16 @@ func (l *path) scaleAndThin(factor float64) {
 
 // parts are those of a latency, in the order in which they pass. Their greys differ too.
 var parts = []struct {
-	name, metric string
-	color        color.Color
+	name, label string
+	color       color.Color
 }{
-	{"client's link", "client.mean", white},
-	{"scheduling", "scheduling.mean", black},
-	{"probing", "probing.mean", palette[6]},
-	{"forwarding", "forwarding.mean", palette[1]},
-	{"waiting", "waiting.mean", yellow},
-	{"executing", "executing.mean", palette[0]},
-	{"returning", "returning.mean", palette[5]},
+	{"client", "client's link", white},
+	{"scheduling", "scheduling", black},
+	{"probing", "probing", palette[6]},
+	{"forwarding", "forwarding", palette[1]},
+	{"waiting", "waiting", yellow},
+	{"executing", "executing", palette[0]},
+	{"returning", "returning", palette[5]},
 }
 
 // yellow is the one of the palette that serves for areas alone.
@@ -213,12 +234,19 @@ func fillBox(c draw.Canvas, clr color.Color, x0, y0, x1, y1 vg.Length) {
 // breakdownFigure draws where the time went.
 func (r *Run) breakdownFigure() *Figure {
 	cases, labels, where := r.detail()
-	bars := make([][]float64, len(cases))
+	return NewBreakdown("latency-breakdown", "Where the time of completed requests went, mean over them"+at(where), labels,
+		func(bar int, part string) float64 { return cases[bar].Interval(part+".mean", Confidence).Mean })
+}
+
+// NewBreakdown draws a bar per label, of the mean parts of a latency: client, scheduling, probing, forwarding, waiting,
+// executing and returning, in seconds. What is NaN is not drawn; nil where there is nothing to draw.
+func NewBreakdown(name, caption string, labels []string, of func(bar int, part string) float64) *Figure {
+	bars := make([][]float64, len(labels))
 	top := 0.0
-	for i, c := range cases {
+	for i := range labels {
 		total := 0.0
 		for _, part := range parts {
-			v := positive(c.Interval(part.metric, Confidence).Mean) // not defined where nothing completed
+			v := positive(of(i, part.name)) // not defined where nothing completed
 			bars[i] = append(bars[i], v)
 			total += v
 		}
@@ -227,25 +255,24 @@ func (r *Run) breakdownFigure() *Figure {
 	if !(top > 0) {
 		return nil
 	}
-	sc := scaleOf("s", top)
-	p := newPlot(sc.label("mean latency of completed requests"), "")
+	sc := ScaleOf("s", top)
+	p := newPlot(sc.Label("mean latency of completed requests"), "")
 	p.Add(grid{x: true})
-	f := &Figure{Name: "latency-breakdown", height: 44 + max(18, categoryAxis(p, labels))*vg.Length(len(cases))}
+	f := &Figure{Name: name, Caption: caption, height: 44 + max(18, categoryAxis(p, labels))*vg.Length(len(labels))}
 	for k, part := range parts {
 		if slices.ContainsFunc(bars, func(b []float64) bool { return b[k] > top/1000 }) {
-			f.legend = append(f.legend, entry{part.name, swatch{part.color}})
+			f.legend = append(f.legend, entry{part.label, swatch{part.color}})
 		}
 	}
 	for i, b := range bars {
 		for k := range b {
-			bars[i][k] *= sc.factor
+			bars[i][k] *= sc.Factor
 		}
 	}
 	p.Add(stacks(bars))
-	p.X.Min, p.X.Max = 0, top*sc.factor
+	p.X.Min, p.X.Max = 0, top*sc.Factor
 	roundUp(&p.X)
 	f.draw = p.Draw
-	f.Caption = "Where the time of completed requests went, mean over them" + at(where)
 	return f
 }
 
@@ -270,47 +297,72 @@ func (s stacks) Plot(c draw.Canvas, p *plot.Plot) {
 // overTime draws what the samples of the runs' series say, mean over the replications.
 func (r *Run) overTime(name, what, unit string, pick func(*Series) []float64) *Figure {
 	cases, labels, where := r.detail()
-	f := &Figure{Name: name, height: plotHeight * 0.85}
-	var lines []*path
-	var end, warm time.Duration
-	top := 0.0
+	var all []Timeline
+	var warm time.Duration
 	for i, c := range cases {
-		l := &path{style: i}
-		every := time.Duration(0)
-		l.ys, l.half, every = meanSeries(c, pick)
+		t := Timeline{Label: labels[i]}
+		t.Values, t.half, t.Every = meanSeries(c, pick)
+		if n := len(t.Values); n > 0 {
+			warm = max(warm, t.Every*time.Duration(n)-c.Replications[0].Measured)
+		}
+		all = append(all, t)
+	}
+	caption := capital(what) + " over time" + at(where)
+	if len(cases) > 0 && len(cases[0].Replications) > 1 {
+		caption += " Mean over the replications, with its 95 % confidence interval."
+	}
+	return NewTimelines(name, caption, what, unit, warm, all...)
+}
+
+// Timeline is a quantity over time.
+type Timeline struct {
+	Label  string
+	Every  time.Duration // distance of the values, the first of which is at its end
+	Values []float64     // NaN where there is none
+	half   []float64     // half-widths of their confidence intervals; nil: none is drawn
+}
+
+// NewTimelines draws a quantity in the unit of a metric over time, shading the warm-up; nil where there is no value.
+func NewTimelines(name, caption, what, unit string, warm time.Duration, all ...Timeline) *Figure {
+	f := &Figure{Name: name, Caption: caption, height: plotHeight * 0.85}
+	var lines []*path
+	var end time.Duration
+	top := 0.0
+	for i, series := range all {
+		l := &path{style: i, ys: slices.Clone(series.Values), half: slices.Clone(series.half)}
 		for k, y := range l.ys {
-			l.xs = append(l.xs, (time.Duration(k+1) * every).Seconds())
+			l.xs = append(l.xs, (time.Duration(k+1) * series.Every).Seconds())
 			top = max(top, positive(y))
 		}
 		if len(l.ys) == 0 {
 			continue
 		}
-		whole := every * time.Duration(len(l.ys))
-		end, warm = max(end, whole), max(warm, whole-c.Replications[0].Measured)
+		end = max(end, series.Every*time.Duration(len(l.ys)))
 		lines = append(lines, l)
-		f.legend = append(f.legend, entry{labels[i], l})
+		f.legend = append(f.legend, entry{series.Label, l})
 	}
 	if len(lines) == 0 {
 		return nil
 	}
-	t, v := scaleOf("s", end.Seconds()), scaleOf(unit, top)
-	p := newPlot(t.label("time"), v.label(what))
-	p.Add(band{0, warm.Seconds() * t.factor}, grid{y: true})
+	t, v := ScaleOf("s", end.Seconds()), ScaleOf(unit, top)
+	p := newPlot(t.Label("time"), v.Label(what))
+	p.Add(band{0, warm.Seconds() * t.Factor}, grid{y: true})
 	for _, l := range lines {
 		for i := range l.xs {
-			l.xs[i] *= t.factor
-			l.ys[i] *= v.factor
-			l.half[i] *= v.factor
+			l.xs[i] *= t.Factor
+			l.ys[i] *= v.Factor
 		}
-		p.Add(ribbon{l}, l)
+		for i := range l.half {
+			l.half[i] *= v.Factor
+		}
+		if l.half != nil {
+			p.Add(ribbon{l})
+		}
+		p.Add(l)
 	}
-	p.X.Min, p.X.Max = 0, end.Seconds()*t.factor
+	p.X.Min, p.X.Max = 0, end.Seconds()*t.Factor
 	fitY(p, unit, false)
 	f.draw = p.Draw
-	f.Caption = capital(what) + " over time" + at(where)
-	if len(cases[0].Replications) > 1 {
-		f.Caption += " Mean over the replications, with its 95 % confidence interval."
-	}
 	if warm > 0 {
 		f.Caption += " The shaded part is the warm-up, which is not measured."
 	}
@@ -391,24 +443,50 @@ const (
 // heatFigure draws the load of the nodes over time, a panel per case.
 func (r *Run) heatFigure() *Figure {
 	cases, labels, where := r.detail()
-	var panels []heat
-	top := int32(1)
+	var panels []NodeLoads
 	for i, c := range cases {
 		s := c.Replications[0].Series
 		if s == nil || len(s.PerNode) < 2 || len(s.PerNode[0]) == 0 || len(panels) == maxPanels {
 			continue
 		}
-		for _, row := range s.PerNode {
-			top = max(top, slices.Max(append(row, 0)))
+		h := NodeLoads{Label: labels[i], Every: s.Every}
+		for k, row := range s.PerNode {
+			h.Nodes = append(h.Nodes, s.node(k))
+			h.Loads = append(h.Loads, make([]float64, len(row)))
+			for j, load := range row {
+				h.Loads[k][j] = float64(load)
+			}
 		}
-		panels = append(panels, heat{labels[i], s})
+		panels = append(panels, h)
 	}
+	return NewNodeLoads("load-per-node",
+		"Load (tasks running and queued) of single nodes over time, first replication"+at(where), panels...)
+}
+
+// node is the k-th of those whose loads are kept.
+func (s *Series) node(k int) core.NodeID {
+	if k < len(s.Nodes) {
+		return s.Nodes[k]
+	}
+	return core.NodeID(k)
+}
+
+// NodeLoads is the load of nodes over time.
+type NodeLoads struct {
+	Label string
+	Every time.Duration // distance of the values
+	Nodes []core.NodeID // at least one
+	Loads [][]float64   // by node, as many of each; NaN where there is none
+}
+
+// NewNodeLoads draws loads of nodes as heat maps of one scale beneath each other; nil where there is none.
+func NewNodeLoads(name, caption string, panels ...NodeLoads) *Figure {
 	if len(panels) == 0 {
 		return nil
 	}
 	// A single node far above the others, such as the cloud, must not make all others look idle.
-	top = min(top, clipAt(panels))
-	f := &Figure{Name: "load-per-node", height: panelAxis + (panelTitle+panelHeight)*vg.Length(len(panels))}
+	top := clipAt(panels)
+	f := &Figure{Name: name, Caption: caption, height: panelAxis + (panelTitle+panelHeight)*vg.Length(len(panels))}
 	f.draw = func(c draw.Canvas) {
 		drawColorBar(c, top)
 		c = draw.Crop(c, panelLeft, -barWidth-barLabels, 0, 0)
@@ -419,26 +497,21 @@ func (r *Run) heatFigure() *Figure {
 			h.draw(panel, top, i == len(panels)-1)
 		}
 	}
-	f.Caption = "Load (tasks running and queued) of single nodes over time, first replication" + at(where)
 	return f
 }
 
-// clipAt is the load that no more than one sample in a thousand exceeds.
-func clipAt(panels []heat) int32 {
-	var all []int32
+// clipAt is the load that no more than one sample in a thousand exceeds, at least 1.
+func clipAt(panels []NodeLoads) float64 {
+	var all []float64
 	for _, h := range panels {
-		for _, row := range h.PerNode {
-			all = append(all, row...)
+		for _, row := range h.Loads {
+			all = append(all, defined(row)...)
 		}
 	}
-	slices.Sort(all)
+	if slices.Sort(all); len(all) == 0 {
+		return 1
+	}
 	return max(1, all[(len(all)-1)*999/1000])
-}
-
-// heat is a panel of a heat map.
-type heat struct {
-	label string
-	*Series
 }
 
 // heatColors go from light (idle) to dark, so that they print in grey: ColorBrewer's YlGnBu, smoothed.
@@ -459,10 +532,10 @@ var heatColors = func() (colors [256]color.RGBA) {
 	return colors
 }()
 
-func heatColor(load, top int32) color.RGBA { return heatColors[min(max(0, load), top)*255/top] }
+func heatColor(load, top float64) color.RGBA { return heatColors[int(min(max(0, load), top)*255/top)] }
 
 // drawColorBar draws the scale of colours at the right.
-func drawColorBar(c draw.Canvas, top int32) {
+func drawColorBar(c draw.Canvas, top float64) {
 	x0, x1 := c.Max.X-barLabels, c.Max.X-barLabels+barWidth
 	y0, y1 := c.Min.Y+panelAxis, c.Max.Y-panelTitle
 	img := image.NewRGBA(image.Rect(0, 0, 1, len(heatColors)))
@@ -472,9 +545,9 @@ func drawColorBar(c draw.Canvas, top int32) {
 	c.DrawImage(vg.Rectangle{Min: vg.Point{X: x0, Y: y0}, Max: vg.Point{X: x1, Y: y1}}, img)
 	sty := textStyle(tickSize)
 	sty.YAlign = text.YCenter
-	for _, t := range (ticks{}).Ticks(0, float64(top)) {
+	for _, t := range (ticks{}).Ticks(0, top) {
 		if t.Value == math.Trunc(t.Value) {
-			y := y0 + (y1-y0)*vg.Length(t.Value/float64(top))
+			y := y0 + (y1-y0)*vg.Length(t.Value/top)
 			c.StrokeLine2(draw.LineStyle{Color: black, Width: hairline}, x1, y, x1+2, y)
 			c.FillText(sty, vg.Point{X: x1 + 4, Y: y}, t.Label)
 		}
@@ -484,10 +557,10 @@ func drawColorBar(c draw.Canvas, top int32) {
 }
 
 // draw draws one panel; the last has the axis of time.
-func (h *heat) draw(c draw.Canvas, top int32, last bool) {
+func (h *NodeLoads) draw(c draw.Canvas, top float64, last bool) {
 	sty := textStyle(tickSize)
 	sty.YAlign = text.YTop
-	c.FillText(sty, vg.Point{X: c.Min.X, Y: c.Max.Y - 1}, h.label)
+	c.FillText(sty, vg.Point{X: c.Min.X, Y: c.Max.Y - 1}, h.Label)
 	c.Max.Y -= panelTitle
 	if !last {
 		c.Min.Y += 3
@@ -497,10 +570,10 @@ func (h *heat) draw(c draw.Canvas, top int32, last bool) {
 	hair := draw.LineStyle{Color: black, Width: hairline}
 	c.StrokeLines(hair, frame)
 	sty.YAlign, sty.XAlign = text.YCenter, text.XRight
-	n := len(h.PerNode)
+	n := len(h.Nodes)
 	for _, k := range []int{0, n - 1} {
 		y := c.Max.Y - (c.Max.Y-c.Min.Y)*vg.Length((float64(k)+0.5)/float64(n))
-		c.FillText(sty, vg.Point{X: c.Min.X - 3, Y: y}, fmt.Sprint(h.node(k)))
+		c.FillText(sty, vg.Point{X: c.Min.X - 3, Y: y}, fmt.Sprint(h.Nodes[k]))
 	}
 	label := textStyle(labelSize)
 	label.Rotation, label.XAlign, label.YAlign = math.Pi/2, text.XCenter, text.YBottom
@@ -508,33 +581,29 @@ func (h *heat) draw(c draw.Canvas, top int32, last bool) {
 	if !last {
 		return
 	}
-	whole := h.Every * time.Duration(len(h.PerNode[0]))
-	sc := scaleOf("s", whole.Seconds())
+	whole := h.Every * time.Duration(len(h.Loads[0]))
+	sc := ScaleOf("s", whole.Seconds())
 	sty.XAlign, sty.YAlign = text.XCenter, text.YTop
-	for _, t := range (ticks{}).Ticks(0, whole.Seconds()*sc.factor) {
-		x := c.Min.X + (c.Max.X-c.Min.X)*vg.Length(t.Value/(whole.Seconds()*sc.factor))
+	for _, t := range (ticks{}).Ticks(0, whole.Seconds()*sc.Factor) {
+		x := c.Min.X + (c.Max.X-c.Min.X)*vg.Length(t.Value/(whole.Seconds()*sc.Factor))
 		c.StrokeLine2(hair, x, c.Min.Y, x, c.Min.Y-2)
 		c.FillText(sty, vg.Point{X: x, Y: c.Min.Y - 4}, t.Label)
 	}
 	label.Rotation, label.YAlign = 0, text.YTop
-	c.FillText(label, vg.Point{X: c.Center().X, Y: c.Min.Y - 13}, sc.label("time"))
-}
-
-func (h *heat) node(k int) core.NodeID {
-	if k < len(h.Nodes) {
-		return h.Nodes[k]
-	}
-	return core.NodeID(k)
+	c.FillText(label, vg.Point{X: c.Center().X, Y: c.Min.Y - 13}, sc.Label("time"))
 }
 
 // image is the panel's picture, each sample some pixels wide and high, so that viewers do not blur it.
-func (h *heat) image(top int32) image.Image {
+func (h *NodeLoads) image(top float64) image.Image {
 	const wide = 3
-	high := max(1, 120/len(h.PerNode))
-	img := image.NewRGBA(image.Rect(0, 0, wide*len(h.PerNode[0]), high*len(h.PerNode)))
-	for n, row := range h.PerNode {
+	high := max(1, 120/len(h.Loads))
+	img := image.NewRGBA(image.Rect(0, 0, wide*len(h.Loads[0]), high*len(h.Loads)))
+	for n, row := range h.Loads {
 		for k, load := range row {
-			clr := heatColor(load, top)
+			clr := color.RGBA{0xff, 0xff, 0xff, 0xff} // no load is known
+			if !math.IsNaN(load) {
+				clr = heatColor(load, top)
+			}
 			for x := range wide {
 				for y := range high {
 					img.SetRGBA(k*wide+x, n*high+y, clr)

@@ -247,11 +247,11 @@ func (r *Run) plotXY(points []*Point, x, y string, by []string) (*Figure, error)
 	if len(lines) == 0 {
 		return nil, fmt.Errorf("no point of the run has a value of %s", y)
 	}
-	sc := scaleOf(Unit(y), top)
+	sc := ScaleOf(Unit(y), top)
 	for _, l := range lines {
 		for i := range l.points {
-			l.points[i].Mean *= sc.factor
-			l.points[i].Half *= sc.factor
+			l.points[i].Mean *= sc.Factor
+			l.points[i].Half *= sc.Factor
 		}
 		if axis.categories == nil {
 			slices.SortStableFunc(l.points, func(a, b estimate) int { return cmp.Compare(a.x, b.x) })
@@ -263,11 +263,11 @@ func (r *Run) plotXY(points []*Point, x, y string, by []string) (*Figure, error)
 			f.legend = append(f.legend, entry{l.label, &curve{line: l, style: i, joined: axis.categories == nil}})
 		}
 	}
-	f.Caption = fmt.Sprintf("%s against %s%s.", capital(title(y)), axis.name, r.caption(points))
+	f.Caption = fmt.Sprintf("%s against %s%s.", capital(Title(y)), axis.name, r.caption(points))
 	if axis.categories != nil {
-		f.drawRows(axis, lines, sc.label(title(y)))
+		f.drawRows(axis, lines, sc.Label(Title(y)))
 	} else {
-		f.drawCurves(axis, lines, sc.label(title(y)), Unit(y))
+		f.drawCurves(axis, lines, sc.Label(Title(y)), Unit(y))
 	}
 	return f, nil
 }
@@ -323,9 +323,9 @@ type xAxis struct {
 func (r *Run) axisOf(points []*Point, x string) *xAxis {
 	a := &xAxis{name: x}
 	if !slices.Contains(r.Swept, x) && x != schedulerKey {
-		sc := scaleOf(Unit(x), slices.Max(append(defined(r.means(points, x)), 0)))
-		a.name, a.label = title(x), sc.label(title(x))
-		a.at = func(p *Point) float64 { return p.Interval(x, Confidence).Mean * sc.factor }
+		sc := ScaleOf(Unit(x), slices.Max(append(defined(r.means(points, x)), 0)))
+		a.name, a.label = Title(x), sc.Label(Title(x))
+		a.at = func(p *Point) float64 { return p.Interval(x, Confidence).Mean * sc.Factor }
 		return a
 	}
 	var values []string
@@ -341,7 +341,7 @@ func (r *Run) axisOf(points []*Point, x string) *xAxis {
 		a.at = func(p *Point) float64 { return float64(index(p)) }
 		return a
 	}
-	a.label = scale{unit: unit}.label(x)
+	a.label = Scale{Unit: unit}.Label(x)
 	a.values = slices.Sorted(slices.Values(numbers))
 	a.log = logarithmic(a.values)
 	a.at = func(p *Point) float64 { return numbers[index(p)] }
@@ -379,7 +379,7 @@ func (f *Figure) drawCurves(a *xAxis, lines []*line, yLabel, unit string) {
 	} else if len(a.values) > 0 && len(a.values) <= 8 {
 		p.X.Tick.Marker = ticks{at: a.values}
 	}
-	f.draw = p.Draw
+	f.draw = drawer(p)
 }
 
 // fitY sets the range of the y axis: from zero, unless it is logarithmic, up to a labelled tick.
@@ -522,16 +522,22 @@ func (l *rowMarks) Plot(c draw.Canvas, p *plot.Plot) {
 	for _, e := range l.points {
 		at := vg.Point{X: trX(e.Mean), Y: trY(-e.x - l.offset)}
 		if e.Half > 0 {
-			sty := draw.LineStyle{Color: lineStyle(l.style).Color, Width: 0.7}
-			lo, hi := max(trX(e.Lo()), c.Min.X), min(trX(e.Hi()), c.Max.X)
-			c.StrokeLine2(sty, lo, at.Y, hi, at.Y)
-			if e.Lo() >= p.X.Min {
-				c.StrokeLine2(sty, lo, at.Y-capHalf, lo, at.Y+capHalf)
-			}
-			if e.Hi() <= p.X.Max {
-				c.StrokeLine2(sty, hi, at.Y-capHalf, hi, at.Y+capHalf)
-			}
+			rowInterval(c, p, lineStyle(l.style).Color, e.Lo(), e.Hi(), at.Y)
 		}
 		c.DrawGlyphNoClip(glyphStyle(l.style), at)
+	}
+}
+
+// rowInterval draws an interval at the height y. Where it goes on beyond the axis it has no end to be marked.
+func rowInterval(c draw.Canvas, p *plot.Plot, clr color.Color, lo, hi float64, y vg.Length) {
+	trX, _ := p.Transforms(&c)
+	sty := draw.LineStyle{Color: clr, Width: 0.7}
+	x0, x1 := min(max(trX(lo), c.Min.X), c.Max.X), max(min(trX(hi), c.Max.X), c.Min.X)
+	c.StrokeLine2(sty, x0, y, x1, y)
+	if lo >= p.X.Min {
+		c.StrokeLine2(sty, x0, y-capHalf, x0, y+capHalf)
+	}
+	if hi <= p.X.Max {
+		c.StrokeLine2(sty, x1, y-capHalf, x1, y+capHalf)
 	}
 }

@@ -177,8 +177,8 @@ func (r *Run) punctuality(of func(*Reality) Lateness) string {
 
 // brief writes a duration with two digits and a fitting unit.
 func brief(d time.Duration) string {
-	sc := scaleOf("s", d.Seconds())
-	return significant(d.Seconds()*sc.factor, 2) + " " + sc.unit
+	sc := ScaleOf("s", d.Seconds())
+	return Significant(d.Seconds()*sc.Factor, 2) + " " + sc.Unit
 }
 
 func sent(r *Reality) Lateness { return r.Sent }

@@ -18,6 +18,12 @@ import (
 //go:embed report.html
 var reportText string
 
+//go:embed report.css
+var styleText string
+
+// Stylesheet is the style of all reports: light or dark as the reader's system is, and fit for print.
+func Stylesheet() template.CSS { return template.CSS(styleText) } //nolint:gosec // it is ours
+
 var reportTemplate = template.Must(template.New("report").Parse(reportText))
 
 // Report is the path of the run's report.
@@ -94,6 +100,9 @@ type page struct {
 	Metrics      []Definition
 }
 
+// Style is that of all reports.
+func (page) Style() template.CSS { return Stylesheet() }
+
 // ScenarioText is the scenario file.
 func (p page) ScenarioText() string { return string(p.Run.Scenario) }
 
@@ -110,7 +119,7 @@ func (t htmlTable) Head(i int) bool { return i < t.Keys }
 func toTable(p printed) htmlTable {
 	t := htmlTable{Keys: p.keys, Rows: p.rows}
 	for i, name := range p.header {
-		t.Header = append(t.Header, scale{unit: p.units[i]}.label(name))
+		t.Header = append(t.Header, Scale{Unit: p.units[i]}.Label(name))
 	}
 	return t
 }
@@ -149,8 +158,8 @@ func (r *Run) work() (replications int, jobs, wall string) {
 			seconds += rep.WallTime.Seconds()
 		}
 	}
-	sc := scaleOf("s", seconds)
-	return replications, grouped(n), significant(seconds*sc.factor, 3) + " " + sc.unit
+	sc := ScaleOf("s", seconds)
+	return replications, grouped(n), Significant(seconds*sc.Factor, 3) + " " + sc.Unit
 }
 
 // grouped writes 1234567 as 1 234 567, with thin spaces.
@@ -170,16 +179,24 @@ type inlineFigure struct {
 
 func inline(figures []*Figure) (all []inlineFigure, err error) {
 	for _, f := range figures {
-		var b bytes.Buffer
-		if err := f.WriteTo(&b, "svg"); err != nil {
+		svg, err := f.Inline()
+		if err != nil {
 			return nil, err
 		}
-		_, svg, _ := bytes.Cut(b.Bytes(), []byte("<svg "))
-		open := fmt.Sprintf(`<svg role="img" aria-label="%s" `, template.HTMLEscapeString(f.Caption))
-		// The drawing library escapes the texts in it.
-		all = append(all, inlineFigure{f.Name, f.Caption, template.HTML(open + string(svg))}) //nolint:gosec // see above
+		all = append(all, inlineFigure{f.Name, f.Caption, svg})
 	}
 	return all, nil
+}
+
+// Inline is the figure for a place within a page, with its caption for those who do not see it.
+func (f *Figure) Inline() (template.HTML, error) {
+	var b bytes.Buffer
+	if err := f.WriteTo(&b, "svg"); err != nil {
+		return "", err
+	}
+	_, svg, _ := bytes.Cut(b.Bytes(), []byte("<svg "))
+	open := fmt.Sprintf(`<svg role="img" aria-label="%s" `, template.HTMLEscapeString(f.Caption))
+	return template.HTML(open + string(svg)), nil //nolint:gosec // the drawing library escapes the texts in it
 }
 
 // comparedMetrics are those in which the report compares schedulers.
@@ -204,7 +221,7 @@ func (r *Run) differences() (t htmlTable, err error) {
 	}
 	t.Header = append(t.Header, schedulerKey, "against")
 	t.Keys = len(t.Header)
-	scales := map[string]scale{}
+	scales := map[string]Scale{}
 	for _, m := range compared {
 		top := 0.0
 		for _, d := range all {
@@ -212,8 +229,8 @@ func (r *Run) differences() (t htmlTable, err error) {
 				top = max(top, positive(math.Abs(d.Mean)))
 			}
 		}
-		scales[m] = scaleOf(Unit(m), top)
-		t.Header = append(t.Header, scales[m].label(title(m)))
+		scales[m] = ScaleOf(Unit(m), top)
+		t.Header = append(t.Header, scales[m].Label(Title(m)))
 	}
 	for row := range slices.Chunk(all, len(compared)) {
 		var cells []string
@@ -231,7 +248,7 @@ func (r *Run) differences() (t htmlTable, err error) {
 }
 
 // format writes a difference: "-31 ± 4 (-8 %)", and "≈" before one whose interval contains 0.
-func (d *Difference) format(sc scale) string {
+func (d *Difference) format(sc Scale) string {
 	s := sc.format(d.Interval)
 	if d.Mean > 0 {
 		s = "+" + s
@@ -292,17 +309,17 @@ func (r *Run) describeRecords(cases []*Point, labels []string) (t htmlTable, kep
 		descriptions[i] = Describe(values[p.Index].kept)
 		top = max(top, positive(descriptions[i].Q3))
 	}
-	sc := scaleOf("s", top)
+	sc := ScaleOf("s", top)
 	t.Keys = 1
 	t.Header = []string{"case", "records"}
 	for _, name := range []string{"mean", "standard deviation", "least", "first quartile", "median", "third quartile",
 		"95th percentile", "99th percentile", "longest"} {
-		t.Header = append(t.Header, sc.label(name))
+		t.Header = append(t.Header, sc.Label(name))
 	}
 	for i, d := range descriptions {
 		row := []string{labels[i], grouped(uint64(values[cases[i].Index].seen))}
 		for _, v := range []float64{d.Mean, d.Std, d.Min, d.Q1, d.Median, d.Q3, d.P95, d.P99, d.Max} {
-			row = append(row, significant(v*sc.factor, 4))
+			row = append(row, Significant(v*sc.Factor, 4))
 		}
 		t.Rows = append(t.Rows, row)
 	}

@@ -29,7 +29,7 @@ func TestTableGolden(t *testing.T) {
 }
 
 func TestFormatInterval(t *testing.T) {
-	ms := scale{"ms", 1e3}
+	ms := Scale{"ms", 1e3}
 	for _, c := range []struct {
 		mean, half float64
 		want       string

@@ -27,14 +27,14 @@ type printed struct {
 // print puts a summary into words.
 func (s *Summary) print() printed {
 	t := printed{header: append(slices.Clone(s.Keys), s.Metrics...), units: make([]string, len(s.Keys)), keys: len(s.Keys)}
-	scales := make([]scale, len(s.Metrics))
+	scales := make([]Scale, len(s.Metrics))
 	for k, m := range s.Metrics {
 		top := 0.0
 		for _, row := range s.Rows {
 			top = max(top, positive(row.Intervals[k].Mean))
 		}
-		scales[k] = scaleOf(Unit(m), top)
-		t.units = append(t.units, scales[k].unit)
+		scales[k] = ScaleOf(Unit(m), top)
+		t.units = append(t.units, scales[k].Unit)
 	}
 	for _, row := range s.Rows {
 		cells := slices.Clone(row.Values)
@@ -56,15 +56,15 @@ func positive(v float64) float64 {
 
 // format writes an interval as "312 ± 4", in the scale's unit: the half-width with one digit that says something (two
 // where the first is 1), the mean with as many decimals.
-func (s scale) format(i Interval) string {
-	mean, half := i.Mean*s.factor, i.Half*s.factor
+func (s Scale) format(i Interval) string {
+	mean, half := i.Mean*s.Factor, i.Half*s.Factor
 	switch {
 	case math.IsNaN(mean):
 		return "-"
 	case math.IsNaN(half):
-		return significant(mean, 4)
+		return Significant(mean, 4)
 	case half == 0:
-		return significant(mean, 6) + " ± 0"
+		return Significant(mean, 6) + " ± 0"
 	}
 	decimals := decimalsOf(half)
 	return strconv.FormatFloat(mean, 'f', decimals, 64) + " ± " + strconv.FormatFloat(half, 'f', decimals, 64)
@@ -80,9 +80,9 @@ func decimalsOf(half float64) int {
 	return min(max(0, decimals), 9)
 }
 
-// significant writes v with at most so many significant digits, and no exponent where it can be read without; "-" for
+// Significant writes v with at most so many significant digits, and no exponent where it can be read without; "-" for
 // NaN.
-func significant(v float64, digits int) string {
+func Significant(v float64, digits int) string {
 	if math.IsNaN(v) {
 		return "-"
 	}
@@ -105,7 +105,33 @@ func Table(w io.Writer, r *Run, colours bool, metrics ...string) error {
 		}
 	}
 	p := Summarise(r, metrics...).print()
-	t := table.NewWriter()
+	t := TextTable{Keys: p.keys, Rows: p.rows}
+	for i, name := range p.header {
+		if p.units[i] != "" {
+			name += " [" + p.units[i] + "]"
+		}
+		t.Header = append(t.Header, name)
+	}
+	for i, row := range p.rows {
+		if i > 0 && p.keys > 1 && row[0] != p.rows[i-1][0] && len(r.Schedulers()) > 1 {
+			t.Breaks = append(t.Breaks, i)
+		}
+	}
+	_, err := io.WriteString(w, t.Render(colours)+r.tableNote()+"\n")
+	return err
+}
+
+// TextTable is a table for a terminal or a pipe.
+type TextTable struct {
+	Header []string
+	Keys   int // leading columns that name the row; the others are aligned to the right
+	Rows   [][]string
+	Breaks []int // rows that a group begins with
+}
+
+// Render is the table in lines; with colours, framed for a terminal.
+func (t *TextTable) Render(colours bool) string {
+	w := table.NewWriter()
 	style := table.Style{Name: "plain", Box: table.StyleBoxDefault, Options: table.OptionsNoBordersAndSeparators}
 	if colours {
 		style = table.StyleLight
@@ -113,37 +139,31 @@ func Table(w io.Writer, r *Run, colours bool, metrics ...string) error {
 		style.Color.Header = text.Colors{text.Bold}
 	}
 	style.Format = table.FormatOptions{Header: text.FormatDefault}
-	t.SetStyle(style)
-	header := table.Row{}
+	w.SetStyle(style)
 	var configs []table.ColumnConfig
-	for i, name := range p.header {
-		if p.units[i] != "" {
-			name += " [" + p.units[i] + "]"
-		}
-		header = append(header, name)
-		if i >= p.keys {
-			configs = append(configs, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
-		}
+	for i := t.Keys; i < len(t.Header); i++ {
+		configs = append(configs, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
-	t.SetColumnConfigs(configs)
-	t.AppendHeader(header)
-	for i, row := range p.rows {
-		if i > 0 && colours && p.keys > 1 && row[0] != p.rows[i-1][0] && len(r.Schedulers()) > 1 {
-			t.AppendSeparator()
+	w.SetColumnConfigs(configs)
+	w.AppendHeader(cells(t.Header))
+	for i, row := range t.Rows {
+		if colours && slices.Contains(t.Breaks, i) {
+			w.AppendSeparator()
 		}
-		cells := table.Row{}
-		for _, c := range row {
-			cells = append(cells, c)
-		}
-		t.AppendRow(cells)
+		w.AppendRow(cells(row))
 	}
 	var b strings.Builder
-	for line := range strings.SplitSeq(t.Render(), "\n") {
+	for line := range strings.SplitSeq(w.Render(), "\n") {
 		fmt.Fprintln(&b, strings.TrimRight(line, " ")) // lines of a pipe do not end in spaces
 	}
-	fmt.Fprintln(&b, r.tableNote())
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
+}
+
+func cells(texts []string) (row table.Row) {
+	for _, s := range texts {
+		row = append(row, s)
+	}
+	return row
 }
 
 // tableNote says what the intervals of a table are, and what is missing.
