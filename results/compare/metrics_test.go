@@ -32,7 +32,7 @@ func someRequests(rng *rand.Rand, n int) []request {
 
 // Metrics are those of the definitions, means over the replications; of a resample those of a sample in which every request is
 // as often as it was drawn.
-func TestFigures(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	x := &sample{replications: []replication{{index: 0, requests: someRequests(rng, 300)}, {index: 1, requests: someRequests(rng, 200)}}}
 	y := &sample{replications: []replication{{index: 0, requests: someRequests(rng, 250)}}}
