@@ -57,7 +57,7 @@ func TestRowsBeyond(t *testing.T) {
 	f := r.Figure("rows-beyond", "")
 	look(t, f)
 	labels := texts(t, svgOf(t, f))
-	if !slices.Contains(labels, "300 %") || !slices.Contains(labels, "\u2212250 %") || slices.Contains(labels, "100") {
+	if !slices.Contains(labels, "300 %") || !slices.Contains(labels, "\u2212250 %") || slices.Contains(labels, "20") {
 		t.Errorf("labels %q", labels)
 	}
 	for i := range r.Series[0].Marks {
