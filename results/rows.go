@@ -119,6 +119,10 @@ func (r *Rows) span() (lo, hi, limit float64, ok bool) {
 			reach = max(reach, v)
 		}
 	}
+	longest := math.Inf(1)
+	if margin > 0 {
+		longest = 1.5 * reach // a longer interval goes on beyond the axis
+	}
 	lo, hi = -margin, margin
 	extend := func(v, by float64) {
 		if !math.IsNaN(v) {
@@ -139,7 +143,7 @@ func (r *Rows) span() (lo, hi, limit float64, ok bool) {
 				ends = append(ends, m.Lo, m.Hi)
 			}
 			for _, v := range ends {
-				extend(v, 1.5*reach) // a very long interval goes on beyond the axis
+				extend(v, longest)
 			}
 		}
 	}

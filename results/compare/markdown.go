@@ -61,7 +61,7 @@ func markdownCell(m *Metric) string {
 	if m == nil {
 		return "-"
 	}
-	return strings.TrimSpace(escaped(m.reading().Difference) + " " + string(m.Verdict))
+	return strings.TrimSpace(escaped(m.reading().Difference + " " + string(m.Verdict)))
 }
 
 // bold sets off what is not equivalent.
@@ -72,7 +72,7 @@ func bold(v Verdict) string {
 	case Equivalent:
 		return string(v)
 	}
-	return "**" + string(v) + "**"
+	return "**" + escaped(string(v)) + "**"
 }
 
 func (c *Comparison) withinMargins() string {
