@@ -25,7 +25,7 @@ func drawnSVG(t *testing.T, f *results.Figure) string {
 }
 
 // The figures say what they show; drawn twice, they are the same. With FIGURES=DIR, they are there as PNG, to be looked at.
-func TestFigures(t *testing.T) {
+func TestFiguresOfComparison(t *testing.T) {
 	c := madeUp()
 	all, again := Figures(c), Figures(c)
 	names := map[string]bool{}
