@@ -36,7 +36,8 @@ func WriteMarkdown(w io.Writer, c *Comparison) error {
 			}
 			row(append(cells, bold(p.verdict())))
 		}
-		fmt.Fprintf(&b, "\n%s\n", escaped(fmt.Sprintf("Each cell: the difference of %s from %s, and its verdict%s.", z, a, c.withinMargins())))
+		note := fmt.Sprintf("Each cell: the difference of %s from %s, and its verdict%s.", z, a, c.withinMargins())
+		fmt.Fprintf(&b, "\n%s\n", escaped(note))
 	}
 	for i := range c.Points {
 		p := &c.Points[i]

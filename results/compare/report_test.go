@@ -242,7 +242,7 @@ func hostile(c *Comparison, text string, except ...string) {
 
 // Names come from files that anyone may have written.
 func TestHostileNames(t *testing.T) {
-	const bad = "<script>alert(\"1\")</script>&'|`*_[x](http://example.com) @all\x1b[31m\n# x"
+	const bad = "<script>alert(\"1\")</script>&'|`*_[x](http://example.com) @all %d\x1b[31m\n# x"
 	for _, except := range [][]string{nil, {"Metric", "Metrics", "Parts"}} {
 		c := madeUp()
 		c.Points, c.Floor.Points = c.Points[13:], c.Floor.Points[13:]

@@ -48,9 +48,9 @@ func TestHeadline(t *testing.T) {
 		{[]Point{e}, "The only point is equivalent within its margins."},
 		{[]Point{d}, "The only point is different: p95 latency."},
 		{[]Point{e, e}, "All 2 points are equivalent within their margins."},
-		{[]Point{e, d, u}, "1 of 3 points is equivalent within their margins; 1 is different (d); 1 is undecided (u)."},
+		{[]Point{e, d, u}, "1 of 3 points is equivalent within its margins; 1 is different (d); 1 is undecided (u)."},
 		{[]Point{d, d, d, d, u}, "None of the 5 points is equivalent within its margins; 4 are different; 1 is undecided (u)."},
-		{[]Point{e, judged("x")}, "1 of 2 points is equivalent within their margins; 1 is without a margin (x)."},
+		{[]Point{e, judged("x")}, "1 of 2 points is equivalent within its margins; 1 is without a margin (x)."},
 		{[]Point{judged("x", ""), judged("y", "")}, "2 points are compared without a margin, hence without a verdict."},
 	} {
 		if got := (&Comparison{Points: c.points}).headline(); got != c.want {
