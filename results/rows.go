@@ -64,9 +64,12 @@ func (r *Rows) Figure(name, caption string) *Figure {
 	p := newPlot(sc.Label(r.What), "")
 	p.Add(grid{x: true})
 	row := categoryAxis(p, r.Labels)
-	step := niceStep((hi-lo)*sc.Factor, maxTicks)
-	p.X.Min = math.Floor(lo*sc.Factor/step+1e-9) * step
-	p.X.Max = max(math.Ceil(hi*sc.Factor/step-1e-9)*step, p.X.Min+step)
+	p.X.Min, p.X.Max = lo*sc.Factor, hi*sc.Factor
+	for range 2 { // a wider axis may have wider steps
+		step := niceStep(p.X.Max-p.X.Min, maxTicks)
+		p.X.Min = math.Floor(p.X.Min/step+1e-9) * step
+		p.X.Max = max(math.Ceil(p.X.Max/step-1e-9)*step, p.X.Min+step)
+	}
 	p.Add(&rowsPlot{r, sc, limit})
 	f := &Figure{Name: name, Caption: caption, draw: p.Draw,
 		height: rowsOutside + vg.Length(len(r.Labels))*max(row, rowLeast, rowPerMark*vg.Length(len(r.Series)))}
@@ -110,7 +113,16 @@ func (r *Rows) span() (lo, hi, limit float64, ok bool) {
 	if margin > 0 {
 		limit = rowsTolerate * max(margin, far[(len(far)-1)/2])
 	}
-	reach := min(limit, max(margin, far[len(far)-1]))
+	reach := margin
+	for _, v := range far {
+		if v <= limit {
+			reach = max(reach, v)
+		}
+	}
+	longest := math.Inf(1)
+	if margin > 0 {
+		longest = 1.5 * reach // a longer interval goes on beyond the axis
+	}
 	lo, hi = -margin, margin
 	extend := func(v, by float64) {
 		if !math.IsNaN(v) {
@@ -131,7 +143,7 @@ func (r *Rows) span() (lo, hi, limit float64, ok bool) {
 				ends = append(ends, m.Lo, m.Hi)
 			}
 			for _, v := range ends {
-				extend(v, 1.5*reach) // a very long interval goes on beyond the axis
+				extend(v, longest)
 			}
 		}
 	}

@@ -57,7 +57,7 @@ func TestRowsBeyond(t *testing.T) {
 	f := r.Figure("rows-beyond", "")
 	look(t, f)
 	labels := texts(t, svgOf(t, f))
-	if !slices.Contains(labels, "300 %") || !slices.Contains(labels, "\u2212250 %") || slices.Contains(labels, "100") {
+	if !slices.Contains(labels, "300 %") || !slices.Contains(labels, "\u2212250 %") || slices.Contains(labels, "20") {
 		t.Errorf("labels %q", labels)
 	}
 	for i := range r.Series[0].Marks {
@@ -77,6 +77,7 @@ func TestRowsSpan(t *testing.T) {
 		{[]RowMark{markOf(1, 1000, 5)}, -7.5, 7.5}, // an interval that long says nothing
 		{[]RowMark{markOf(8, 1, 5), markOf(0, math.NaN(), 5)}, -5, 9},
 		{[]RowMark{markOf(-0.02, 0.01, math.NaN())}, -0.03, 0},
+		{[]RowMark{markOf(0, 3, math.NaN())}, -3, 3},
 	} {
 		lo, hi, _, ok := rowsOf(c.marks...).span()
 		if !ok || math.Abs(lo-c.lo) > 1e-9 || math.Abs(hi-c.hi) > 1e-9 {

@@ -37,12 +37,13 @@ func (c *Comparison) overview() (figures []*results.Figure) {
 			}
 			return "overview-" + what
 		}
-		caption := "Difference of %s from " + a + " at each point, in %s, with 90 %% intervals. Shaded: the margin." + c.floorCaption()
-		latency := c.rows(points, fmt.Sprintf("latency of %s relative to %s", b, a), "%", metrics, shortTitle)
-		drops := c.rows(points, fmt.Sprintf("drop rate of %s minus that of %s", b, a), "pp", []string{"drop_rate"}, func(string) string { return "" })
-		figures = append(figures, latency.Figure(name("latency"), fmt.Sprintf(caption, b+"'s latency", "per cent")))
+		latency := c.rows(points, fmt.Sprintf("latency of %s relative to %s", b, a), "%", metrics...)
+		figures = append(figures, latency.Figure(name("latency"), fmt.Sprintf("Difference of the latency in %s from that in %s at each "+
+			"point, in per cent, with 90 %% intervals.%s", b, a, c.behind())))
 		if slices.ContainsFunc(points, func(p Point) bool { return p.drops() }) {
-			figures = append(figures, drops.Figure(name("drops"), fmt.Sprintf(caption, b+"'s drop rate", "percentage points")))
+			drops := c.rows(points, fmt.Sprintf("drop rate of %s minus that of %s", b, a), "pp", "drop_rate")
+			figures = append(figures, drops.Figure(name("drops"), fmt.Sprintf("Difference of the drop rate in %s from that in %s at each "+
+				"point, in percentage points, with 90 %% intervals.%s", b, a, c.behind())))
 		}
 	}
 	return drawn(figures)
@@ -59,23 +60,30 @@ func (p *Point) drops() bool {
 	return m != nil && (m.A > 0 || m.B > 0)
 }
 
-func (c *Comparison) floorCaption() string {
-	if c.Floor == nil {
-		return ""
+// behind says what is drawn behind the differences.
+func (c *Comparison) behind() (text string) {
+	if len(c.Margins) > 0 {
+		text = " Shaded: the margin."
 	}
-	a, _ := c.sideNames()
-	return " Grey: the interval of a repetition of " + a + ", compared with it."
+	if c.Floor != nil {
+		a, _ := c.sideNames()
+		text += " Grey: the interval of a repetition of " + a + ", compared with it."
+	}
+	return text
 }
 
 // rows are differences of metrics that are written in one unit, at the points.
-func (c *Comparison) rows(points []Point, what, unit string, metrics []string, title func(string) string) *results.Rows {
+func (c *Comparison) rows(points []Point, what, unit string, metrics ...string) *results.Rows {
 	a, _ := c.sideNames()
 	r := &results.Rows{What: what, Unit: unit, Margin: "margin", Floor: a + " repeated"}
 	for i := range points {
 		r.Labels = append(r.Labels, points[i].Label)
 	}
 	for _, metric := range metrics {
-		s := results.RowSeries{Label: title(metric)}
+		s := results.RowSeries{}
+		if len(metrics) > 1 {
+			s.Label = shortTitle(metric)
+		}
 		for i := range points {
 			s.Marks = append(s.Marks, c.mark(&points[i], metric, unit))
 		}
@@ -107,7 +115,8 @@ func (c *Comparison) figuresOf(i int) []*results.Figure {
 	name := func(what string) string { return fmt.Sprintf("point-%d-%s", i+1, what) }
 	return drawn([]*results.Figure{
 		c.cdf(p, name("latency-cdf")), c.qq(p, name("latency-qq")), c.percentiles(p, name("percentiles")),
-		c.breakdown(p, name("parts")), c.gapFigure(p, name("gap")), c.loads(p, name("load-over-time")), c.nodeLoads(p, name("load-per-node")),
+		c.breakdown(p, name("parts")), c.gapFigure(p, name("gap")),
+		c.loads(p, name("load-over-time")), c.nodeLoads(p, name("load-per-node")),
 	})
 }
 
@@ -125,8 +134,8 @@ func (c *Comparison) cdf(p *Point, name string) *results.Figure {
 	if len(p.Quantiles) < 2 {
 		return nil // one point is no curve
 	}
-	return results.NewCDF(name, fmt.Sprintf("Distributions of the latency of completed requests in %s and in %s, at %s.", a, b, p.Label),
-		sides...)
+	caption := fmt.Sprintf("Distributions of the latency of completed requests in %s and in %s, at %s.", a, b, p.Label)
+	return results.NewCDF(name, caption, sides...)
 }
 
 // qq draws the quantiles of both sides against each other.
@@ -187,21 +196,21 @@ func (c *Comparison) percentiles(p *Point, name string) *results.Figure {
 		}
 	}
 	r.Series = []results.RowSeries{s}
-	return r.Figure(name, fmt.Sprintf("Difference of the latency in %s from that in %s, in per cent, with 90 %% intervals, at %s. Shaded: the margin.%s",
-		b, a, p.Label, c.floorCaption()))
+	return r.Figure(name, fmt.Sprintf("Difference of the latency in %s from that in %s, in per cent, with 90 %% intervals, at %s.%s",
+		b, a, p.Label, c.behind()))
 }
 
 // breakdown draws where the time went on both sides.
 func (c *Comparison) breakdown(p *Point, name string) *results.Figure {
 	a, b := c.sideNames()
-	return results.NewBreakdown(name, fmt.Sprintf("Where the time of completed requests went in %s and in %s, mean over them, at %s.", a, b, p.Label),
-		[]string{a, b}, func(bar int, part string) float64 {
-			i := slices.IndexFunc(p.Parts, func(x Part) bool { return x.Name == part })
-			if i < 0 {
-				return math.NaN()
-			}
-			return []float64{p.Parts[i].A, p.Parts[i].B}[bar]
-		})
+	caption := fmt.Sprintf("Where the time of completed requests went in %s and in %s, mean over them, at %s.", a, b, p.Label)
+	return results.NewBreakdown(name, caption, []string{a, b}, func(bar int, part string) float64 {
+		i := slices.IndexFunc(p.Parts, func(x Part) bool { return x.Name == part })
+		if i < 0 {
+			return math.NaN()
+		}
+		return []float64{p.Parts[i].A, p.Parts[i].B}[bar]
+	})
 }
 
 // gapFigure draws the difference of each part, whose sum is that of the latency.
@@ -222,8 +231,8 @@ func (c *Comparison) gapFigure(p *Point, name string) *results.Figure {
 		s.Marks = append(s.Marks, results.RowMark{Value: m.Difference, Lo: m.Lo, Hi: m.Hi, Margin: nan, FloorLo: nan, FloorHi: nan})
 	}
 	r.Series = []results.RowSeries{s}
-	return r.Figure(name, fmt.Sprintf("What explains the gap: the difference of each part of the mean latency, %s minus %s, with 90 %% intervals, at %s. "+
-		"The differences of the parts add up to that of the latency.", b, a, p.Label))
+	return r.Figure(name, fmt.Sprintf("What explains the gap: the difference of each part of the mean latency, %s minus %s, with 90 %% "+
+		"intervals, at %s. The differences of the parts add up to that of the latency.", b, a, p.Label))
 }
 
 // loads draws the mean load of the nodes over time.
@@ -232,8 +241,9 @@ func (c *Comparison) loads(p *Point, name string) *results.Figure {
 		return nil
 	}
 	a, b := c.sideNames()
-	return results.NewTimelines(name, fmt.Sprintf("Load (tasks running and waiting) over time in %s and in %s, mean over the nodes, at %s.", a, b, p.Label),
-		"mean load of a node", "", 0, results.Timeline{Label: a, Every: p.Load.Every, Values: p.Load.A},
+	caption := fmt.Sprintf("Load (tasks running and waiting) over time in %s and in %s, mean over the nodes, at %s.", a, b, p.Label)
+	return results.NewTimelines(name, caption, "mean load of a node", "", 0,
+		results.Timeline{Label: a, Every: p.Load.Every, Values: p.Load.A},
 		results.Timeline{Label: b, Every: p.Load.Every, Values: p.Load.B})
 }
 
@@ -259,6 +269,6 @@ func (c *Comparison) nodeLoads(p *Point, name string) *results.Figure {
 			sides[k].Loads = append(sides[k].Loads, slices.Concat(loads, lacking))
 		}
 	}
-	return results.NewNodeLoads(name, fmt.Sprintf("Load (tasks running and waiting) of single nodes over time, above in %s, below in %s, at %s.",
-		a, b, p.Label), sides...)
+	caption := fmt.Sprintf("Load (tasks running and waiting) of single nodes over time, above in %s, below in %s, at %s.", a, b, p.Label)
+	return results.NewNodeLoads(name, caption, sides...)
 }

@@ -36,7 +36,8 @@ func WriteMarkdown(w io.Writer, c *Comparison) error {
 			}
 			row(append(cells, bold(p.verdict())))
 		}
-		fmt.Fprintf(&b, "\n%s\n", escaped(fmt.Sprintf("Each cell: the difference of %s from %s, and its verdict%s.", z, a, c.withinMargins())))
+		note := fmt.Sprintf("Each cell: the difference of %s from %s, and its verdict%s.", z, a, c.withinMargins())
+		fmt.Fprintf(&b, "\n%s\n", escaped(note))
 	}
 	for i := range c.Points {
 		p := &c.Points[i]
@@ -61,7 +62,7 @@ func markdownCell(m *Metric) string {
 	if m == nil {
 		return "-"
 	}
-	return strings.TrimSpace(escaped(m.reading().Difference) + " " + string(m.Verdict))
+	return strings.TrimSpace(escaped(m.reading().Difference + " " + string(m.Verdict)))
 }
 
 // bold sets off what is not equivalent.
@@ -72,7 +73,7 @@ func bold(v Verdict) string {
 	case Equivalent:
 		return string(v)
 	}
-	return "**" + string(v) + "**"
+	return "**" + escaped(string(v)) + "**"
 }
 
 func (c *Comparison) withinMargins() string {

@@ -159,8 +159,10 @@ func drawings(figures []*results.Figure) (all []drawing, err error) {
 func (c *Comparison) warnings() []string {
 	a, b := c.sideNames()
 	list := slices.Clone(c.Notes)
-	if c.A.Algorithms != c.B.Algorithms && !slices.ContainsFunc(list, func(n string) bool { return strings.Contains(n, "algorithms") }) {
-		list = append(list, fmt.Sprintf("The code of the algorithms is not the same in %s and in %s: what differs may be the algorithm.", a, b))
+	said := slices.ContainsFunc(list, func(note string) bool { return strings.Contains(note, "algorithms") })
+	if c.A.Algorithms != c.B.Algorithms && !said {
+		list = append(list, fmt.Sprintf("The code of the algorithms is not the same in %s and in %s: what differs may be the algorithm.",
+			a, b))
 	}
 	if c.A.Version != c.B.Version {
 		list = append(list, fmt.Sprintf("The versions of the program differ: %s in %s, %s in %s.", c.A.Version, a, c.B.Version, b))
@@ -304,8 +306,8 @@ func (c *Comparison) floorSays() string {
 		return ""
 	}
 	slices.Sort(off)
-	return fmt.Sprintf("The floor is how repeatable %s is: run again (%s), its mean latency differs by %.1f %% (median of %s; at most %.1f %%).",
-		a, c.Floor.B.Dir, off[len(off)/2], counted(len(off), "point", "points"), off[len(off)-1])
+	return fmt.Sprintf("The floor is how repeatable %s is: run again (%s), its mean latency differs by %.1f %% (median of %s; at most "+
+		"%.1f %%).", a, c.Floor.B.Dir, off[len(off)/2], counted(len(off), "point", "points"), off[len(off)-1])
 }
 
 // section is a point of the page.
@@ -420,7 +422,7 @@ func (c *Comparison) causesSheet(p *Point) sheet {
 			sc := results.ScaleOf(x.Unit, max(math.Abs(x.Lo), math.Abs(x.Hi)))
 			span = strings.TrimSpace(interval(x.Lo, x.Hi, sc.Factor) + " " + sc.Unit)
 		default:
-			span = fmt.Sprintf("%s to %s times", results.Significant(x.Lo, 3), results.Significant(x.Hi, 3))
+			span = fmt.Sprintf("%s to %s times", results.Significant(x.Lo, 4), results.Significant(x.Hi, 4))
 		}
 		s.Rows = append(s.Rows, texts(c.named(x.Says), component, withUnit(first, unit), withUnit(second, unit), span, x.direct()))
 	}

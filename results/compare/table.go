@@ -22,18 +22,18 @@ func Table(w io.Writer, c *Comparison, colours bool) error {
 	columns := c.columns()
 	t := results.TextTable{Header: []string{"point", "verdict"}, Keys: 2}
 	for _, metric := range columns {
-		t.Header = append(t.Header, shortTitle(metric))
+		t.Header = append(t.Header, oneLine(shortTitle(metric)))
 	}
 	for i := range c.Points {
 		p := &c.Points[i]
-		row := []string{oneLine(p.Label), painted(p.verdict(), string(p.verdict()), colours)}
+		row := []string{oneLine(p.Label), painted(p.verdict(), colours, string(p.verdict()))}
 		for _, metric := range columns {
 			m := p.metric(metric)
 			if m == nil {
 				row = append(row, "-")
 				continue
 			}
-			row = append(row, m.reading().Difference+" "+painted(m.Verdict, m.Verdict.symbolOrSpace(), colours))
+			row = append(row, m.reading().Difference+" "+painted(m.Verdict, colours, m.Verdict.symbolOrSpace()))
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -42,7 +42,7 @@ func Table(w io.Writer, c *Comparison, colours bool) error {
 		fmt.Fprintf(&b, "difference of %s from %s: %s\n", oneLine(z), oneLine(a), legend)
 	}
 	if text := c.marginsText(); text != "" {
-		fmt.Fprintf(&b, "margins: %s\n", text)
+		fmt.Fprintf(&b, "margins: %s\n", oneLine(text))
 	}
 	if floor := c.floorSays(); floor != "" {
 		fmt.Fprintln(&b, oneLine(floor))
@@ -90,7 +90,7 @@ func (p *Point) verdictOr(otherwise string) string {
 }
 
 // painted is a text in the colour of a verdict.
-func painted(v Verdict, s string, colours bool) string {
+func painted(v Verdict, colours bool, s string) string {
 	colour, ok := map[Verdict]text.Color{Equivalent: text.FgGreen, Different: text.FgRed, Undecided: text.FgYellow}[v]
 	if !colours || !ok {
 		return s

@@ -97,9 +97,14 @@ func (c *Comparison) headline() string {
 		return fmt.Sprintf("All %d points are equivalent within their margins.", len(c.Points))
 	}
 	n := len(labels[Equivalent])
-	parts := []string{fmt.Sprintf("%d of %d points %s equivalent within their margins", n, len(c.Points), isAre(n))}
-	if n == 0 {
-		parts[0] = fmt.Sprintf("None of the %d points is equivalent within its margins", len(c.Points))
+	var parts []string
+	switch n {
+	case 0:
+		parts = append(parts, fmt.Sprintf("None of the %d points is equivalent within its margins", len(c.Points)))
+	case 1:
+		parts = append(parts, fmt.Sprintf("1 of %d points is equivalent within its margins", len(c.Points)))
+	default:
+		parts = append(parts, fmt.Sprintf("%d of %d points are equivalent within their margins", n, len(c.Points)))
 	}
 	for _, v := range []Verdict{Different, Undecided, ""} {
 		n := len(labels[v])
@@ -110,7 +115,7 @@ func (c *Comparison) headline() string {
 		if v == "" {
 			what = "without a margin"
 		}
-		part := fmt.Sprintf("%d %s %s", n, isAre(n), what)
+		part := counted(n, "is ", "are ") + what
 		if n <= namedPoints {
 			part += " (" + strings.Join(labels[v], "; ") + ")"
 		}
@@ -134,13 +139,6 @@ func (p *Point) which() string {
 	return ": " + strings.Join(names, ", ")
 }
 
-func isAre(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
-}
-
 func counted(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -161,16 +159,14 @@ func shortTitle(metric string) string {
 func (c *Comparison) marginsText() string {
 	var list []string
 	for _, m := range c.Margins {
-		text, unit := results.Significant(m.Value, 3), ""
-		switch sc := results.ScaleOf(results.Unit(m.Metric), m.Value); {
+		sc := results.ScaleOf(results.Unit(m.Metric), m.Value)
+		switch {
 		case m.Relative:
-			text, unit = results.Significant(100*m.Value, 3), "%"
+			sc = results.Scale{Unit: "%", Factor: 100}
 		case results.Unit(m.Metric) == "share":
-			text, unit = results.Significant(100*m.Value, 3), "pp"
-		default:
-			text, unit = results.Significant(m.Value*sc.Factor, 3), sc.Unit
+			sc = results.Scale{Unit: "pp", Factor: 100}
 		}
-		list = append(list, strings.TrimSpace(shortTitle(m.Metric)+" ±"+text+" "+unit))
+		list = append(list, shortTitle(m.Metric)+" "+withUnit("±"+results.Significant(m.Value*sc.Factor, 3), sc.Unit))
 	}
 	return strings.Join(list, ", ")
 }
