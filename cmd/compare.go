@@ -308,7 +308,7 @@ func modelOf(r *results.Run) (*model, error) {
 	}
 	m := &model{}
 	var err error
-	if m.file, err = scenarios.Load(filepath.Join(r.Dir, "scenario.yaml")); err != nil {
+	if m.file, err = scenarios.LoadFrom(r.Origin, r.Scenario); err != nil {
 		return nil, err
 	}
 	return m, m.choose("")

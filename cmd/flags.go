@@ -138,6 +138,9 @@ func newRun(file *scenarios.File, points []scenarios.Point, world string, keep r
 	r := &results.Run{Name: file.Name(), Scenario: file.Resolved(), Seed: points[0].Scenario.Seed, Command: os.Args,
 		Version: version(), Algorithms: algorithms(), Host: host(), World: world, Started: time.Now().UTC().Truncate(time.Second), Swept: file.Swept(),
 		Keep: keep}
+	if origin, err := file.Origin(); err == nil { // otherwise there is no working directory any more, and nobody finds it
+		r.Origin = origin
+	}
 	for _, p := range points {
 		r.Points = append(r.Points, &results.Point{Index: p.Index, Values: p.Values,
 			Scheduler: p.Scenario.Scheduler.Label, Wanted: p.Scenario.Replications})

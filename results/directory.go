@@ -65,6 +65,7 @@ type manifest struct {
 	Metrics    []Definition `json:"metrics"`
 	Columns    []Column     `json:"record_columns"`
 	Scenario   string       `json:"scenario"`
+	Origin     string       `json:"origin,omitempty"`
 }
 
 // missing says what an interrupted run lacks.
@@ -82,7 +83,7 @@ type pointState struct {
 func (r *Run) manifest() manifest {
 	m := manifest{Name: r.Name, World: r.World, State: r.State, Seed: r.Seed, Digest: formatDigest(r.Digest()),
 		Version: r.Version, Algorithms: r.Algorithms, Host: r.Host, Command: r.Command, Started: r.Started, Swept: r.Swept, Records: r.Keep,
-		Notes: r.Warnings(), Metrics: Definitions, Columns: Columns, Scenario: string(r.Scenario)}
+		Notes: r.Warnings(), Metrics: Definitions, Columns: Columns, Scenario: string(r.Scenario), Origin: r.Origin}
 	for _, p := range r.Points {
 		if lacks := p.Missing(); len(lacks) > 0 {
 			m.Missing = append(m.Missing, missing{p.Index, r.Label(p), lacks})
@@ -97,7 +98,7 @@ func (r *Run) manifest() manifest {
 }
 
 func (m *manifest) run(dir string) *Run {
-	r := &Run{Name: m.Name, Scenario: []byte(m.Scenario), Seed: m.Seed, Command: m.Command, Version: m.Version, Algorithms: m.Algorithms,
+	r := &Run{Name: m.Name, Scenario: []byte(m.Scenario), Origin: m.Origin, Seed: m.Seed, Command: m.Command, Version: m.Version, Algorithms: m.Algorithms,
 		Host: m.Host, World: m.World, Started: m.Started, Swept: m.Swept, Keep: m.Records, Dir: dir, State: m.State}
 	for _, p := range m.Points {
 		r.Points = append(r.Points, p.Point)

@@ -46,7 +46,8 @@
 // A run is stored in runs/NAME-TIME, unless its user says otherwise. Files take their names when they are complete; who
 // reads finds the old one or the new one, and no half.
 //
-//	run.json                what was run: name, world, seed, version, host, command, when; the scenario as resolved; the
+//	run.json                what was run: name, world, seed, version, host, command, when; the scenario as resolved, and where it
+//	                        was, beside the data files that it names; the
 //	                        points with the digest of every replication; state (running, complete, interrupted), and
 //	                        which replications are missing; what metrics and columns mean
 //	scenario.yaml           the scenario as resolved, to be run again

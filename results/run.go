@@ -17,6 +17,7 @@ import (
 type Run struct {
 	Name       string
 	Scenario   []byte // the scenario file as resolved, YAML
+	Origin     string // where that lies, beside the data files that it names: an absolute path, or a name of the library
 	Seed       uint64
 	Command    []string
 	Version    string

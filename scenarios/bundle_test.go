@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -79,6 +80,37 @@ sweep: {cluster.slots: [1, 2], calibration: [../measured/calibration.yaml, ../me
 		if a.ExpectedTasks() != b.ExpectedTasks() || a.Cluster.Links.Latency[0][1] != b.Cluster.Links.Latency[0][1] ||
 			a.Cluster.Groups[0].Slots != b.Cluster.Groups[0].Slots || !reflect.DeepEqual(a.Calibration, b.Calibration) {
 			t.Errorf("point %d is another one", i)
+		}
+	}
+}
+
+// A scenario that is stored elsewhere is read as if it lay where it came from, the library included.
+func TestLoadFrom(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "of-weights.yaml")
+	if err := os.WriteFile(filepath.Join(dir, "r.csv"), []byte("time\n0.5\n1.5\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(plain, "workload: {rate: 1/s}", "workload: {arrivals: replay, trace: {file: r.csv}}", 1)
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{path, "fidelity"} {
+		f, err := Load(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		origin, err := f.Origin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Chdir(t.TempDir())
+		g, err := LoadFrom(origin, f.Resolved())
+		if err != nil {
+			t.Fatalf("%s from %s: %v", from, origin, err)
+		}
+		if a, b := pointsOf(t, f), pointsOf(t, g); len(a) != len(b) || a[0].Scenario.ExpectedTasks() != b[0].Scenario.ExpectedTasks() {
+			t.Errorf("%s: other points are read from %s", from, origin)
 		}
 	}
 }

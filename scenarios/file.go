@@ -92,6 +92,29 @@ func Load(path string) (*File, error) {
 	return Parse(path, data, diskDir(filepath.Dir(path)))
 }
 
+// LoadFrom reads a scenario from data as Load would at path: that is where its data files are. A run stores its scenario elsewhere than
+// these.
+func LoadFrom(path string, data []byte) (*File, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, ok := inLibrary(path); ok {
+			return Parse(path, data, libraryDir{})
+		}
+	}
+	return Parse(path, data, diskDir(filepath.Dir(path)))
+}
+
+// Origin is where the file is, wherever the process goes: an absolute path, or the name of a scenario of the library.
+func (f *File) Origin() (string, error) {
+	if _, ours := f.dir.(libraryDir); ours {
+		return f.name, nil
+	}
+	path, err := filepath.Abs(f.name)
+	if err != nil {
+		return "", fmt.Errorf("where is the scenario? %w", err)
+	}
+	return path, nil
+}
+
 // diskDir is a directory from which paths may lead elsewhere: a user names data files as in a shell.
 type diskDir string
 
