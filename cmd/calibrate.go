@@ -48,9 +48,9 @@ func newCalibrate() *cobra.Command {
 		Long: `calibrate measures real nodes by experiments of its own, in about a minute, and writes a file that a scenario includes with
 calibration: FILE. It starts the scenario's nodes on this machine, as run does, or measures those of a --deployment.
 
-What is measured is what each part of a request costs where nothing is to be waited for, in time and in processor time, what the functions take,
-and how they slow each other. No request of the scenario is sent, and the seed is another one. Of a scenario with a sweep the nodes
-are those of the first point, or of the first whose algorithm asks a learner.
+What is measured is what each part of a request costs where nothing is to be waited for, in time and in processor time, what
+the functions take, and how they slow each other. No request of the scenario is sent, and the seed is another one. Of a
+scenario with a sweep the nodes are those of the first point or, fresh ones, of the first whose algorithm asks a learner.
 
 Leave the machine alone meanwhile.`,
 		Example: `  p2pfaas calibrate quickstart
@@ -69,7 +69,7 @@ Leave the machine alone meanwhile.`,
 	fl.IntVar(&o.Entries, "nodes", 0, "nodes to send requests to, the first ones (default 4 at most, all of a deployment on hosts)")
 	fl.IntVar(&o.Requests, "requests", calibrate.DefaultRequests, "requests of an experiment, 200 at least")
 	fl.DurationVar(&o.Duration, "duration", 0, "duration of an experiment (default as long as low load takes, from 6.4s on)")
-	fl.IntVar(&f.cores, "cores", 0, "cores of each machine that nodes are on (default those of this one; to be given for a deployment on hosts)")
+	fl.IntVar(&f.cores, "cores", 0, "cores of each machine that nodes are on (default those of this one; needed for a deployment on hosts)")
 	fl.StringArrayVar(&f.set, "set", nil, "give a key another value: --set KEY=VALUE, as in --set cluster.nodes=5; may be repeated")
 	fl.StringVar(&f.pick, "select", "", "measure the nodes of some points alone: an index, or KEY=VALUE,... of swept keys")
 	fl.BoolVar(&f.json, "json", false, "print the calibration as JSON, times in nanoseconds")
@@ -198,8 +198,8 @@ func calibrateLocal(ctx context.Context, file *scenarios.File, points []scenario
 	return measure(ctx, o, notes)
 }
 
-// bareNodes writes the scenario of a point to a file, with what it names beside it, so that its nodes have links that hold nothing and
-// functions that stay warm. It returns the point of that file.
+// bareNodes writes the scenario of a point to a file, with what it names beside it, so that its nodes have links that hold nothing
+// and functions that stay warm. It returns the point of that file.
 func bareNodes(file *scenarios.File, p *scenarios.Point, path string) (*scenarios.Point, error) {
 	bundle, err := file.Bundle()
 	if err != nil {

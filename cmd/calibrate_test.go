@@ -34,8 +34,8 @@ func TestCalibrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	status, out, said := p2pfaas(t, "calibrate", "looping.yaml", "--first-address", "127.78.0.1", "--requests", "205", "--duration", "700ms", "--json",
-		"--out", "new.yaml")
+	status, out, said := p2pfaas(t, "calibrate", "looping.yaml", "--first-address", "127.78.0.1", "--requests", "205",
+		"--duration", "700ms", "--json", "--out", "new.yaml")
 	if status != 0 {
 		t.Fatalf("exit status %d: %s", status, said)
 	}
@@ -43,24 +43,26 @@ func TestCalibrate(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &c); err != nil {
 		t.Fatal(err)
 	}
-	if m := c.Measured; m.Scenario != "looping" || m.Target != "local" || m.Seed != 9001 || m.Requests < 800 || m.At.Before(began.Add(-time.Second)) ||
-		c.Cores != runtime.NumCPU() {
+	if m := c.Measured; m.Scenario != "looping" || m.Target != "local" || m.Seed != 9001 || m.Requests < 800 ||
+		m.At.Before(began.Add(-time.Second)) || c.Cores != runtime.NumCPU() {
 		t.Errorf("it was measured: %+v, on %d cores", m, c.Cores)
 	}
-	for what, x := range map[string]scenarios.Cost{"client": c.Costs.Client, "probe": c.Costs.Probe, "return": c.Costs.Return, "call": c.Costs.Call} {
-		if m := x.Time.Mean(); len(x.Time) != 100 || m <= 0 || m > 50*time.Millisecond {
-			t.Errorf("%s: %d values with the mean %v", what, len(x.Time), m)
+	for what, x := range map[string]scenarios.Cost{"client": c.Costs.Client, "probe": c.Costs.Probe, "return": c.Costs.Return,
+		"call": c.Costs.Call} {
+		if len(x.Time) != 100 || x.Time.Mean() <= 0 || x.Time[50] > 50*time.Millisecond {
+			t.Errorf("%s: %d values with the mean %v and the median %v", what, len(x.Time), x.Time.Mean(), x.Time[50])
 		}
 	}
 	if m := c.Costs.Probe.Time[50]; m > 8*time.Millisecond {
 		t.Errorf("half the probes cost %v: do links hold them?", m)
 	}
 	work := c.Functions["work"]
-	if work.Stretch < 0.9 || work.Stretch > 2 || len(work.Service) > 0 || len(work.Slowdown) != 4 {
+	if work.Stretch < 0.9 || work.Stretch > 20 || len(work.Service) > 0 || len(work.Slowdown) != 4 {
 		t.Errorf("the function: %+v", work)
 	}
 	if runtime.GOOS == "linux" { // elsewhere the clocks of processes may be too coarse for so little
-		if c.Costs.Client.CPU < 20*time.Microsecond || c.Costs.Client.CPU > 20*time.Millisecond || work.Call.CPU <= 0 || c.Idle <= 0 || c.Idle > 0.5 {
+		if c.Costs.Client.CPU < 20*time.Microsecond || c.Costs.Client.CPU > 20*time.Millisecond || work.Call.CPU <= 0 ||
+			c.Idle <= 0 || c.Idle > 0.5 {
 			t.Errorf("processor time of a client's way is %v, of a call %v, of an idle node %v", c.Costs.Client.CPU, work.Call.CPU, c.Idle)
 		}
 		if work.CPU < 0.8 {
@@ -68,8 +70,14 @@ func TestCalibrate(t *testing.T) {
 		}
 	}
 	last := work.Slowdown[len(work.Slowdown)-1]
-	if few := float64(last.AtOnce) / float64(c.Cores); few > 1.5 && (last.Factor < 1+0.4*(few-1) || last.Model < 1+0.7*(few-1)) {
-		t.Errorf("%d at once on %d cores take %.2f times as long, by the model %.2f", last.AtOnce, c.Cores, last.Factor, last.Model)
+	if few := float64(last.AtOnce) / float64(c.Cores); few > 1.5 {
+		if last.Model < 1+0.7*(few-1) {
+			t.Errorf("by the model %d at once on %d cores take %.2f times as long", last.AtOnce, c.Cores, last.Model)
+		}
+		// Beside other programs one by itself is slow already.
+		if last.Factor < 1+0.4*(few-1) && !strings.Contains(said, "other programs kept") {
+			t.Errorf("%d at once on %d cores take %.2f times as long", last.AtOnce, c.Cores, last.Factor)
+		}
 	}
 	if text, err := os.ReadFile("new.yaml"); err != nil || len(text) < 1000 {
 		t.Errorf("the file has %d bytes, %v", len(text), err)

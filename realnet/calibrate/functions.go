@@ -91,7 +91,7 @@ func (m *measurement) measureTold(ctx context.Context, f *function) error {
 	var records []results.Record
 	var demands, times []float64
 	for _, p := range f.phases {
-		for _, r := range m.good(p) {
+		for _, r := range p.good() {
 			records = append(records, r)
 			demands = append(demands, r.Demand.Seconds()/m.speedOf(r.Executor))
 			times = append(times, r.Timing.Executing.Seconds())
@@ -103,7 +103,7 @@ func (m *measurement) measureTold(ctx context.Context, f *function) error {
 	f.result.Stretch = stretchOf(demands, times)
 	byNode := make([][]float64, m.Scenario.Cluster.Nodes())
 	for i, r := range records {
-		f.client = append(f.client, r.Client)
+		f.client = append(f.client, max(0, r.Client))
 		service := demands[i] * f.result.Stretch
 		f.calls = append(f.calls, max(0, time.Duration((times[i]-service)*1e9)))
 		if service > f.short.Seconds()*2 {
@@ -115,15 +115,14 @@ func (m *measurement) measureTold(ctx context.Context, f *function) error {
 	if f.result.Call.Time, err = spreadOf("what a call costs", f.calls); err != nil {
 		return err
 	}
-	m.processorOf(f)
-	return nil
+	return m.processorOf(ctx, f)
 }
 
 // processorOf finds the processor time of a function that is told its demand: what long demands use more than short ones is the
 // share of the demand that it computes for, and the rest is the call's.
-func (m *measurement) processorOf(f *function) {
+func (m *measurement) processorOf(ctx context.Context, f *function) error {
 	if m.processes == nil {
-		return
+		return nil
 	}
 	var short, long []*phase
 	for k, p := range f.phases {
@@ -133,15 +132,40 @@ func (m *measurement) processorOf(f *function) {
 			long = append(long, p)
 		}
 	}
-	all := m.perRequest(f.phases...)
-	f.local = all.generator + all.nodes
 	more := m.perRequest(long...).functions - m.perRequest(short...).functions
 	share := max(0, min(1, more.Seconds()/(m.demandOf(long)-m.demandOf(short))))
 	if share < leastCPU {
 		share = 0
 	}
 	f.result.CPU = share
-	f.result.Call.CPU = max(0, all.functions-time.Duration(share*m.demandOf(f.phases)*1e9))
+	dense, err := m.denser(ctx, f, short)
+	if err != nil {
+		return err
+	}
+	used := m.perRequest(dense...)
+	f.local = used.generator + used.nodes
+	f.result.Call.CPU = max(0, used.functions-time.Duration(share*m.demandOf(dense)*1e9))
+	return nil
+}
+
+// How dense requests are for the sake of their processor time: they are to keep a third of the cores busy, as far as is known from
+// those at low load, unless these are almost as dense.
+const (
+	densePart  = 3
+	leastDense = time.Millisecond
+	almost     = 0.7
+)
+
+// denser sends requests of a function that are denser than those of phases at low load, and returns their phase; the others,
+// where they are dense already.
+func (m *measurement) denser(ctx context.Context, f *function, low []*phase) ([]*phase, error) {
+	f.dense = max(leastDense, m.perRequest(low...).total()*densePart/time.Duration(m.Cores))
+	if float64(f.dense) > almost*float64(f.gap) {
+		f.dense = 0
+		return low, nil
+	}
+	p := m.spaced(m.Requests, f.dense, func(a *scenarios.Arrival, r *rand.Rand) { *a = m.anywhere(f, f.short, r, a.At) })
+	return []*phase{&p}, m.run(ctx, 0, m.warm(f, warming), &p)
 }
 
 // demandOf is the mean demand of the tasks of phases on the nodes that they were sent to, seconds.
@@ -164,7 +188,7 @@ func (m *measurement) measureOther(ctx context.Context, f *function) error {
 		return err
 	}
 	var took []time.Duration
-	for _, r := range m.good(pilot) {
+	for _, r := range pilot.good() {
 		took = append(took, r.Timing.Executing)
 	}
 	if len(took) < pilots/2 {
@@ -177,21 +201,21 @@ func (m *measurement) measureOther(ctx context.Context, f *function) error {
 	case f.gap == 0:
 		f.gap = max(shortGap, idleness*f.takes)
 	case f.gap < least:
-		return fmt.Errorf("it takes %v, so that %d requests at a distance need %v: give the experiments more time", f.takes.Round(time.Millisecond),
-			m.Requests, (least * time.Duration(m.Requests)).Round(time.Second))
+		return fmt.Errorf("it takes %v, so that %d requests at a distance need %v: give the experiments more time",
+			f.takes.Round(time.Millisecond), m.Requests, (least * time.Duration(m.Requests)).Round(time.Second))
 	}
 	p := m.spaced(m.Requests, f.gap, func(a *scenarios.Arrival, r *rand.Rand) { *a = m.anywhere(f, f.long, r, a.At) })
 	if err := m.run(ctx, 0, m.warm(f, pilots), &p); err != nil {
 		return err
 	}
 	f.phases = []*phase{&p}
-	records := m.good(&p)
+	records := p.good()
 	byNode := make([][]float64, m.Scenario.Cluster.Nodes())
 	var times []time.Duration
 	var seconds []float64
 	mean := 0.0
 	for _, r := range records {
-		f.client = append(f.client, r.Client)
+		f.client = append(f.client, max(0, r.Client))
 		t := r.Timing.Executing.Seconds() * m.speedOf(r.Executor) // a simulation divides by the speed
 		times, seconds = append(times, time.Duration(t*1e9)), append(seconds, t)
 		byNode[r.Executor] = append(byNode[r.Executor], t)
@@ -210,18 +234,26 @@ func (m *measurement) measureOther(ctx context.Context, f *function) error {
 		f.result.Fits = append(f.result.Fits, scenarios.Fit{Distribution: x.String(), AIC: x.AIC, KS: x.KS, P: x.P})
 	}
 	f.result.Nodes = factors(byNode)
-	if m.processes != nil {
-		used := m.perRequest(&p)
-		f.local = used.generator + used.nodes
-		if f.Backend.Kind != "url" { // whose process is somebody else's
-			f.result.CPU = max(0, min(1, used.functions.Seconds()/mean))
-		}
+	if m.processes == nil {
+		return nil
 	}
+	if f.Backend.Kind != "url" { // whose process is somebody else's
+		f.result.CPU = max(0, min(1, m.perRequest(&p).functions.Seconds()/mean))
+	}
+	dense, err := m.denser(ctx, f, f.phases)
+	if err != nil {
+		return err
+	}
+	used := m.perRequest(dense...)
+	f.local = used.generator + used.nodes
 	return nil
 }
 
 // slowdowns sends several requests at once to one node.
 func (m *measurement) slowdowns(ctx context.Context, c *scenarios.Calibration) error {
+	if err := m.alone(ctx); err != nil {
+		return err
+	}
 	for _, f := range m.functions {
 		if err := m.slowdown(ctx, f); err != nil {
 			return fmt.Errorf("measuring executions of the function %s at once: %w", f.Name, err)
@@ -284,7 +316,7 @@ func (m *measurement) slowdown(ctx context.Context, f *function) error {
 		return err
 	}
 	took := map[core.Time][]float64{}
-	for _, r := range m.good(&p) {
+	for _, r := range p.good() {
 		if at := r.Arrival.Add(-p.begin); time.Duration(at) >= first {
 			took[at] = append(took[at], r.Timing.Executing.Seconds())
 		}

@@ -101,6 +101,13 @@ func (m *measurement) run(ctx context.Context, every time.Duration, phases ...*p
 		return err
 	}
 	m.sent += len(tasks)
+	for _, p := range phases {
+		for i := range p.records {
+			if p.records[i].Timing.Waiting > 0 {
+				m.waited++
+			}
+		}
+	}
 	m.late = max(m.late, got.Reality.Sent.Sure)
 	var problems []error
 	for _, f := range got.Reality.Faulty {
@@ -144,14 +151,10 @@ func (m *measurement) watch(ctx context.Context, start time.Time, phases []*phas
 	return nil
 }
 
-// good are the records of requests that were executed at once, by functions that were there; the others are counted.
-func (m *measurement) good(p *phase) (kept []results.Record) {
+// good are the records of requests that were executed at once, by functions that were there.
+func (p *phase) good() (kept []results.Record) {
 	for _, r := range p.records {
-		switch {
-		case r.Outcome != core.Completed || r.Cold:
-		case r.Timing.Waiting > 0:
-			m.waited++
-		default:
+		if r.Outcome == core.Completed && !r.Cold && r.Timing.Waiting == 0 {
 			kept = append(kept, r)
 		}
 	}

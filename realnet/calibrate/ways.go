@@ -35,6 +35,11 @@ func algorithm(name string, parameters map[string]any, hops int) scenarios.Sched
 	return scenarios.Scheduler{Label: name, Spec: spec, Forwarding: core.Forwarding{MaxHops: hops}}
 }
 
+// alone has the nodes execute by themselves whatever comes.
+func (m *measurement) alone(ctx context.Context) error {
+	return m.configure(ctx, algorithm("NoScheduler", nil, 0), m.scenario.Cluster.Groups)
+}
+
 // Idle nodes are watched for a part of what an experiment takes, but so long at least that some looks at their loads are among it.
 const (
 	idlePart  = 4
@@ -44,7 +49,7 @@ const (
 // idleNodes measures what nodes do without requests: by themselves, which is subtracted from what requests use, and with a
 // generator that looks at their loads.
 func (m *measurement) idleNodes(ctx context.Context, c *scenarios.Calibration) error {
-	if err := m.configure(ctx, algorithm("NoScheduler", nil, 0), m.scenario.Cluster.Groups); err != nil {
+	if err := m.alone(ctx); err != nil {
 		return err
 	}
 	if err := m.run(ctx, 0, m.warm(m.functions[0], warming)); err != nil || m.processes == nil {
@@ -68,8 +73,9 @@ func (m *measurement) idleNodes(ctx context.Context, c *scenarios.Calibration) e
 type experiment struct {
 	scheduler scenarios.Scheduler
 	slots     []scenarios.Group
-	warming   int // requests of the first round that nothing is learned from
-	phases    []*phase
+	warming   int      // requests of the first round that nothing is learned from
+	phases    []*phase // by round
+	dense     []*phase // by round, where processor time is measured; they may be phases
 }
 
 // ways measures what the ways of a request cost.
@@ -83,12 +89,12 @@ func (m *measurement) ways(ctx context.Context, c *scenarios.Calibration) error 
 		carriers = m.carriers
 	} else {
 		n := min(warmMost, warmPairs*pairs) // every connection between nodes is opened before it matters, but for few
-		probes = &experiment{algorithm("PowerOfNScheduler", map[string]any{"fanout": 1, "threshold": 0}, 1), local.slots, n, nil}
-		forwards = &experiment{algorithm("ForwardScheduler", nil, 1), local.slots, n, nil}
+		probes = &experiment{algorithm("PowerOfNScheduler", map[string]any{"fanout": 1, "threshold": 0}, 1), local.slots, n, nil, nil}
+		forwards = &experiment{algorithm("ForwardScheduler", nil, 1), local.slots, n, nil, nil}
 		all = append(all, probes, forwards)
 	}
 	if m.Scenario.Learner.Asks() {
-		acts = &experiment{m.Scenario.Scheduler, m.Scenario.Cluster.Groups, warming, nil}
+		acts = &experiment{m.Scenario.Scheduler, m.Scenario.Cluster.Groups, warming, nil, nil}
 		all = append(all, acts)
 	}
 	rounds := max(2, m.Requests/ofARound)
@@ -109,7 +115,7 @@ func (m *measurement) ways(ctx context.Context, c *scenarios.Calibration) error 
 	measure := func(to *scenarios.Spread, what string, x *experiment, of func(*results.Record) (time.Duration, bool)) {
 		var times []time.Duration
 		for _, p := range x.phases {
-			for _, r := range m.good(p) {
+			for _, r := range p.good() {
 				if d, is := of(&r); is {
 					times = append(times, max(0, d))
 				}
@@ -196,12 +202,11 @@ func (m *measurement) neighbours() (found []*function, pairs int) {
 
 // round sends an experiment's requests of a round.
 func (m *measurement) round(ctx context.Context, x *experiment, carriers []*function, n int) error {
-	shares, gap := []float64{}, time.Duration(0)
-	sum := 0.0
+	shares, gap, dense, sum := []float64{}, time.Duration(0), time.Duration(0), 0.0
 	for _, f := range carriers {
 		sum += max(f.Share, leastShare)
 		shares = append(shares, sum)
-		gap = max(gap, f.gap)
+		gap, dense = max(gap, f.gap), max(dense, cmp.Or(f.dense, f.gap))
 	}
 	draw := func(demand func(*function) time.Duration) func(*scenarios.Arrival, *rand.Rand) {
 		return func(a *scenarios.Arrival, r *rand.Rand) {
@@ -212,8 +217,15 @@ func (m *measurement) round(ctx context.Context, x *experiment, carriers []*func
 	}
 	warm := m.spaced(x.warming, min(gap, warmFast), draw(func(f *function) time.Duration { return f.short }))
 	p := m.spaced(n, gap, draw(func(f *function) time.Duration { return f.long }))
-	x.phases = append(x.phases, &p)
-	return m.run(ctx, 0, &warm, &p)
+	q := &p
+	phases := []*phase{&warm, &p}
+	if m.processes != nil && dense < gap {
+		more := m.spaced(n, dense, draw(func(f *function) time.Duration { return f.short }))
+		q = &more
+		phases = append(phases, q)
+	}
+	x.phases, x.dense = append(x.phases, &p), append(x.dense, q)
+	return m.run(ctx, 0, phases...)
 }
 
 // moved is how many probes and hops a request had, on average.
@@ -229,8 +241,8 @@ func (p *phase) moved() (probes, hops float64) {
 // rounds, since one may be spoilt.
 func (m *measurement) more(x, local *experiment, known func(*phase) time.Duration) time.Duration {
 	var differences []float64
-	for k, p := range x.phases {
-		d := m.perRequest(p).total() - m.perRequest(local.phases[k]).total() - known(p)
+	for k, p := range x.dense {
+		d := m.perRequest(p).total() - m.perRequest(local.dense[k]).total() - known(p)
 		differences = append(differences, float64(d))
 	}
 	slices.Sort(differences)
@@ -247,9 +259,9 @@ const (
 func (m *measurement) clients(c *scenarios.Calibration, local *experiment, problems *[]error) {
 	var halves [2][]float64
 	for k, p := range local.phases {
-		for _, r := range m.good(p) {
+		for _, r := range p.good() {
 			f := m.functions[r.Function]
-			f.client = append(f.client, r.Client)
+			f.client = append(f.client, max(0, r.Client))
 			half := &halves[2*k/len(local.phases)]
 			*half = append(*half, r.Client.Seconds())
 		}
