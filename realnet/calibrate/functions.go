@@ -103,7 +103,7 @@ func (m *measurement) measureTold(ctx context.Context, f *function) error {
 	f.result.Stretch = stretchOf(demands, times)
 	byNode := make([][]float64, m.Scenario.Cluster.Nodes())
 	for i, r := range records {
-		f.client = append(f.client, r.Client)
+		f.client = append(f.client, max(0, r.Client))
 		service := demands[i] * f.result.Stretch
 		f.calls = append(f.calls, max(0, time.Duration((times[i]-service)*1e9)))
 		if service > f.short.Seconds()*2 {
@@ -215,7 +215,7 @@ func (m *measurement) measureOther(ctx context.Context, f *function) error {
 	var seconds []float64
 	mean := 0.0
 	for _, r := range records {
-		f.client = append(f.client, r.Client)
+		f.client = append(f.client, max(0, r.Client))
 		t := r.Timing.Executing.Seconds() * m.speedOf(r.Executor) // a simulation divides by the speed
 		times, seconds = append(times, time.Duration(t*1e9)), append(seconds, t)
 		byNode[r.Executor] = append(byNode[r.Executor], t)

@@ -261,7 +261,7 @@ func (m *measurement) clients(c *scenarios.Calibration, local *experiment, probl
 	for k, p := range local.phases {
 		for _, r := range p.good() {
 			f := m.functions[r.Function]
-			f.client = append(f.client, r.Client)
+			f.client = append(f.client, max(0, r.Client))
 			half := &halves[2*k/len(local.phases)]
 			*half = append(*half, r.Client.Seconds())
 		}
