@@ -66,7 +66,7 @@ different where it lies outside, undecided otherwise. The exit status is 1 if a 
 }
 
 func (f *compareFlags) run(c *cobra.Command, args []string) error {
-	margins, err := compare.ParseMargins(f.margins...)
+	stated, err := compare.ParseMargins(f.margins...)
 	if len(args) == 2 {
 		for _, name := range []string{"real", "calibration", "repeat", "record", "seed", "duration", "replications", "set", "select",
 			"first-address", "payload", "request-timeout", "format"} {
@@ -91,7 +91,7 @@ func (f *compareFlags) run(c *cobra.Command, args []string) error {
 		return input(err)
 	}
 	f.records = string(results.All)
-	x := &comparison{flags: f, out: c.OutOrStdout(), notes: c.ErrOrStderr(), options: compare.Options{Margins: margins}}
+	x := &comparison{flags: f, out: c.OutOrStdout(), notes: c.ErrOrStderr(), options: compare.Options{Margins: compare.Margins(stated...)}}
 	if len(args) == 2 {
 		return x.runs(c.Context(), args[0], args[1])
 	}
@@ -153,10 +153,16 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 	if err != nil {
 		return input(err)
 	}
+	var given *scenarios.Calibration
+	if f.calibration != "" {
+		if given, err = scenarios.ReadCalibration(f.calibration); err != nil {
+			return input(err)
+		}
+	}
 	if err := x.open(file.Name() + "-compare"); err != nil {
 		return input(err)
 	}
-	calibration, err := x.calibration(ctx, file, points)
+	calibration, err := x.calibration(ctx, given, file, points)
 	if err != nil {
 		return err
 	}
@@ -199,15 +205,10 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 const calibrationFile = "calibration.yaml"
 
 // calibration is the one that was given, or a new one, of which the directory has a copy.
-func (x *comparison) calibration(ctx context.Context, file *scenarios.File, points []scenarios.Point) (*scenarios.Calibration, error) {
-	f := x.flags
-	var k *scenarios.Calibration
-	var err error
-	if f.calibration != "" {
-		if k, err = scenarios.ReadCalibration(f.calibration); err != nil {
-			return nil, input(err)
-		}
-	} else {
+func (x *comparison) calibration(ctx context.Context, k *scenarios.Calibration, file *scenarios.File, points []scenarios.Point) (*scenarios.Calibration, error) {
+	if k == nil {
+		var err error
+		f := x.flags
 		o := calibrate.Options{Seed: calibrationSeed, Timeout: f.timeout}
 		if o.Seed == points[0].Scenario.Seed {
 			o.Seed++
@@ -276,15 +277,15 @@ func (x *comparison) model(file *scenarios.File, k *scenarios.Calibration) (*mod
 	if err != nil {
 		return nil, err
 	}
-	if shared := points[0].Scenario.Hosts; len(shared) == 0 && len(x.flags.real) == 0 {
-		cores := k.Cores
-		if cores == 0 {
-			cores = runtime.NumCPU()
-		}
-		if err := m.file.Set("hosts", fmt.Sprintf("[{name: this-machine, cores: %d, nodes: all, load: true}]", cores)); err != nil {
+	switch shared := len(points[0].Scenario.Hosts) > 0; {
+	case len(x.flags.real) == 0: // they all ran here, whatever the scenario says of other machines
+		if err := m.file.Set("hosts", fmt.Sprintf("[{name: this-machine, cores: %d, nodes: all, load: true}]", runtime.NumCPU())); err != nil {
 			return nil, err
 		}
-	} else if len(shared) == 0 {
+		if shared {
+			fmt.Fprintln(x.notes, "note: the nodes ran on this machine, so that it stands in place of the scenario's hosts")
+		}
+	case !shared:
 		fmt.Fprintln(x.notes, "note: the scenario has no hosts, so that all nodes are simulated with cores of their own: say which share a machine")
 	}
 	if err := os.WriteFile(path, m.file.Resolved(), 0o666); err != nil {
@@ -299,6 +300,11 @@ func (m *model) choose(pick string) (err error) {
 		m.points, err = m.file.Select(m.points, pick)
 	}
 	return err
+}
+
+// outside reports whether a learner decides that is no part of a simulation.
+func (m *model) outside() bool {
+	return slices.ContainsFunc(m.points, func(p scenarios.Point) bool { l := p.Scenario.Learner; return l.Asks() && l.External != nil })
 }
 
 // modelOf is the scenario that a simulated run was made of.
@@ -332,6 +338,10 @@ func (x *comparison) compare(ctx context.Context, a, b *results.Run, m *model) (
 	c, err := compare.Runs(a, b, x.options)
 	if err != nil {
 		return nil, input(err)
+	}
+	if m != nil && m.outside() {
+		fmt.Fprintln(x.notes, "note: the learner is outside the process, so that causes are not put right and the sensitivity is not known")
+		m = nil
 	}
 	if m != nil {
 		if err := explain(ctx, c, m); err != nil {

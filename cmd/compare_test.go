@@ -58,8 +58,17 @@ func TestCompare(t *testing.T) {
 	if err := os.WriteFile(scenario, []byte(fourNodes), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	first := filepath.Join(dir, "first")
-	_, c, table := compared(t, first, scenario, "--first-address", "127.83.0.1", "--record")
+	first, calibration := filepath.Join(dir, "first"), filepath.Join(dir, "quick.yaml")
+	var said bytes.Buffer
+	if status := cmd.Run(context.Background(), []string{"calibrate", scenario, "--first-address", "127.83.0.1", "--requests", "205",
+		"--duration", "1s", "--out", calibration}, &said, &said); status != 0 {
+		t.Fatal(said.String())
+	}
+	before, err := os.ReadFile(calibration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, c, table := compared(t, first, scenario, "--first-address", "127.83.0.1", "--record", "--calibration", calibration)
 	if len(c.Points) != 1 || !c.Points[0].Paired || c.Points[0].Common < 500 {
 		t.Fatalf("the point is not paired: %+v", c.Points)
 	}
@@ -75,6 +84,9 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	independent(t, first)
+	if after, err := os.ReadFile(calibration); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the comparison has changed the calibration: %v", err)
+	}
 
 	stretched(t, filepath.Join(first, "calibration.yaml"), filepath.Join(first, "wrong.yaml"))
 	for name, wrong := range map[string]struct {
