@@ -52,15 +52,20 @@ func (w *World) spend(n core.NodeID, cost *scenarios.Cost, share float64, a, b *
 	return d + a.spend(d/2, busy/2) + b.spend(d/2, busy/2)
 }
 
-// spend has the machine do what a cost of d on the clock takes of its cores, and returns for how much longer it takes since others
-// compute; nil has cores to spare. What is more than d goes on when the cost is over: nobody waits for it.
+// spend has the machine do what a cost of d on the clock takes of its cores, and returns for how much longer it takes since other
+// requests are on their way; nil has cores to spare. As much as d goes first, since somebody waits for it; the rest goes on with all else.
 func (m *machine) spend(d, busy time.Duration) time.Duration {
 	if m == nil || busy <= 0 {
 		return 0
 	}
-	slow := m.slow()
-	m.run(work{}, busy)
-	return time.Duration(float64(min(busy, d)) * (slow - 1))
+	awaited, slow := min(busy, d), m.slow()
+	if awaited > 0 {
+		m.run(&m.first, work{}, awaited)
+	}
+	if busy > awaited {
+		m.run(&m.others, work{}, busy-awaited)
+	}
+	return time.Duration(float64(awaited) * (slow - 1))
 }
 
 // messageCost is what a message takes beyond its link.

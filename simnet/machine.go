@@ -17,17 +17,35 @@ type machines struct {
 	load      *machine   // of the load generator; nil: on no host
 }
 
-// machine is a host. Of n jobs each advances at the rate min(1, cores/n), so all by the same: progress counts, in
-// nanoseconds, how far a job has come that was there from the beginning.
+// machine is a host. What somebody waits for who has just woken up goes first, as systems for interactive use have it: the cores
+// are shared among such jobs, and what these leave among all others.
 type machine struct {
 	world      *World
 	index      int
 	cores      float64
-	jobs       jobHeap
-	progress   float64
+	first      class // what a request waits for on its way: see World.spend
+	others     class // executions, and what goes on when nobody waits any more
 	last       core.Time
 	generation uint64 // of the event that ends the next job
 	started    uint64 // jobs
+}
+
+// class is jobs that share cores equally. All advance by the same, so progress counts, in nanoseconds, how far a job has come that was
+// there from the beginning.
+type class struct {
+	jobs     jobHeap
+	progress float64
+}
+
+// rate at which each job advances where they have so many cores.
+func (c *class) rate(cores float64) float64 { return min(1, cores/float64(max(1, len(c.jobs)))) }
+
+// left is how long it takes until the next of the jobs ends at that rate; false: none will.
+func (c *class) left(rate float64) (time.Duration, bool) {
+	if len(c.jobs) == 0 || rate == 0 {
+		return 0, false
+	}
+	return time.Duration(math.Ceil(max(0, c.jobs[0].until-c.progress) / rate)), true
 }
 
 // work is a job of a machine. Where nobody waits for it, its token is 0.
@@ -89,37 +107,51 @@ func (m *machines) at(n core.NodeID) *machine {
 	return m.nodes[n]
 }
 
-// rate at which each job advances.
-func (m *machine) rate() float64 { return min(1, m.cores/float64(max(1, len(m.jobs)))) }
+// rates at which each of the first and each of the other jobs advances.
+func (m *machine) rates() (first, others float64) {
+	return m.first.rate(m.cores), m.others.rate(max(0, m.cores-float64(len(m.first.jobs))))
+}
 
-// slow is how much longer than alone a job takes that begins now, if nothing else changes.
-func (m *machine) slow() float64 { return max(1, float64(len(m.jobs)+1)/m.cores) }
+// slow is how much longer than alone a job that goes first takes if it begins now and nothing else changes.
+func (m *machine) slow() float64 { return max(1, float64(len(m.first.jobs)+1)/m.cores) }
 
 // advance brings the progress up to now.
 func (m *machine) advance() {
 	done := float64(m.world.now - m.last)
 	m.last = m.world.now
-	m.progress += float64(done * m.rate())
+	first, others := m.rates()
+	m.first.progress += float64(done * first)
+	m.others.progress += float64(done * others)
 }
 
 // run gives the machine a job of d on one core.
-func (m *machine) run(j work, d time.Duration) {
+func (m *machine) run(c *class, j work, d time.Duration) {
 	m.advance()
 	m.started++
-	j.until, j.order = m.progress+float64(d), m.started
-	heap.Push(&m.jobs, j)
+	j.until, j.order = c.progress+float64(d), m.started
+	heap.Push(&c.jobs, j)
 	m.schedule()
+}
+
+// next is the class whose job ends next, and when; nil: none will.
+func (m *machine) next() (c *class, d time.Duration) {
+	first, others := m.rates()
+	d, any := m.first.left(first)
+	if any {
+		c = &m.first
+	}
+	if other, more := m.others.left(others); more && (!any || other < d) {
+		return &m.others, other
+	}
+	return c, d
 }
 
 // schedule arms the end of the next job.
 func (m *machine) schedule() {
 	m.generation++
-	if len(m.jobs) == 0 {
-		return
+	if c, d := m.next(); c != nil {
+		m.world.calendar.push(m.world.now.Add(d), evMachine, core.NodeID(m.index), 0, m.generation)
 	}
-	left := max(0, m.jobs[0].until-m.progress)
-	d := time.Duration(math.Ceil(left / m.rate()))
-	m.world.calendar.push(m.world.now.Add(d), evMachine, core.NodeID(m.index), 0, m.generation)
 }
 
 // wake ends the next job.
@@ -127,8 +159,9 @@ func (m *machine) wake(generation uint64) {
 	if generation != m.generation {
 		return
 	}
+	c, _ := m.next()
 	m.advance()
-	j := heap.Pop(&m.jobs).(work)
+	j := heap.Pop(&c.jobs).(work)
 	m.schedule()
 	if j.token == 0 {
 		return
@@ -138,10 +171,11 @@ func (m *machine) wake(generation uint64) {
 
 // stop gives up the execution with that token, where it is still computing.
 func (m *machine) stop(k core.Token) {
-	for i := range m.jobs {
-		if m.jobs[i].token == k {
+	jobs := &m.others.jobs
+	for i := range *jobs {
+		if (*jobs)[i].token == k {
 			m.advance()
-			heap.Remove(&m.jobs, i)
+			heap.Remove(jobs, i)
 			m.schedule()
 			return
 		}
@@ -174,7 +208,7 @@ func (w *World) execute(n core.NodeID, t *core.Task, d, more time.Duration) {
 	f := &w.scenario.Functions[t.Type]
 	if m := w.machines.of(n, t.Type); m != nil && f.CPU > 0 {
 		busy := time.Duration(float64(d) * f.CPU)
-		m.run(work{token: t.Token(), node: n, then: d - busy + more}, busy)
+		m.run(&m.others, work{token: t.Token(), node: n, then: d - busy + more}, busy)
 		return
 	}
 	w.calendar.push(w.now.Add(d+more), evFinish, n, 0, uint64(t.Token()))
