@@ -99,6 +99,9 @@ func (f *calibrateFlags) run(c *cobra.Command, path string) error {
 	if err = errors.Join(err, f.check(points[0].Scenario)); err != nil {
 		return input(err)
 	}
+	if dir, err := os.Stat(filepath.Dir(f.out)); err != nil || !dir.IsDir() {
+		return input(fmt.Errorf("--out %s: there is no directory %s", f.out, filepath.Dir(f.out)))
+	}
 	notes := c.ErrOrStderr()
 	var k *scenarios.Calibration
 	if l.of == nil {
@@ -216,7 +219,8 @@ func bareNodes(file *scenarios.File, p *scenarios.Point, path string) (*scenario
 	set := func(key, value string) { problems = append(problems, bare.Set(key, value)) }
 	var kept []string // values of keys that are swept still
 	for i, key := range file.Swept() {
-		if key == "cluster.links" || strings.HasPrefix(key, "cluster.links.") || strings.HasPrefix(key, "cluster.cloud.link") {
+		if key == "cluster.links" || strings.HasPrefix(key, "cluster.links.") || strings.HasPrefix(key, "cluster.cloud.link") ||
+			key == "learner.inference" || strings.HasSuffix(key, ".cold_start.keep_alive") {
 			set(key, p.Values[i])
 		} else {
 			kept = append(kept, p.Values[i])

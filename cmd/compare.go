@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,14 +43,16 @@ With two directories of runs (their records complete: --records all) it compares
 reality, reality with reality, or simulation with simulation.
 
 A verdict is that of an equivalence test: equivalent where the 90 % interval of the difference lies within the margin,
-different where it lies outside, undecided otherwise. The exit status is 1 if a difference is beyond a margin that was given.`,
+different where it lies outside, undecided otherwise. The exit status is 1 if a difference is beyond a margin that was given, or
+what a node recorded is not repeated by its replay.`,
 		Example: `  p2pfaas compare fidelity
   p2pfaas compare quickstart --duration 30s --margin p95=5% --margin drop_rate=1pp
   p2pfaas compare my.yaml --repeat 2                    # how repeatable is reality?
   p2pfaas compare my.yaml --real runs/pis --calibration pis.yaml
   p2pfaas compare runs/monday runs/tuesday --json`,
-		Args: wants(1, 2, "one scenario, or the directories of two runs"),
-		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
+		Args:              wants(1, 2, "one scenario, or the directories of two runs"),
+		ValidArgsFunction: completeScenario,
+		RunE:              func(c *cobra.Command, args []string) error { return f.run(c, args) },
 	}
 	f.scenarioFlags.add(c)
 	f.outputFlags.add(c)
@@ -130,7 +133,50 @@ func (x *comparison) runs(ctx context.Context, first, second string) error {
 	if err != nil {
 		return err
 	}
+	if m != nil && m.points[0].Scenario.Calibration != nil {
+		k := m.points[0].Scenario.Calibration
+		if opened[0].World == "real" {
+			if err := independent(k, opened[0]); err != nil {
+				c.Notes = append(c.Notes, capitalised(err.Error())+".")
+			}
+		}
+		c.Calibration = provenance(k, "")
+	}
 	return x.report(c)
+}
+
+// early finds what would be wrong later, before minutes are spent; all problems at once.
+func (x *comparison) early(c *cobra.Command, path string, file *scenarios.File, points []scenarios.Point, given *scenarios.Calibration) error {
+	f := x.flags
+	var problems []error
+	for _, key := range file.Swept() {
+		if key == "calibration" || key == "hosts" || strings.HasPrefix(key, "hosts.") {
+			problems = append(problems, fmt.Errorf("%s is swept, and a comparison says itself what is calibrated and what shares a machine: "+
+				"simulate the sweep by itself (p2pfaas sim --records all), and compare two runs", key))
+		}
+	}
+	for _, dir := range f.real {
+		r, err := results.Open(dir)
+		if err == nil && r.Keep.Mode != results.All {
+			err = fmt.Errorf("--real %s has records of some of its requests, and a comparison needs them all: repeat it with --records all", dir)
+		}
+		if err == nil && given != nil {
+			err = independent(given, r)
+		}
+		problems = append(problems, err)
+	}
+	if len(f.real) == 0 {
+		_, err := f.prepare(c, path)
+		problems = append(problems, err)
+	}
+	if given != nil && given.Measured.Seed == points[0].Scenario.Seed {
+		problems = append(problems, fmt.Errorf("--calibration %s was made with the scenario's seed %d, so that it may have met the same requests: "+
+			"calibrate with another --seed", f.calibration, given.Measured.Seed))
+	}
+	if points[0].Scenario.Calibration != nil {
+		fmt.Fprintln(x.notes, "note: the scenario's own calibration is not used: give it with --calibration for that")
+	}
+	return errors.Join(problems...)
 }
 
 // open makes the directory of the results.
@@ -159,6 +205,9 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 			return input(err)
 		}
 	}
+	if err := x.early(c, path, file, points, given); err != nil {
+		return input(err)
+	}
 	if err := x.open(file.Name() + "-compare"); err != nil {
 		return input(err)
 	}
@@ -166,16 +215,17 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
+	m, err := x.model(file, calibration) // what is wrong with it is told before the run
+	if err != nil {
+		return err
+	}
 	real, err := x.reality(c, path, 0)
 	if err != nil {
 		return err
 	}
-	if calibration.Measured.At.After(real.Started) && len(f.real) == 0 {
-		return fmt.Errorf("the calibration is of %v, after the run of %v began: it must not depend on it", calibration.Measured.At, real.Started)
-	}
-	m, err := x.model(file, calibration)
-	if err != nil {
-		return err
+	late := independent(calibration, real)
+	if late != nil && (len(f.real) == 0 || given != nil) {
+		return input(late)
 	}
 	simulated, err := x.simulate(ctx, m)
 	if err != nil {
@@ -185,9 +235,10 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	result.Calibration = &compare.Provenance{File: filepath.Join(x.dir, calibrationFile), Host: calibration.Measured.Host,
-		Target: calibration.Measured.Target, At: calibration.Measured.At, Seed: calibration.Measured.Seed,
-		Requests: calibration.Measured.Requests}
+	result.Calibration = provenance(calibration, filepath.Join(x.dir, calibrationFile))
+	if late != nil {
+		result.Notes = append(result.Notes, capitalised(late.Error())+".")
+	}
 	if max(f.repeat, len(f.real)) > 1 {
 		again, err := x.reality(c, path, 1)
 		if err != nil {
@@ -200,6 +251,26 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 	}
 	return x.report(result)
 }
+
+// independent is an error where a calibration may know the run that it serves to predict: it was made after that began, or with its seed.
+func independent(k *scenarios.Calibration, run *results.Run) error {
+	switch {
+	case k.Measured.Seed == run.Seed:
+		return fmt.Errorf("the calibration was made with the seed %d of the run %s, so that it may have met the same requests: calibrate with another --seed",
+			run.Seed, run.Dir)
+	case k.Measured.At.After(run.Started):
+		return fmt.Errorf("the calibration is of %v, after the run %s began (%v): a prediction needs one from before that", k.Measured.At.Format(time.RFC3339),
+			run.Dir, run.Started.Format(time.RFC3339))
+	}
+	return nil
+}
+
+func provenance(k *scenarios.Calibration, file string) *compare.Provenance {
+	m := &k.Measured
+	return &compare.Provenance{File: file, Host: m.Host, Target: m.Target, At: m.At, Seed: m.Seed, Requests: m.Requests}
+}
+
+func capitalised(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // calibrationFile is the name of the calibration in the directory of a comparison.
 const calibrationFile = "calibration.yaml"
@@ -219,10 +290,6 @@ func (x *comparison) calibration(ctx context.Context, k *scenarios.Calibration, 
 		if k, err = calibrateLocal(ctx, file, points, f.first, o, x.notes); err != nil {
 			return nil, err
 		}
-	}
-	if k.Measured.Seed == points[0].Scenario.Seed {
-		return nil, input(fmt.Errorf("the calibration was made with the scenario's seed %d, so that it may have met the same requests: "+
-			"calibrate with another --seed", k.Measured.Seed))
 	}
 	return k, writeCalibration(filepath.Join(x.dir, calibrationFile), k)
 }
@@ -286,7 +353,8 @@ func (x *comparison) model(file *scenarios.File, k *scenarios.Calibration) (*mod
 			fmt.Fprintln(x.notes, "note: the nodes ran on this machine, so that it stands in place of the scenario's hosts")
 		}
 	case !shared:
-		fmt.Fprintln(x.notes, "note: the scenario has no hosts, so that all nodes are simulated with cores of their own: say which share a machine")
+		fmt.Fprintf(x.notes, "note: the scenario has no hosts, so that all nodes are simulated with cores of their own: say which share a machine; all, "+
+			"as in --set 'hosts=[{name: here, cores: %d, nodes: all, load: true}]'\n", runtime.NumCPU())
 	}
 	if err := os.WriteFile(path, m.file.Resolved(), 0o666); err != nil {
 		return nil, err
@@ -347,7 +415,7 @@ func (x *comparison) compare(ctx context.Context, a, b *results.Run, m *model) (
 		if err := explain(ctx, c, m); err != nil {
 			return nil, err
 		}
-		if c.Sensitivity, err = sensitivity(ctx, m); err != nil {
+		if c.Sensitivity, err = sensitivity(ctx, c, m); err != nil {
 			return nil, err
 		}
 	}
@@ -403,6 +471,11 @@ func (x *comparison) report(c *compare.Comparison) error {
 	var beyond []error
 	for _, e := range c.Exceeded() {
 		beyond = append(beyond, errors.New(e.String()))
+	}
+	if len(x.flags.margins) > 0 {
+		for _, label := range c.Unmatched {
+			beyond = append(beyond, fmt.Errorf("%s: not compared, so that its margins are not kept", label))
+		}
 	}
 	if i := slices.IndexFunc(c.Replays, func(r compare.Replay) bool { return !r.Equal }); i >= 0 {
 		beyond = append(beyond, fmt.Errorf("%s: %s", c.Replays[i].Log, c.Replays[i].Says))

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -92,10 +93,15 @@ func right(s *scenarios.Scenario, c *compare.Cause) bool {
 		if s.Calibration != nil {
 			k = *s.Calibration
 		}
-		if cost := parts[c.Part]; cost != nil {
+		if cost := parts[c.Part]; cost != nil && c.A-c.B > -cost.Time.Mean().Seconds() {
 			cost.Time = shifted(cost.Time, c.A-c.B)
 			s.Calibration = &k
 			break
+		}
+		if c.Part == "probing" { // there and back
+			half := *c
+			half.A, half.B = c.A/2, c.B/2
+			c = &half
 		}
 		l := &s.Cluster.Links
 		l.Default.Latency = delayed{l.Default.Latency, c.A - c.B}
@@ -107,12 +113,16 @@ func right(s *scenarios.Scenario, c *compare.Cause) bool {
 			}
 		}
 	case "slots", "queue":
+		if c.Nodes != nil { // a group may have others
+			return false
+		}
+		more := int(math.Round(c.A - c.B))
 		s.Cluster.Groups = slices.Clone(s.Cluster.Groups)
 		for i := range s.Cluster.Groups {
 			if g := &s.Cluster.Groups[i]; c.Component == "slots" {
-				g.Slots = int(c.A)
+				g.Slots = max(1, g.Slots+more)
 			} else {
-				g.Queue = int(c.A)
+				g.Queue = max(0, g.Queue+more)
 			}
 		}
 	default:
@@ -265,7 +275,7 @@ const (
 )
 
 // sensitivity says which parameter moves which metric of each point.
-func sensitivity(ctx context.Context, m *model) ([]compare.Sensitivity, error) {
+func sensitivity(ctx context.Context, c *compare.Comparison, m *model) ([]compare.Sensitivity, error) {
 	var points []scenarios.Point
 	type variant struct {
 		label string
@@ -276,8 +286,13 @@ func sensitivity(ctx context.Context, m *model) ([]compare.Sensitivity, error) {
 	put := func(s scenarios.Scenario) {
 		points = append(points, scenarios.Point{Index: len(points), Scenario: &s})
 	}
-	run := newRun(m.file, m.points, "sim", results.Keep{})
-	for i, p := range m.points {
+	for _, p := range m.points {
+		k := slices.IndexFunc(c.Points, func(x compare.Point) bool {
+			return x.Scheduler == p.Scenario.Scheduler.Label && slices.Equal(x.Values, p.Values)
+		})
+		if k < 0 {
+			continue
+		}
 		s := *p.Scenario
 		s.Replications, s.Precision, s.Records = sensitivityReplications, nil, string(results.None)
 		if tasks := s.ExpectedTasks(); tasks > sensitivityTasks {
@@ -291,7 +306,7 @@ func sensitivity(ctx context.Context, m *model) ([]compare.Sensitivity, error) {
 			changed := s
 			x.change(&changed, sensitivityChange)
 			put(changed)
-			variants = append(variants, variant{run.Label(run.Points[i]), x, base})
+			variants = append(variants, variant{c.Points[k].Label, x, base})
 		}
 	}
 	got, err := simulateAll(ctx, points)
@@ -305,14 +320,14 @@ func sensitivity(ctx context.Context, m *model) ([]compare.Sensitivity, error) {
 		}
 		for _, metric := range explained {
 			d, err := results.Paired(got[v.base], got[i], metric, results.Confidence)
-			if err != nil {
+			if err != nil && !errors.Is(err, results.ErrTooFew) {
 				return nil, err
 			}
 			effect := d.Mean
 			if results.Unit(metric) == "s" {
 				effect /= got[v.base].Interval(metric, results.Confidence).Mean
 			}
-			if math.Abs(d.Mean) <= d.Half {
+			if err != nil || math.Abs(d.Mean) <= d.Half {
 				effect = math.NaN()
 			}
 			all = append(all, compare.Sensitivity{Point: v.label, Parameter: v.name, Change: sensitivityChange, Metric: metric, Effect: effect})

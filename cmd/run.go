@@ -338,13 +338,13 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 		err = errors.Join(err, cluster.Ended(), cluster.Stop())
 	}()
 	own := processor.Processes{Nodes: cluster.Processes()}
-	others, err := own.Watch(ctx)
-	if err != nil {
-		return nil, err
-	}
+	others, unknown := own.Watch(ctx)
 	rep, err := r.load(ctx, point, replication, o)
-	if err == nil {
-		rep.Reality.Others, err = others()
+	if err == nil && unknown == nil {
+		rep.Reality.Others, unknown = others()
+	}
+	if unknown != nil && err == nil {
+		fmt.Fprintf(r.notes, "note: how busy other programs kept the machine is not known: %v\n", unknown)
 	}
 	if err == nil && replication == 0 {
 		err = r.keepWeights(ctx, p, o.Targets)

@@ -25,6 +25,7 @@ type request struct {
 	scenarios.Arrival
 	id       core.TaskID
 	up, down time.Duration // on the client's link, and what the client costs
+	cost     int           // which of its costs the client has, both ways
 	unheard  bool          // the answer gets lost there
 }
 
@@ -42,12 +43,13 @@ func (a *access) send(x *scenarios.Arrival, id core.TaskID) {
 	f := &w.scenario.Functions[x.Type]
 	up, lostUp := a.transit(f.Payload)
 	down, lostDown := a.transit(f.Reply)
-	up += w.clientCost(x.Node)
+	cost := w.drawCost(x.Node, w.clientSpread())
+	up += w.clientCost(x.Node, cost)
 	if lostUp {
 		w.lostOnAccess(&request{Arrival: *x, id: id, up: up, down: down})
 		return
 	}
-	i := a.waiting.put(request{Arrival: *x, id: id, up: up, down: down, unheard: lostDown})
+	i := a.waiting.put(request{Arrival: *x, id: id, up: up, down: down, cost: cost, unheard: lostDown})
 	w.calendar.push(w.now.Add(up), evArrive, x.Node, i, 0)
 }
 

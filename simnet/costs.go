@@ -34,16 +34,21 @@ func newCosts(w *World) *costs {
 	return x
 }
 
-// spend draws how long a cost takes on the clock that begins now at node n, half of it on each of two machines; nil is one with
-// cores to spare. What the machines have to do meanwhile slows it, and its processor time is a load for them. Only
-// a share of it is spent, where it is the way there or back of something that was measured as a whole.
-func (w *World) spend(n core.NodeID, cost *scenarios.Cost, share float64, a, b *machine) time.Duration {
-	d := time.Duration(0)
-	if k := len(cost.Time); k > 0 {
-		d = time.Duration(float64(cost.Time[w.costs.streams.of(int(n)).IntN(k)]) * share)
+// drawCost draws which of the values of a spread a part of a request at node n takes.
+func (w *World) drawCost(n core.NodeID, s scenarios.Spread) int {
+	if len(s) == 0 {
+		return 0
 	}
-	if a == nil && b == nil {
-		return d
+	return w.costs.streams.of(int(n)).IntN(len(s))
+}
+
+// spend says how long a cost takes on the clock that begins now, the value of its spread with that index, half of it on each of two
+// machines; nil is one with cores to spare. What is on its way on the machines slows it, and its processor time is a load for them. Only
+// a share of it is spent, where it is the way there or back of something that was measured as a whole.
+func (w *World) spend(cost *scenarios.Cost, drawn int, share float64, a, b *machine) time.Duration {
+	d := time.Duration(0)
+	if len(cost.Time) > 0 {
+		d = time.Duration(float64(cost.Time[drawn]) * share)
 	}
 	busy := time.Duration(float64(cost.CPU) * share)
 	if a == b {
@@ -73,15 +78,28 @@ func (w *World) messageCost(m *core.Msg) time.Duration {
 	from, to := w.machines.at(m.From), w.machines.at(m.To)
 	switch m.Kind {
 	case core.MsgForward, core.MsgHandover:
-		return w.spend(m.From, &w.costs.Forward, 1, from, to)
+		return w.cost(m.From, &w.costs.Forward, 1, from, to)
 	case core.MsgAnswer:
-		return w.spend(m.From, &w.costs.Return, 1, from, to)
+		return w.cost(m.From, &w.costs.Return, 1, from, to)
 	}
-	return w.spend(m.From, &w.costs.Probe, 0.5, from, to) // one way of a round
+	return w.cost(m.From, &w.costs.Probe, 0.5, from, to) // one way of a round: the two are drawn by themselves
 }
 
-// clientCost is what one way takes between a client and its node.
-func (w *World) clientCost(n core.NodeID) time.Duration {
+// cost draws and spends a cost of a request at node n.
+func (w *World) cost(n core.NodeID, cost *scenarios.Cost, share float64, a, b *machine) time.Duration {
+	return w.spend(cost, w.drawCost(n, cost.Time), share, a, b)
+}
+
+// clientSpread is what the ways between clients and nodes take, both together.
+func (w *World) clientSpread() scenarios.Spread {
+	if w.costs == nil {
+		return nil
+	}
+	return w.costs.Client.Time
+}
+
+// clientCost is what one way takes between a client and its node, of a request that has drawn its cost for both.
+func (w *World) clientCost(n core.NodeID, drawn int) time.Duration {
 	if w.costs == nil {
 		return 0
 	}
@@ -89,7 +107,7 @@ func (w *World) clientCost(n core.NodeID) time.Duration {
 	if w.machines != nil {
 		load = w.machines.load
 	}
-	return w.spend(n, &w.costs.Client, 0.5, load, w.machines.at(n))
+	return w.spend(&w.costs.Client, drawn, 0.5, load, w.machines.at(n))
 }
 
 // actCost is what a question to the learner of a node takes.
@@ -97,7 +115,7 @@ func (w *World) actCost(n core.NodeID) time.Duration {
 	if w.costs == nil {
 		return 0
 	}
-	return w.spend(n, &w.costs.Act, 1, w.machines.at(n), w.machines.at(n))
+	return w.cost(n, &w.costs.Act, 1, w.machines.at(n), w.machines.at(n))
 }
 
 // service is how long a function executes on a node, and what the call takes beyond that.
@@ -111,5 +129,5 @@ func (w *World) service(n core.NodeID, t *core.Task, d time.Duration) (service, 
 	if int(n) < len(f.Nodes) {
 		service = time.Duration(float64(service) * f.Nodes[n])
 	}
-	return service, w.spend(n, &c.calls[t.Type], 1, w.machines.at(n), w.machines.of(n, t.Type))
+	return service, w.cost(n, &c.calls[t.Type], 1, w.machines.at(n), w.machines.of(n, t.Type))
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
 // machines are the hosts of a scenario: each shares its cores equally among all that computes on it, whichever node it is
@@ -23,8 +24,9 @@ type machine struct {
 	world      *World
 	index      int
 	cores      float64
-	first      class // what a request waits for on its way: see World.spend
-	others     class // executions, and what goes on when nobody waits any more
+	yield      []float64 // by the number of others: what they get of the cores, over what would be left if these were shared without loss
+	first      class     // what a request waits for on its way: see World.spend
+	others     class     // executions, and what goes on when nobody waits any more
 	last       core.Time
 	generation uint64 // of the event that ends the next job
 	started    uint64 // jobs
@@ -68,7 +70,7 @@ func newMachines(w *World) *machines {
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
 		x := &m.all[i]
-		*x = machine{world: w, index: i, cores: float64(h.Cores)}
+		*x = machine{world: w, index: i, cores: float64(h.Cores), yield: yieldOf(s.Calibration, s.Functions)}
 		for _, n := range h.Nodes {
 			m.nodes[n] = x
 		}
@@ -109,7 +111,38 @@ func (m *machines) at(n core.NodeID) *machine {
 
 // rates at which each of the first and each of the other jobs advances.
 func (m *machine) rates() (first, others float64) {
-	return m.first.rate(m.cores), m.others.rate(max(0, m.cores-float64(len(m.first.jobs))))
+	first, others = m.first.rate(m.cores), m.others.rate(max(0, m.cores-float64(len(m.first.jobs))))
+	if n := len(m.others.jobs); n < len(m.yield) {
+		others *= m.yield[n]
+	}
+	return first, others
+}
+
+// yieldOf is what was measured of executions at once, as shares of what sharing without loss gives: systems do not always notice at
+// once that a core is free. Between the numbers that were measured it is interpolated; of the functions it is that which computes most.
+func yieldOf(c *scenarios.Calibration, functions []scenarios.Function) []float64 {
+	if c == nil {
+		return nil
+	}
+	var of *scenarios.CalibratedFunction
+	for i := range functions {
+		f, known := c.Functions[functions[i].Name]
+		if known && f.CPU > 0 && len(f.Slowdown) > 0 && (of == nil || f.CPU > of.CPU) {
+			of = &f
+		}
+	}
+	if of == nil {
+		return nil
+	}
+	yield, before := []float64{1, 1}, 1.0
+	for _, s := range of.Slowdown {
+		now, from := min(1, s.Model/s.Factor), len(yield)-1
+		for n := from + 1; n <= s.AtOnce; n++ {
+			yield = append(yield, before+float64((now-before)*(float64(n-from)/float64(s.AtOnce-from))))
+		}
+		before = now
+	}
+	return yield
 }
 
 // slow is how much longer than alone a job that goes first takes if it begins now and nothing else changes.

@@ -76,15 +76,15 @@ func (w *World) Send(m *core.Msg) {
 		return
 	}
 	d, lost := n.Transit(m.From, m.To, w.bytes(m), n.streams.of(int(m.From)))
+	if w.costs != nil && !lost {
+		d += w.messageCost(m)
+	}
 	if w.trace != nil {
 		w.trace.send(m, d, lost)
 	}
 	if lost {
 		w.engine.FreeChain(m.Task)
 		return
-	}
-	if w.costs != nil {
-		d += w.messageCost(m)
 	}
 	late := *m
 	late.Transit = d

@@ -16,18 +16,19 @@ func (w *World) Start(n core.NodeID, t *core.Task) {
 	if g.speed != 1 {
 		d = time.Duration(float64(d) / g.speed)
 	}
+	cold := time.Duration(0)
 	if w.cold != nil && w.scenario.Functions[t.Type].ColdStart != nil {
-		d += w.cold.start(w, n, t)
+		cold = w.cold.start(w, n, t)
 	}
 	if w.trace != nil {
 		w.trace.start(n, t)
 	}
 	if g.executor != nil {
-		g.executor.start(n, t, d)
+		g.executor.start(n, t, d+cold)
 		return
 	}
 	service, call := w.service(n, t, d)
-	w.execute(n, t, service, call)
+	w.execute(n, t, service, call+cold)
 }
 
 // Stop implements core.Host: the execution of t is given up. The finish that is already scheduled finds a dead token.

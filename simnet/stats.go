@@ -164,7 +164,7 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 	r.Demand, r.Timing = t.Demand, t.Timing
 	if !w.access.none {
 		q := &w.access.inside[t.Slot()]
-		r.Arrival, r.Client = q.At, q.up+q.down+w.clientCost(n)
+		r.Arrival, r.Client = q.At, q.up+q.down+w.clientCost(n, q.cost)
 		r.Latency += r.Client
 		if q.unheard {
 			r.Outcome = core.LostNoAnswer

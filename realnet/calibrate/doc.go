@@ -49,7 +49,7 @@
 //
 // A request uses the less, the more it shares wake-ups with others: at 50 requests a second of twelve nodes one and a half
 // times as much as at 200. What it uses matters where there are many. So processor time is that of experiments of their own,
-// whose requests are so dense that they would keep a third of the cores busy with what they use at low load.
+// whose requests are so dense that with their mean demand they would keep a third of the cores busy.
 //
 // Per request, Client is the generator's and the nodes' part of a local request, the call included; Call is the functions'
 // beyond the share of the demand that they compute for; Probe is what a request takes more with a probe, Forward and Return

@@ -148,8 +148,8 @@ func (m *measurement) processorOf(ctx context.Context, f *function) error {
 	return nil
 }
 
-// How dense requests are for the sake of their processor time: they are to keep a third of the cores busy, as far as is known from
-// those at low load, unless these are almost as dense.
+// How dense requests are for the sake of their processor time: with the mean demand they would keep a third of the cores busy, as far as is
+// known from those at low load, unless these are almost as dense.
 const (
 	densePart  = 3
 	leastDense = time.Millisecond
@@ -159,7 +159,8 @@ const (
 // denser sends requests of a function that are denser than those of phases at low load, and returns their phase; the others,
 // where they are dense already.
 func (m *measurement) denser(ctx context.Context, f *function, low []*phase) ([]*phase, error) {
-	f.dense = max(leastDense, m.perRequest(low...).Total()*densePart/time.Duration(m.Cores))
+	computes := time.Duration(f.result.CPU * max(0, f.takes.Seconds()-m.demandOf(low)) * 1e9) // more than these did
+	f.dense = max(leastDense, (m.perRequest(low...).Total()+computes)*densePart/time.Duration(m.Cores))
 	if float64(f.dense) > almost*float64(f.gap) {
 		f.dense = 0
 		return low, nil
@@ -222,6 +223,13 @@ func (m *measurement) measureOther(ctx context.Context, f *function) error {
 		mean += r.Timing.Executing.Seconds() / float64(len(records))
 	}
 	f.result.Stretch = 1
+	f.result.Nodes = factors(byNode) // which are not in the service time, too
+	if f.result.Nodes != nil {
+		for i, r := range records {
+			seconds[i] /= f.result.Nodes[r.Executor]
+			times[i] = time.Duration(seconds[i] * 1e9)
+		}
+	}
 	var err error
 	if f.result.Service, err = spreadOf("its execution", times); err != nil {
 		return err
@@ -233,7 +241,6 @@ func (m *measurement) measureOther(ctx context.Context, f *function) error {
 	for _, x := range fits {
 		f.result.Fits = append(f.result.Fits, scenarios.Fit{Distribution: x.String(), AIC: x.AIC, KS: x.KS, P: x.P})
 	}
-	f.result.Nodes = factors(byNode)
 	if m.processes == nil {
 		return nil
 	}

@@ -97,7 +97,8 @@ func MachineTime() (time.Duration, error) {
 }
 
 // Watch begins to measure what the other programs of this machine do, beside these processes. What it returns ends that: it says how many
-// cores they kept busy meanwhile, a hypervisor's other guests included.
+// cores they kept busy meanwhile, a hypervisor's other guests included. It is an error where a process of a function has ended in between, or
+// another one has begun, since what these used is not known.
 func (p *Processes) Watch(ctx context.Context) (end func() (cores float64, err error), err error) {
 	if err := p.Find(ctx); err != nil {
 		return nil, err
@@ -114,8 +115,14 @@ func (p *Processes) Watch(ctx context.Context) (end func() (cores float64, err e
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
+	began, same := time.Now(), slices.Clone(p.functions)
 	return func() (float64, error) {
+		if err := p.Find(ctx); err != nil {
+			return 0, err
+		}
+		if !slices.Equal(p.functions, same) {
+			return 0, errors.New("processes of functions have begun or ended")
+		}
 		after, err := others()
 		return max(0, (after-before).Seconds()/time.Since(began).Seconds()), err
 	}, nil

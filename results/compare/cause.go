@@ -100,28 +100,55 @@ type addition struct {
 	scale           *scale
 	component       string
 	says            string // with room for how long, and for more or less
+	// late is how much of the difference of a client's way is the load generator's lateness, where just one side knows that by itself: the
+	// other, a simulation, has it in the way. NaN: both know it, or it is another time.
+	late float64
 }
 
 // additions are those times whose difference is a cause by itself.
 func additions(p *pair, a, b *ledger, s *scale) []detector {
 	var all []detector
+	seconds := func(of func(*request) int64) [2]column {
+		f := func(r *request) (float64, bool) { return float64(of(r)) * nanosecond, r.completed() }
+		return [2]column{newColumn(p.a, f), newColumn(p.b, f)}
+	}
+	late := seconds(func(r *request) int64 { return r.late })
+	mean := func(c column, of *ledger) float64 { return c[len(c)-1] / of.completed[len(of.completed)-1] }
+	lateA, lateB := mean(late[0], a), mean(late[1], b)
+	apart := lateA > 0 == (lateB > 0)
 	for _, x := range []struct {
 		component, says string
 		of              func(*request) int64
 	}{
-		{clientCause, "the client's link takes %s %s in B, both ways together",
-			func(r *request) int64 { return r.parts[client] - r.late }},
-		{arrivalsCause, "the load generator sends a request %s %s late in B", func(r *request) int64 { return r.late }},
+		{clientCause, clientSays, func(r *request) int64 {
+			if !apart {
+				return r.parts[client]
+			}
+			return r.parts[client] - r.late
+		}},
+		{arrivalsCause, lateSays, func(r *request) int64 {
+			if !apart {
+				return 0 // it is in the client's way
+			}
+			return r.late
+		}},
 		{schedulingCause, "decisions take %s %s a request in B, probing not counted",
 			func(r *request) int64 { return r.parts[scheduling] }},
 		{coldCause, "cold starts take %s %s a request in B", func(r *request) int64 { return r.coldStart }},
 	} {
-		of := func(r *request) (float64, bool) { return float64(x.of(r)) * nanosecond, r.completed() }
-		all = append(all, &addition{[2]column{newColumn(p.a, of), newColumn(p.b, of)}, [2]column{a.completed, b.completed}, s,
-			x.component, x.says})
+		d := &addition{seconds(x.of), [2]column{a.completed, b.completed}, s, x.component, x.says, math.NaN()}
+		if x.component == clientCause && !apart {
+			d.late = lateB - lateA
+		}
+		all = append(all, d)
 	}
 	return all
 }
+
+const (
+	clientSays = "the client's link takes %s %s in B, both ways together"
+	lateSays   = "the load generator sends a request %s %s late in B"
+)
 
 func (d *addition) estimator() estimator {
 	return estimator{2, func(a, b *weights, out []float64) {
@@ -135,7 +162,11 @@ func (d *addition) causes(e *estimates) []Cause {
 	if !d.scale.matters(direct) || !differs(lo, hi, 0) {
 		return nil
 	}
-	return []Cause{{Component: d.component, Says: fmt.Sprintf(d.says, brief(direct), moreOrLess(direct)), Unit: "s", A: e.value[0],
+	component, says := d.component, d.says
+	if d.late/direct > 0.5 { // most of it
+		component, says = arrivalsCause, lateSays
+	}
+	return []Cause{{Component: component, Says: fmt.Sprintf(says, brief(direct), moreOrLess(direct)), Unit: "s", A: e.value[0],
 		B: e.value[1], Lo: lo, Hi: hi, Absolute: true, Direct: direct}}
 }
 

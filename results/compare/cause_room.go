@@ -311,7 +311,7 @@ func (d *room) causes(e *estimates) []Cause {
 		}
 		values, texts := b.limits()
 		found = append(found, Cause{Component: component, A: values[0], B: values[1], Lo: lo, Hi: hi, Absolute: true, Direct: math.NaN(),
-			Says: fmt.Sprintf(says, b.who(), texts[0], texts[1])})
+			Nodes: b.some(), Says: fmt.Sprintf(says, b.who(), texts[0], texts[1])})
 	}
 	if d.noQueue && len(found) > 1 {
 		return found[1:] // the same, of those who found no room: the better evidence
@@ -325,6 +325,18 @@ func (b *bound) alone() bool {
 		return b.edge.offset[0] > 0
 	}
 	return !slices.ContainsFunc(b.differ, func(n node) bool { return n.offset[0] == 0 })
+}
+
+// some are the nodes that differ; nil where all do that can be judged.
+func (b *bound) some() []core.NodeID {
+	if b.edge != nil || len(b.differ) == b.judged {
+		return nil
+	}
+	var ids []core.NodeID
+	for _, n := range b.differ {
+		ids = append(ids, core.NodeID(n.id))
+	}
+	return ids
 }
 
 // who names the nodes that differ.

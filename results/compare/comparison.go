@@ -137,6 +137,8 @@ type Cause struct {
 	A, B      float64
 	Lo, Hi    float64 // of the ratio B/A or, where Absolute, of the difference; 99 %, since many quantities are looked at
 	Absolute  bool
+	// Nodes are those that differ, of slots and a queue; nil: all that can be judged.
+	Nodes []core.NodeID
 	// Direct is what the cause adds to the difference of the mean latencies by itself, in seconds, without what waiting makes
 	// of it; NaN: its effect is all in the waiting.
 	Direct float64
@@ -164,7 +166,7 @@ type Replay struct {
 // Sensitivity is how a metric of the simulation moves when a calibrated parameter is changed by Change.
 type Sensitivity struct {
 	Point     string  // its label
-	Parameter string  // costs.call, functions.work.cpu, links.latency
+	Parameter string  // costs.client, functions.work.cpu, cluster.links.latency
 	Change    float64 // 0.1: ten per cent more
 	Metric    string
 	Effect    float64 // relative change of the metric; of a share, its difference; NaN: none that can be told

@@ -165,12 +165,16 @@ func (e Exceedance) String() string {
 	if math.IsNaN(m.Difference) {
 		return fmt.Sprintf("%s: %s cannot be compared: it is %g in A and %g in B", e.Point, m.Name, m.A, m.B)
 	}
-	unit := ""
-	if m.Unit != "" {
-		unit = " " + m.Unit
+	factor, unit, points := 1.0, " "+m.Unit, " "+m.Unit
+	if m.Unit == "" { // a share
+		factor, unit, points = 100, " %", " pp"
 	}
-	return fmt.Sprintf("%s: %s is %.4g%s in A and %.4g%s in B: the difference, %.3g%s (90 %% interval %.3g to %.3g), "+
-		"exceeds the margin of %.3g%s", e.Point, m.Name, m.A, unit, m.B, unit, m.Difference, unit, m.Lo, m.Hi, m.Margin, unit)
+	interval := "no interval"
+	if !math.IsNaN(m.Lo) {
+		interval = fmt.Sprintf("90 %% interval %.3g to %.3g", factor*m.Lo, factor*m.Hi)
+	}
+	return fmt.Sprintf("%s: %s is %.4g%s in A and %.4g%s in B: the difference, %.3g%s (%s), exceeds the margin of %.3g%s", e.Point, m.Name,
+		factor*m.A, unit, factor*m.B, unit, factor*m.Difference, points, interval, factor*m.Margin, points)
 }
 
 // Exceeded are the margins that somebody stated (not the default ones) and that are exceeded: the difference itself is beyond

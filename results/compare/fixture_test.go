@@ -23,10 +23,12 @@ func madeUp() *Comparison {
 		Replays: []Replay{{Log: "record/node-0.log", Node: 0, Inputs: 120_000, Verdicts: 8_400, Equal: true},
 			{Log: "record/node-1.log", Node: 1, Inputs: 118_400, Verdicts: 8_311, Equal: true}},
 	}
-	for _, parameter := range []string{"costs.call", "functions.work.cpu", "links.latency"} {
-		for _, metric := range []string{"latency.mean", "latency.p95", "drop_rate"} {
-			effect := float64(len(parameter)-9) * float64(len(metric)) / 2000
-			c.Sensitivity = append(c.Sensitivity, Sensitivity{Parameter: parameter, Change: 0.1, Metric: metric, Effect: effect})
+	for k, point := range []string{"workload.load = 0.3, JSQ(2)", "workload.load = 0.9, JSQ(2)"} {
+		for _, parameter := range []string{"costs.client", "functions.work.cpu", "cluster.links.latency"} {
+			for _, metric := range []string{"latency.mean", "latency.p95", "drop_rate"} {
+				effect := float64(len(parameter)-9) * float64(len(metric)) / 2000 * float64(1+k)
+				c.Sensitivity = append(c.Sensitivity, Sensitivity{Point: point, Parameter: parameter, Change: 0.1, Metric: metric, Effect: effect})
+			}
 		}
 	}
 	repeated := *c

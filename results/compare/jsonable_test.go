@@ -46,7 +46,7 @@ func TestJSON(t *testing.T) {
 		"points.causes":          "a absolute b component direct explains function hi lo part says unit",
 		"points.causes.explains": "after before metric",
 		"replays":                "equal inputs log node says verdicts",
-		"sensitivity":            "change effect metric parameter",
+		"sensitivity":            "change effect metric parameter point",
 		"calibration":            "at file host requests seed target",
 		"floor.points":           "block causes common decisions distances label load metrics nodes notes paired parts quantiles requests_a requests_b scheduler values",
 	} {

@@ -462,13 +462,13 @@ func nodesSheet(p *Point, a, b string) sheet {
 	return s
 }
 
-// sensitivitySheet has a row per parameter and a column per metric.
+// sensitivitySheet has a row per point and parameter, and a column per metric; parameters that move nothing are left out.
 func (c *Comparison) sensitivitySheet() sheet {
-	s := sheet{Header: []string{"parameter", "changed by"}, Keys: 2}
+	s := sheet{Header: []string{"point", "parameter", "changed by"}, Keys: 3}
 	var metrics []string
 	type key struct {
-		parameter string
-		change    float64
+		point, parameter string
+		change           float64
 	}
 	var keys []key
 	for _, x := range c.Sensitivity {
@@ -476,23 +476,25 @@ func (c *Comparison) sensitivitySheet() sheet {
 			metrics = append(metrics, x.Metric)
 			s.Header = append(s.Header, shortTitle(x.Metric))
 		}
-		if k := (key{x.Parameter, x.Change}); !slices.Contains(keys, k) {
+		if k := (key{x.Point, x.Parameter, x.Change}); !math.IsNaN(x.Effect) && !slices.Contains(keys, k) {
 			keys = append(keys, k)
 		}
 	}
 	for _, k := range keys {
-		row := texts(k.parameter, fmt.Sprintf("%+g %%", 100*k.change))
+		row := texts(k.point, k.parameter, fmt.Sprintf("%+g %%", 100*k.change))
 		for _, metric := range metrics {
 			text := "-"
 			for _, x := range c.Sensitivity {
-				if x.Parameter != k.parameter || x.Change != k.change || x.Metric != metric {
+				if x.Point != k.point || x.Parameter != k.parameter || x.Change != k.change || x.Metric != metric {
 					continue
 				}
 				unit := "%"
 				if results.Unit(metric) == "share" {
 					unit = "pp"
 				}
-				text = withUnit(signed(100*x.Effect), unit)
+				if !math.IsNaN(x.Effect) {
+					text = withUnit(signed(100*x.Effect), unit)
+				}
 			}
 			row = append(row, cell{Text: text})
 		}

@@ -3,6 +3,7 @@ package compare
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -159,6 +160,11 @@ func (o *Options) compare(p *pair, rng *rand.Rand) Point {
 	q := Point{Paired: p.paired, RequestsA: p.a.requests(), RequestsB: p.b.requests(), Common: p.common, Notes: p.notes}
 	if q.RequestsA == 0 || q.RequestsB == 0 {
 		q.Notes = append(q.Notes, "A side has no requests: there is nothing to compare.")
+		none := math.NaN()
+		for _, m := range o.Margins {
+			q.Metrics = append(q.Metrics, Metric{Name: m.Metric, Unit: unitOf(m.Metric), A: none, B: none, Difference: none, Lo: none, Hi: none,
+				Margin: none, Verdict: Undecided})
+		}
 		return q
 	}
 	a, b := newLedger(p.a), newLedger(p.b)
