@@ -69,12 +69,6 @@ func (doc *calibrationFileDoc) fits(b *builder, s *Scenario) {
 	if s.Calibration == nil {
 		return
 	}
-	for i := range s.Cluster.Groups {
-		if g := &s.Cluster.Groups[i]; g.Service != DedicatedSlots {
-			b.wrong(&doc.Path, "the nodes of the group %s share their cores by themselves (service_mode), and a calibration is of nodes that "+
-				"do not: leave one of the keys out, and say with hosts what shares cores", g.Name)
-		}
-	}
 	for _, name := range s.names() {
 		if k := len(s.Calibration.Functions[name].Nodes); k > 0 && s.Cluster.Nodes() > 0 && k != s.Cluster.Nodes() {
 			b.wrong(&doc.Path, "%s has factors for %d nodes of function %s, the cluster has %d nodes: calibrate these, or take the "+

@@ -23,11 +23,11 @@ func (w *World) Start(n core.NodeID, t *core.Task) {
 	if w.trace != nil {
 		w.trace.start(n, t)
 	}
+	service, call := w.service(n, t, d)
 	if g.executor != nil {
-		g.executor.start(n, t, d+cold)
+		g.executor.start(n, t, service+call+cold)
 		return
 	}
-	service, call := w.service(n, t, d)
 	w.execute(n, t, service, call+cold)
 }
 

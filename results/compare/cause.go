@@ -100,9 +100,9 @@ type addition struct {
 	scale           *scale
 	component       string
 	says            string // with room for how long, and for more or less
-	// late is how much of the difference of a client's way is the load generator's lateness, where just one side knows that by itself: the
-	// other, a simulation, has it in the way. NaN: both know it, or it is another time.
-	late float64
+	// Most of the difference of a client's way may be the load generator's lateness, where just one side knows that by itself: the
+	// other, a simulation, has it in the way. late is that of A and B; nil: both know it, or it is another time.
+	late *[2]float64
 }
 
 // additions are those times whose difference is a cause by itself.
@@ -136,9 +136,9 @@ func additions(p *pair, a, b *ledger, s *scale) []detector {
 			func(r *request) int64 { return r.parts[scheduling] }},
 		{coldCause, "cold starts take %s %s a request in B", func(r *request) int64 { return r.coldStart }},
 	} {
-		d := &addition{seconds(x.of), [2]column{a.completed, b.completed}, s, x.component, x.says, math.NaN()}
+		d := &addition{seconds(x.of), [2]column{a.completed, b.completed}, s, x.component, x.says, nil}
 		if x.component == clientCause && !apart {
-			d.late = lateB - lateA
+			d.late = &[2]float64{lateA, lateB}
 		}
 		all = append(all, d)
 	}
@@ -162,12 +162,12 @@ func (d *addition) causes(e *estimates) []Cause {
 	if !d.scale.matters(direct) || !differs(lo, hi, 0) {
 		return nil
 	}
-	component, says := d.component, d.says
-	if d.late/direct > 0.5 { // most of it
-		component, says = arrivalsCause, lateSays
+	component, says, a, b := d.component, d.says, e.value[0], e.value[1]
+	if d.late != nil && (d.late[1]-d.late[0])/direct > 0.5 {
+		component, says, a, b = arrivalsCause, lateSays, d.late[0], d.late[1]
 	}
-	return []Cause{{Component: component, Says: fmt.Sprintf(says, brief(direct), moreOrLess(direct)), Unit: "s", A: e.value[0],
-		B: e.value[1], Lo: lo, Hi: hi, Absolute: true, Direct: direct}}
+	return []Cause{{Component: component, Says: fmt.Sprintf(says, brief(direct), moreOrLess(direct)), Unit: "s", A: a, B: b, Lo: lo, Hi: hi,
+		Absolute: true, Direct: direct}}
 }
 
 // arrivals are the requests per second of both sides, where these did not get the same ones.

@@ -43,7 +43,7 @@ func TestJSON(t *testing.T) {
 		"points.quantiles":       "a b share",
 		"points.load":            "a b every_ns nodes",
 		"points.load.nodes":      "a b id",
-		"points.causes":          "a absolute b component direct explains function hi lo part says unit",
+		"points.causes":          "a absolute b component direct explains function hi lo nodes part says unit",
 		"points.causes.explains": "after before metric",
 		"replays":                "equal inputs log node says verdicts",
 		"sensitivity":            "change effect metric parameter point",
