@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/p2pfaas/p2pfaas/cmd"
 	"github.com/p2pfaas/p2pfaas/results"
@@ -88,7 +89,26 @@ func TestCompare(t *testing.T) {
 		t.Errorf("the comparison has changed the calibration: %v", err)
 	}
 
-	stretched(t, filepath.Join(first, "calibration.yaml"), filepath.Join(first, "wrong.yaml"))
+	t.Run("a calibration that may know the run", func(t *testing.T) {
+		late := filepath.Join(dir, "late.yaml")
+		changed(t, calibration, late, func(k *scenarios.Calibration) { k.Measured.At = time.Now().UTC().Add(time.Hour).Round(0) })
+		for want, args := range map[string][]string{
+			"so that it may have met the same requests": {"--seed", "9001", "--calibration", calibration},
+			"a prediction needs one from before that":   {"--real", filepath.Join(first, "real"), "--calibration", late},
+		} {
+			var said bytes.Buffer
+			args = append([]string{"compare", scenario, "--out", filepath.Join(dir, "refused")}, args...)
+			if status := cmd.Run(context.Background(), args, &said, &said); status != 2 || !strings.Contains(said.String(), want) {
+				t.Errorf("%v: exit status %d: %s", args, status, said.String())
+			}
+		}
+	})
+	changed(t, filepath.Join(first, "calibration.yaml"), filepath.Join(first, "wrong.yaml"), func(k *scenarios.Calibration) {
+		for name, f := range k.Functions {
+			f.Stretch *= 1.2
+			k.Functions[name] = f
+		}
+	})
 	for name, wrong := range map[string]struct {
 		set       string
 		component string
@@ -140,17 +160,14 @@ func TestCompare(t *testing.T) {
 	})
 }
 
-// stretched writes a calibration that says of every service time that it is 20 % longer.
-func stretched(t *testing.T, from, to string) {
+// changed writes a calibration that is otherwise in something.
+func changed(t *testing.T, from, to string, change func(*scenarios.Calibration)) {
 	t.Helper()
 	k, err := scenarios.ReadCalibration(from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, f := range k.Functions {
-		f.Stretch *= 1.2
-		k.Functions[name] = f
-	}
+	change(k)
 	file, err := os.Create(to)
 	if err != nil {
 		t.Fatal(err)

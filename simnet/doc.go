@@ -35,6 +35,12 @@
 // when the replica is made; a node of speed s takes demand/s. A cold start adds its time, where no instance of the
 // function has been idle for less than the keep-alive; an instance whose first execution is cancelled is given up.
 //
+// # Machines and costs
+//
+// Where the scenario has hosts, what computes on one shares its cores, whichever node it is of (machine.go). Where it has a calibration, each
+// part of a request takes what was measured of it, in time and in processor time (costs.go; docs/adr/0015). Without both, a
+// message costs a node nothing, and every node has cores of its own.
+//
 // # What is counted
 //
 // Requests that arrive after the warm-up, when they end: see package results for the metrics. Requests are counted by
