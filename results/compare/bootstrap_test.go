@@ -50,6 +50,9 @@ func mix(x, y []float64, share float64) []float64 {
 // Of a dependent process whose differences are known, about as many intervals hold the truth as they say; of a bootstrap of
 // single requests, clearly fewer.
 func TestCoverage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many resamples, which say nothing about races")
+	}
 	const runs, n = 240, 1000
 	metrics := []string{"latency.mean", "latency.p50", "latency.p95"}
 	// B is 1.1 times as long as A, whose latencies are exp(Z/2) milliseconds with Z standard normal.
