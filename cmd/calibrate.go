@@ -90,7 +90,7 @@ func (f *calibrateFlags) run(c *cobra.Command, path string) error {
 			return input(err)
 		}
 	}
-	file, points, err := f.points(path, l.of == nil)
+	file, points, err := readPoints(path, f.set, f.pick, l.of == nil, nil)
 	if err != nil {
 		return input(err)
 	}
@@ -141,22 +141,6 @@ func (f *calibrateFlags) check(s *scenarios.Scenario) error {
 	wrong(f.cores < 0, "--cores %d: write more than 0", f.cores)
 	wrong(!isLoopback(f.first), "--first-address %s: write a loopback address, as 127.1.0.1", f.first)
 	return errors.Join(problems...)
-}
-
-// points reads the scenario; for fresh nodes as run does.
-func (f *calibrateFlags) points(path string, fresh bool) (*scenarios.File, []scenarios.Point, error) {
-	file, err := load(path, f.set)
-	if err == nil && fresh {
-		err = file.SetReal()
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	points, err := file.Points()
-	if err == nil && f.pick != "" {
-		points, err = file.Select(points, f.pick)
-	}
-	return file, points, err
 }
 
 // measured chooses the point whose nodes are measured: the first one, or the first whose algorithm asks a learner.

@@ -29,16 +29,13 @@ func explain(ctx context.Context, c *compare.Comparison, m *model) error {
 	var points []scenarios.Point
 	var causes []*compare.Cause
 	var of []*compare.Point
-	for i := range c.Points {
-		p := &c.Points[i]
-		k := slices.IndexFunc(m.points, func(x scenarios.Point) bool {
-			return x.Scenario.Scheduler.Label == p.Scheduler && slices.Equal(x.Values, p.Values)
-		})
-		if k < 0 {
+	for i := range m.points {
+		p := comparedPoint(c, &m.points[i])
+		if p == nil {
 			continue
 		}
 		for j := range p.Causes {
-			s := *m.points[k].Scenario
+			s := *m.points[i].Scenario
 			if right(&s, &p.Causes[j]) {
 				points = append(points, scenarios.Point{Index: len(points), Scenario: &s})
 				causes, of = append(causes, &p.Causes[j]), append(of, p)
@@ -61,6 +58,17 @@ func explain(ctx context.Context, c *compare.Comparison, m *model) error {
 		}
 	}
 	return nil
+}
+
+// comparedPoint is the comparison of a point of the model; nil: it is not compared.
+func comparedPoint(c *compare.Comparison, p *scenarios.Point) *compare.Point {
+	i := slices.IndexFunc(c.Points, func(x compare.Point) bool {
+		return x.Scheduler == p.Scenario.Scheduler.Label && slices.Equal(x.Values, p.Values)
+	})
+	if i < 0 {
+		return nil
+	}
+	return &c.Points[i]
 }
 
 // right gives a scenario what a cause says of A; false: a simulation has no such parameter.
@@ -286,14 +294,12 @@ func sensitivity(ctx context.Context, c *compare.Comparison, m *model) ([]compar
 	put := func(s scenarios.Scenario) {
 		points = append(points, scenarios.Point{Index: len(points), Scenario: &s})
 	}
-	for _, p := range m.points {
-		k := slices.IndexFunc(c.Points, func(x compare.Point) bool {
-			return x.Scheduler == p.Scenario.Scheduler.Label && slices.Equal(x.Values, p.Values)
-		})
-		if k < 0 {
+	for i := range m.points {
+		p := comparedPoint(c, &m.points[i])
+		if p == nil {
 			continue
 		}
-		s := *p.Scenario
+		s := *m.points[i].Scenario
 		s.Replications, s.Precision, s.Records = sensitivityReplications, nil, string(results.None)
 		if tasks := s.ExpectedTasks(); tasks > sensitivityTasks {
 			s.Duration = time.Duration(float64(s.Duration) * sensitivityTasks / tasks)
@@ -306,7 +312,7 @@ func sensitivity(ctx context.Context, c *compare.Comparison, m *model) ([]compar
 			changed := s
 			x.change(&changed, sensitivityChange)
 			put(changed)
-			variants = append(variants, variant{c.Points[k].Label, x, base})
+			variants = append(variants, variant{p.Label, x, base})
 		}
 	}
 	got, err := simulateAll(ctx, points)

@@ -51,9 +51,6 @@ func compared(t *testing.T, out string, args ...string) (status int, c *compare.
 // One scenario in both worlds: calibrated before, on other requests; then the simulation made wrong in one thing at a time, which
 // the report finds and names.
 func TestCompare(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs real nodes for 20 s")
-	}
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "four.yaml")
 	if err := os.WriteFile(scenario, []byte(fourNodes), 0o666); err != nil {

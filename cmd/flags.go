@@ -45,28 +45,38 @@ func keyValue(s string) (key, value string, err error) {
 // scenario loads the file and applies the flags. Where it is to be run on real nodes, what the file says for these comes
 // before the flags.
 func (f *scenarioFlags) scenario(c *cobra.Command, path string, real bool) (*scenarios.File, []scenarios.Point, error) {
-	file, err := load(path, f.set)
+	return readPoints(path, f.set, f.pick, real, func(file *scenarios.File) (err error) {
+		if c.Flags().Changed("seed") {
+			err = errors.Join(err, file.Set("seed", f.seed))
+		}
+		if c.Flags().Changed("replications") {
+			err = errors.Join(err, file.Set("replications", fmt.Sprint(f.replications)))
+		}
+		if c.Flags().Changed("duration") {
+			err = errors.Join(err, file.SetDuration(f.duration))
+		}
+		return err
+	})
+}
+
+// readPoints loads a scenario with what --set, and change, make otherwise, and returns its points, or those that --select picks.
+func readPoints(path string, set []string, pick string, real bool, change func(*scenarios.File) error) (*scenarios.File, []scenarios.Point, error) {
+	file, err := load(path, set)
 	if err != nil {
 		return nil, nil, err
 	}
 	if real {
 		err = errors.Join(err, file.SetReal())
 	}
-	if c.Flags().Changed("seed") {
-		err = errors.Join(err, file.Set("seed", f.seed))
-	}
-	if c.Flags().Changed("replications") {
-		err = errors.Join(err, file.Set("replications", fmt.Sprint(f.replications)))
-	}
-	if c.Flags().Changed("duration") {
-		err = errors.Join(err, file.SetDuration(f.duration))
+	if change != nil {
+		err = errors.Join(err, change(file))
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	points, err := file.Points()
-	if err == nil && f.pick != "" {
-		points, err = file.Select(points, f.pick)
+	if err == nil && pick != "" {
+		points, err = file.Select(points, pick)
 	}
 	return file, points, err
 }

@@ -131,9 +131,6 @@ func TestFit(t *testing.T) {
 
 // The other half is predicted, by the formula and by the simulator; what was measured there does not matter to the fit.
 func TestPredict(t *testing.T) {
-	if raceDetector {
-		t.Skip("it takes ten times as long with the race detector")
-	}
 	late := func(i int) float64 { // 20 % longer than the model says, in the predicted half
 		if i < madeRows/2 {
 			return 1
