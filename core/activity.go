@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
@@ -148,7 +149,8 @@ func (a *activity) suspend(w waitKind) {
 	a.mortal()
 }
 
-// mortal is called before and after each wait: it unwinds a where it is dead. An algorithm that recovers from that is stopped sooner or later.
+// mortal is called before and after each wait: it unwinds a where it is dead. An algorithm that recovers from that is
+// stopped sooner or later.
 func (a *activity) mortal() {
 	e := a.eng
 	if a == &e.passive {
@@ -313,10 +315,10 @@ func (a *activity) replied(m *Msg) bool {
 	return a.missing == 0
 }
 
-func (a *activity) Pull(p NodeID, max, above int) (int, error) {
+func (a *activity) Pull(p NodeID, most, above int) (int, error) {
 	a.mortal()
 	e, n := a.eng, a.node
-	if p == n.id || max <= 0 {
+	if p == n.id || most <= 0 {
 		return 0, nil
 	}
 	if !n.knows(p) {
@@ -324,7 +326,7 @@ func (a *activity) Pull(p NodeID, max, above int) (int, error) {
 	}
 	m := e.message(MsgPull, n, p)
 	k := a.token()
-	m.Token, m.Item, m.Note.Int = k, int32(above), int64(max)
+	m.Token, m.Item, m.Note.Int = k, int32(max(math.MinInt32, min(above, math.MaxInt32))), int64(most)
 	a.count, a.err = 0, ErrNoAnswer
 	e.host.Send(m)
 	a.charge(1)

@@ -49,6 +49,9 @@ func (n *Node) cancelAt(p NodeID, k Token, copy int32) {
 	e := n.cfg.eng
 	m := e.message(MsgCancel, n, p)
 	m.Token, m.Item = k, copy
+	if copy == wholeTask {
+		m.Note.Int = int64(e.place(k).trip.copy)
+	}
 	if p == n.id {
 		n.cancelCopy(m)
 		return
@@ -58,8 +61,7 @@ func (n *Node) cancelAt(p NodeID, k Token, copy int32) {
 
 // cancelCopy drops a copy that this node holds for another one.
 func (n *Node) cancelCopy(m *Msg) {
-	from, k, item := m.From, m.Token, m.Item
-	t := n.copyUnder(from, k, item)
+	t := n.copyUnder(m)
 	if t == nil {
 		return // it has ended, or never came
 	}
@@ -76,22 +78,34 @@ func (n *Node) cancelCopy(m *Msg) {
 // wholeTask is the Item of a MsgCancel that means a forward, not a replica.
 const wholeTask = -1
 
-// copyUnder finds the copy of a task by what its forwarder knows it by. Cancelled replicas are everyday business and
-// have a list of their own; a forward that was not answered in time is not, and costs a walk over the tasks.
-func (n *Node) copyUnder(from NodeID, k Token, item int32) *Task {
-	if n.x != nil && item != wholeTask {
+// copyUnder finds the copy of a task by what its forwarder knows it by, which m says. Replicas have a list of their own. A
+// forward is where a forwarder of this engine says; where it came from elsewhere, it is looked for among all tasks, few of
+// which are other nodes' then.
+func (n *Node) copyUnder(m *Msg) *Task {
+	e := n.cfg.eng
+	if m.Item != wholeTask {
+		if n.x == nil {
+			return nil
+		}
 		for _, t := range n.x.replicas {
-			if t.trip.fromToken == k && t.trip.from == from && int32(t.Copy) == item {
+			if t.trip.fromToken == m.Token && t.trip.from == m.From && int32(t.Copy) == m.Item {
 				return t
 			}
 		}
+		return nil
 	}
-	if item != wholeTask {
+	is := func(t *Task) bool {
+		return t.node == n.id && t.state > stateNew && t.foreign() && t.trip.from == m.From && t.trip.fromToken == m.Token
+	}
+	if e.nodes != nil && e.nodes(m.From) != nil {
+		if t := e.at(uint32(m.Note.Int)); t != nil && is(t) {
+			return t
+		}
 		return nil
 	}
 	var found *Task
-	n.cfg.eng.Tasks(func(t *Task) {
-		if t.node == n.id && t.state > stateNew && t.foreign() && t.trip.from == from && t.trip.fromToken == k {
+	e.Tasks(func(t *Task) {
+		if is(t) {
 			found = t
 		}
 	})

@@ -1,8 +1,8 @@
 package core
 
 import (
+	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -44,7 +44,7 @@ type AtHopLimit uint8
 
 const (
 	LimitExecute AtHopLimit = iota // it executes, without Schedule being called
-	LimitLose                      // it is lost, whatever the fallback: nobody refused it
+	LimitLose                      // it is lost, whatever the fallback: nobody refused it. With MaxHops 1 that is every forward
 )
 
 var limitNames = [...]string{"execute", "lose"}
@@ -74,28 +74,13 @@ type Forwarding struct {
 func (f *Forwarding) Check() error {
 	if f.MaxHops < 0 || f.MaxHops > 255 || f.AtLimit > LimitLose || f.OnRefusal > FallbackFail || f.OnFailure > FallbackFail ||
 		f.ProbeTimeout < 0 || f.AnswerTimeout < 0 {
-		return fmt.Errorf("forwarding %+v is out of its bounds: max_hops is from 0 to 255, and no timeout is negative", *f)
+		return fmt.Errorf("forwarding with max_hops %d, probe_timeout %v and answer_timeout %v is out of its bounds: max_hops is from 0 to 255, and no timeout is negative",
+			f.MaxHops, f.ProbeTimeout, f.AnswerTimeout)
+	}
+	if f.MaxHops == 1 && f.AtLimit == LimitLose {
+		return errors.New("lose with max_hops 1 loses every task that is forwarded, at its first hop: write execute, or a larger max_hops")
 	}
 	return nil
-}
-
-// word is the name of one of the values 0, 1, 2, ... that have names.
-func word[T ~uint8](names []string, x T) string {
-	if int(x) < len(names) {
-		return names[x]
-	}
-	return "unknown"
-}
-
-// unmarshalWord reads such a name.
-func unmarshalWord[T ~uint8](what string, names []string, text []byte, to *T) error {
-	for i, name := range names {
-		if string(text) == name {
-			*to = T(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown %s %.20q: use one of %s", what, text, strings.Join(names, ", "))
 }
 
 // Config is what the nodes of a group have in common. Nodes share the value; a node whose slots, room or scheduler

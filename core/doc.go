@@ -57,22 +57,23 @@
 //
 // # Coroutines
 //
-// An algorithm is ordinary blocking code. Env.Probe, Ask, Pull, Sleep and Act suspend it: it keeps its stack, and the
-// loop of the inputs goes on on another one (coroutines of iter.Pull: drive.go). When the answers, or the timeout, have
+// An algorithm is ordinary blocking code. Env.Probe, Ask, Pull, Sleep and Act suspend it: it keeps its stack, while another
+// stack takes the next inputs (coroutines of iter.Pull: drive.go). When the answers, or the timeout, have
 // come, that input resumes the decision. Between the two the node may have done anything else: read Load again after a
 // call that suspends. Peers may have left, too: a forward to one of them is a refusal.
 //
 // Nothing runs at the same time as anything else, so algorithms need no locks, and interleaving happens at the calls
-// that suspend and nowhere else, in both worlds. Stacks are pooled, last in first out. When a node crashes, its suspended decisions are resumed once and unwind by a panic of
-// core's own, from which an algorithm must not recover. Observe and Receive get a View: they cannot suspend.
+// that suspend and nowhere else, in both worlds. Stacks are pooled, last in first out. When a node crashes, its
+// suspended decisions are resumed once and unwind by a panic of core's own, from which an algorithm must not recover.
+// Observe and Receive get a View: they cannot suspend.
 //
 // # Placement
 //
-// A task executes only where its function is. Who has what is in the Topology, which all nodes share, or what a node has been
-// told since (Change.Functions); the cloud has every function. During a decision the neighbours are those that have the
-// function of the task. A task that is to execute where its function is not goes to one of them, drawn from the node's own
-// stream; where that cannot be, it ends as NoFunction, a refusal. A task whose function is taken away while it waits goes on in the same
-// way. docs/adr/0014-placement.md says why.
+// A task executes only where its function is. Who has what is in the Topology, which all nodes share, or what a node
+// has been told since (Change.Functions); the cloud has every function. During a decision the neighbours are those that
+// have the function of the task. A task that is to execute where its function is not goes to one of them, drawn from
+// the node's own stream; where that cannot be, it ends as NoFunction, a refusal. A task whose function is taken away
+// while it waits goes on in the same way. docs/adr/0014-placement.md says why.
 //
 // # Ownership of tasks
 //

@@ -63,8 +63,7 @@ type Topology struct {
 
 const taskChunk = 1024
 
-// NewEngine returns an engine over h. Its nodes are added by Engine.NewNode or, where many lie in one slice, by
-// Engine.Init.
+// NewEngine returns an engine over h. Engine.Init makes its nodes, which may lie in one slice.
 func NewEngine(h Host, topo *Topology) *Engine {
 	e := &Engine{host: h, topo: topo}
 	e.source.pcg = rand.NewPCG(0, 0)
@@ -162,11 +161,17 @@ func (e *Engine) FreeChain(t *Task) {
 	}
 }
 
-// Tasks calls f for every task of the table that is in use, in order of slots.
+// Tasks calls f for every task of the table that is in use, in order of slots. f may free the task that it was given,
+// and makes none.
 func (e *Engine) Tasks(f func(*Task)) {
+	left := e.inUse // the slots behind the last one are not looked at
 	for _, c := range e.chunks {
 		for i := range c {
+			if left == 0 {
+				return
+			}
 			if c[i].state != stateFree {
+				left--
 				f(&c[i])
 			}
 		}
@@ -196,6 +201,14 @@ func (e *Engine) Executing(k Token) *Task {
 func (e *Engine) Held(k Token) *Task {
 	if t := e.taskOf(k); t != nil && (t.state == stateForwarded || t.state == stateReplicated) {
 		return t
+	}
+	return nil
+}
+
+// Deciding returns the task that is being decided about while the host is called; nil: none is.
+func (e *Engine) Deciding() *Task {
+	if a := e.active; a != nil && a.kind == activitySchedule {
+		return a.task
 	}
 	return nil
 }
@@ -283,8 +296,15 @@ func (e *Engine) Beyond(k Token, n *Node) (trip, next unsafe.Pointer) {
 
 // place is the task of the table that k names, dead or alive; nil where k is no task's.
 func (e *Engine) place(k Token) *Task {
-	slot := uint32(k >> 32 & 0x7fffffff)
-	if k&taskToken == 0 || int(slot/taskChunk) >= len(e.chunks) {
+	if k&taskToken == 0 {
+		return nil
+	}
+	return e.at(uint32(k >> 32 & 0x7fffffff))
+}
+
+// at is the task of the table in that slot, dead or alive; nil where the table is not as large.
+func (e *Engine) at(slot uint32) *Task {
+	if int(slot/taskChunk) >= len(e.chunks) {
 		return nil
 	}
 	return &e.chunks[slot/taskChunk][slot%taskChunk]

@@ -128,6 +128,7 @@ func (n *Node) handedOn(t *Task, peer NodeID) *Task {
 		e.host.Arm(n.id, e.now.Add(d), k)
 	}
 	c := n.copyOf(t, k)
+	p.copy = c.slot
 	c.Hops++
 	return c
 }

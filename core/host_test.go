@@ -21,6 +21,7 @@ type handHost struct {
 	stopped int
 	done    []core.Outcome
 	demand  time.Duration // of the last one done
+	retries uint16        // of that one
 	faults  []*core.Fault
 }
 
@@ -42,7 +43,7 @@ func (h *handHost) Start(_ core.NodeID, t *core.Task)            { h.started = a
 func (h *handHost) Stop(core.NodeID, *core.Task)                 { h.stopped++ }
 func (h *handHost) Fault(f *core.Fault)                          { h.faults = append(h.faults, f) }
 func (h *handHost) Done(_ core.NodeID, t *core.Task, o core.Outcome) {
-	h.done, h.demand = append(h.done, o), t.Demand
+	h.done, h.demand, h.retries = append(h.done, o), t.Demand, t.Retries
 }
 func (h *handHost) Act(core.NodeID, core.Token, []float64) (core.Action, bool, error) {
 	return core.Action{}, true, core.ErrNoActor
@@ -126,6 +127,86 @@ func TestAnswerTokens(t *testing.T) {
 	h.wantDone(t, core.Completed)
 }
 
+// What carries no task may arrive twice: whatever the algorithm does, each task executes and ends once.
+func TestMessagesThatArriveTwice(t *testing.T) {
+	for name, of := range map[string]func(core.Env, *core.Task) core.Verdict{
+		"probes": func(env core.Env, _ *core.Task) core.Verdict {
+			env.Probe(1, 2)
+			return core.Forward(env.Ask(core.Note{}, 1, 2)[1].Peer)
+		},
+		"copies, of which the first to start stays": func(core.Env, *core.Task) core.Verdict {
+			return core.Replicate(core.CancelOnStart, 1, 2)
+		},
+		"copies, of which the first to complete stays": func(core.Env, *core.Task) core.Verdict {
+			return core.Replicate(core.CancelOnCompletion, 1, 2)
+		},
+		"pulls": func(env core.Env, task *core.Task) core.Verdict {
+			if env.Self() > 0 {
+				if _, err := env.Pull(0, 1, 1); err != nil {
+					t.Error(err)
+				}
+			}
+			return core.Execute()
+		},
+	} {
+		h := newHandHost(mesh3, &core.Config{Slots: 1, Room: 99, Speed: 1, Forwarding: forwarding(time.Second)}, coretest.Everywhere(of))
+		pump := func() {
+			for len(h.sent) > 0 {
+				m := h.sent[0]
+				h.sent = h.sent[1:]
+				again := m
+				h.deliver(&m)
+				if again.Task == nil {
+					h.deliver(&again)
+				}
+			}
+		}
+		const each = 4
+		for range each {
+			for n := range core.NodeID(3) {
+				h.submit(n)
+				pump()
+			}
+		}
+		for i := 0; i < len(h.started); i++ { // which grows, as what waits begins
+			if task := h.engine.Executing(h.started[i]); task != nil {
+				n, _ := task.Executing()
+				h.nodes[n].Finish(h.engine.Now(), task)
+				pump()
+			}
+		}
+		executed := len(h.started) - h.stopped
+		if len(h.done) != 3*each || slices.ContainsFunc(h.done, func(o core.Outcome) bool { return o != core.Completed }) || executed != 3*each {
+			t.Errorf("%s: %d of %d tasks, executed %d times, ended: %v", name, len(h.done), 3*each, executed, h.done)
+		}
+		if n := h.engine.InUse(); n != 0 || len(h.faults) > 0 {
+			t.Errorf("%s: %d tasks are left in the table, faults: %v", name, n, h.faults)
+		}
+		h.engine.Close()
+	}
+}
+
+// A copy that no node can take, since the client has gone, ends its task and the other copies: nothing is tried instead.
+func TestReplicaWithoutClient(t *testing.T) {
+	for _, fallback := range []core.Fallback{core.FallbackExecute, core.FallbackNext, core.FallbackFail} {
+		rules := forwarding(time.Second)
+		rules.OnFailure = fallback
+		h := newHandHost(mesh3, &core.Config{Slots: 1, Room: 9, Speed: 1, Forwarding: rules},
+			coretest.Everywhere(func(core.Env, *core.Task) core.Verdict { return core.Replicate(core.CancelOnCompletion, 1, 2) }))
+		h.submit(0)
+		m := h.take(t, core.MsgForward)
+		h.deliver(h.take(t, core.MsgForward))
+		h.deliver(&core.Msg{Kind: core.MsgAnswer, From: 1, To: 0, Token: h.armed[0], Outcome: core.LostClientGone, Task: m.Task})
+		h.wantDone(t, core.LostClientGone)
+		h.deliver(h.take(t, core.MsgCancel))
+		if h.stopped != 1 || h.retries != 0 || len(h.started) != 1 || len(h.sent) > 0 || h.engine.InUse() != 0 {
+			t.Errorf("%v: %d of %d executions are stopped, %d retries, sent %v, %d tasks are left", fallback, h.stopped, len(h.started), h.retries,
+				h.sent, h.engine.InUse())
+		}
+		h.engine.Close()
+	}
+}
+
 // A reply counts once, from the peer that was asked, and until the timeout.
 func TestReplyTokens(t *testing.T) {
 	var got []core.Reply
@@ -177,6 +258,28 @@ func TestReplyTokens(t *testing.T) {
 	}
 }
 
+// A host that says where the task of a client is that has gone means that task alone, whoever has its place by then.
+func TestCancelSlot(t *testing.T) {
+	h := newHandHost(mesh3, &core.Config{Slots: 1, Room: 9, Speed: 1}, coretest.Everywhere(coretest.Local))
+	defer h.engine.Close()
+	task := h.engine.NewTask()
+	task.ID = 7
+	slot := task.Slot()
+	h.nodes[0].Submit(0, task)
+	h.nodes[0].CancelSlot(0, 8, slot)  // another task
+	h.nodes[1].CancelSlot(0, 7, slot)  // another node's
+	h.nodes[0].CancelSlot(0, 7, 1<<20) // no slot at all
+	if len(h.done) > 0 {
+		t.Fatal("a task ended that was not meant")
+	}
+	h.nodes[0].CancelSlot(0, 7, slot)
+	h.wantDone(t, core.LostClientGone)
+	h.nodes[0].CancelSlot(0, 7, slot)
+	if len(h.done) != 1 {
+		t.Errorf("%d tasks ended", len(h.done))
+	}
+}
+
 // An execution that was stopped has no end any more, whoever has its place in the table.
 func TestExecutionTokens(t *testing.T) {
 	h := newHandHost(mesh3, &core.Config{Slots: 1, Room: 9, Speed: 1}, coretest.Everywhere(coretest.Local))
@@ -208,6 +311,27 @@ func TestExecutionTokens(t *testing.T) {
 	task := h.engine.NewTask()
 	h.engine.Free(task)
 	h.engine.Free(task)
+}
+
+// A load above which nobody can be asks for nothing, and one that everybody is above asks for what waits, however large or small it is.
+func TestPullAboveAnyLoad(t *testing.T) {
+	for above, handed := range map[int]bool{1 << 32: false, -1<<31 - 1: true, -1 << 32: true} {
+		s := &thief{pull: func(env core.Env) { _, _ = env.Pull(1, 5, above) }}
+		h := newHandHost(mesh3, &core.Config{Slots: 1, Room: 9, Speed: 1, Forwarding: forwarding(0)}, func(id core.NodeID) core.Scheduler {
+			if id == 0 {
+				return s
+			}
+			return coretest.Func(coretest.Local)
+		})
+		h.submit(1)
+		h.submit(1)
+		h.nodes[0].Boot(0)
+		h.deliver(h.take(t, core.MsgPull))
+		if m := h.take(t, core.MsgHandover); (m.Task != nil) != handed {
+			t.Errorf("above %d a task is handed over: %v", above, m.Task != nil)
+		}
+		h.engine.Close()
+	}
 }
 
 // What a Pull brings after its timeout executes all the same: nobody else has it.

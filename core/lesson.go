@@ -2,7 +2,7 @@ package core
 
 // Lesson is a decision that the node's learner made: what its client must know to tell the learner what it was worth.
 type Lesson struct {
-	// EID numbers the node's lessons from 0, in the order of the answers of its learner.
+	// EID numbers the lessons of a node's life, which ends when it crashes, from 0, in the order of the answers of its learner.
 	EID    uint64
 	State  []float64
 	Action Action

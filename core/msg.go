@@ -53,7 +53,7 @@ type Msg struct {
 	Item     int32         // which question, which replica, which load (see the kinds)
 	Token    Token         // of the node that waits for the answer; the answer carries it back
 	Load     Load          // of the sender, when it sent; Slots < 0: it did not say
-	Note     Note          // MsgAsk, MsgTell, MsgReply to an Ask; MsgPull's limits; otherwise meaningless
+	Note     Note          // MsgAsk, MsgTell, MsgReply to an Ask; MsgPull's limits; MsgCancel: where in an engine that both share; otherwise meaningless
 	Task     *Task         // MsgForward, MsgAnswer; MsgHandover: the first of a chain (see Next)
 	Transit  time.Duration // set by the receiving host: the time on the way, as it knows or estimates it
 }
@@ -64,7 +64,8 @@ func (t *Task) Next() *Task { return t.next }
 // Host is the world under the nodes of one engine: the project's transport interface.
 type Host interface {
 	// Send takes m to the node m.To: later its Deliver, or nothing. It never blocks, and m.Task changes hands: where
-	// the message is lost, or leaves the process, the host frees the task (Engine.FreeChain).
+	// the message is lost, or leaves the process, the host frees the task (Engine.FreeChain). A message with a task is
+	// delivered once at most: whoever gets a forward executes it. One without a task may come twice.
 	Send(m *Msg)
 	// Arm asks for Fire(token) at the instant at; Disarm takes that back. Firing a dead token does no harm.
 	Arm(n NodeID, at Time, k Token)

@@ -117,6 +117,14 @@ func (b *neighbours) At(i int) NodeID {
 	return NodeID(i)
 }
 
+func (b *neighbours) Has(p NodeID) bool {
+	if p == b.view.node.id {
+		return !b.without
+	}
+	_, is := b.find(p)
+	return is
+}
+
 func (b *neighbours) Sample(k int) []NodeID { return b.draw(k, 0) }
 
 func (b *neighbours) SampleAll(k int) []NodeID { return b.draw(k, 1) }

@@ -29,7 +29,7 @@ type extra struct {
 	counts   []int32     // per task type: running, queued
 	replicas []*Task     // copies held for other nodes' Replicate
 	memory   memory
-	lessons  uint64 // decisions that the learner has answered
+	lessons  uint64 // decisions that the learner has answered in this life of the node
 	watching bool   // a Changed is under way
 	dirty    bool   // the load has changed since
 }
@@ -228,12 +228,12 @@ func (n *Node) Answer(now Time, k Token, act Action, err error) {
 	n.leave()
 }
 
-// Cancel ends the task with this ID that entered here: the client is gone.
+// Cancel ends the task with this ID that entered here: the client is gone. It looks for it among all tasks of the engine.
 func (n *Node) Cancel(now Time, id TaskID) {
 	e := n.enter(now)
 	var found *Task
 	e.Tasks(func(t *Task) {
-		if t.ID == id && t.node == n.id && !t.foreign() && t.flags&flagReplica == 0 && t.state > stateNew {
+		if n.tookIn(t, id) {
 			found = t
 		}
 	})
@@ -241,6 +241,20 @@ func (n *Node) Cancel(now Time, id TaskID) {
 		n.abandon(found, LostClientGone)
 	}
 	n.leave()
+}
+
+// CancelSlot is Cancel for a host that knows the Slot of the task: it looks nowhere else.
+func (n *Node) CancelSlot(now Time, id TaskID, slot int) {
+	e := n.enter(now)
+	if t := e.at(uint32(slot)); t != nil && n.tookIn(t, id) {
+		n.abandon(t, LostClientGone)
+	}
+	n.leave()
+}
+
+// tookIn reports whether t is the task with this ID that entered here.
+func (n *Node) tookIn(t *Task, id TaskID) bool {
+	return t.ID == id && t.node == n.id && !t.foreign() && t.flags&flagReplica == 0 && t.state > stateNew
 }
 
 // Configure changes the node while it works; the change takes effect at once. Tasks that run or wait stay, also
@@ -308,7 +322,7 @@ func (n *Node) Crash(now Time) {
 	})
 	n.running, n.queued, n.head, n.tail = 0, 0, nil, nil
 	if x := n.x; x != nil {
-		x.heap, x.replicas, x.watching, x.dirty = x.heap[:0], x.replicas[:0], false, false
+		x.heap, x.replicas, x.watching, x.dirty, x.lessons = x.heap[:0], x.replicas[:0], false, false, 0
 		x.memory.forget()
 		for i := range x.counts {
 			x.counts[i] = 0

@@ -104,8 +104,8 @@ func (n *Node) notifyStart(t *Task) {
 	e.host.Send(m)
 }
 
-// replicaEnded takes the outcome of one copy. Where none completes, the task has expired if one of them has; otherwise
-// it ended as the last one did.
+// replicaEnded takes the outcome of one copy. The first that completes ends the task, and so does one whose client has gone,
+// since it is that of all. Where none does, the task has expired if one of them has; otherwise it ended as the last one did.
 func (n *Node) replicaEnded(t, c *Task, o Outcome) {
 	e := n.cfg.eng
 	k, i := c.trip.fromToken, int32(c.Copy)
@@ -114,12 +114,13 @@ func (n *Node) replicaEnded(t, c *Task, o Outcome) {
 	if r.outcome != Expired {
 		r.outcome = o
 	}
-	if o != Completed && r.pending > 0 && r.winner != i {
+	final := o == Completed || o == LostClientGone
+	if !final && r.pending > 0 && r.winner != i {
 		e.Free(c)
 		return
 	}
 	e.host.Disarm(n.id, k)
-	if o == Completed && r.winner != i {
+	if final && r.winner != i {
 		r.winner = i
 		n.cancelOthers(t, k, i)
 	}
@@ -132,6 +133,8 @@ func (n *Node) replicaEnded(t, c *Task, o Outcome) {
 		n.end(t, o)
 	case r.outcome == Expired:
 		n.end(t, Expired)
+	case o == LostClientGone:
+		n.end(t, o)
 	default:
 		r.targets = r.targets[:0]
 		n.fallback(t, o)

@@ -33,9 +33,6 @@ func (l Load) Total() int { return int(l.Running) + int(l.Queued) }
 // Free is the number of free slots.
 func (l Load) Free() int { return int(max(0, l.Slots-l.Running)) }
 
-// Full reports whether the node would refuse a task for lack of room.
-func (l Load) Full() bool { return l.Running >= l.Slots && l.Queued >= l.Room }
-
 // Note is a message between the algorithms of two nodes; its meaning is theirs.
 type Note struct {
 	Kind  uint32
@@ -116,6 +113,8 @@ type Neighbours interface {
 	Len() int
 	// At returns the i-th neighbour, 0 <= i < Len, in ascending order of NodeID.
 	At(i int) NodeID
+	// Has reports whether p is one of those that SampleAll draws from; the neighbours may have changed since p was heard of.
+	Has(p NodeID) bool
 	// Sample returns k distinct neighbours drawn uniformly (all of them where k >= Len, in random order). The
 	// slice is valid until the next Sample of the same activity.
 	Sample(k int) []NodeID
@@ -168,6 +167,17 @@ func Replicate(at CancelAt, peers ...NodeID) Verdict {
 
 // Reject refuses the task; reason is Rejected (deliberately) or NoRoom.
 func Reject(reason Outcome) Verdict { return Verdict{kind: verdictReject, how: uint8(reason)} }
+
+// To are the peers that the task goes to: the first one of a forward, all of a replicate; nil: none.
+func (v Verdict) To() []NodeID {
+	switch v.kind {
+	case verdictForward:
+		return []NodeID{v.peer}
+	case verdictReplicate:
+		return v.peers
+	}
+	return nil
+}
 
 // String describes the verdict as traces spell it.
 func (v Verdict) String() string {

@@ -51,6 +51,7 @@ type trip struct {
 	fromToken Token     // what the forwarder knows the task by
 	from      NodeID    // the forwarder; NoNode at the entry
 	target    NodeID    // the peer that has it now
+	copy      uint32    // slot of what it has, where that peer is of this engine
 	executor  NodeID    // where it was executed, if at a peer
 	function  uint16    // number of its function plus 1; 0: its Type says it
 	pending   int16     // replicas that have not ended
@@ -108,6 +109,9 @@ func (t *Task) Executor() NodeID {
 
 // Executing returns the node that holds t, and whether it executes t at this instant.
 func (t *Task) Executing() (NodeID, bool) { return t.node, t.state == stateRunning }
+
+// Deciding reports whether a decision about t is under way: whatever is to become of t waits for its end.
+func (t *Task) Deciding() bool { return t.state == stateDeciding }
 
 // Visited returns the nodes that held the task before this one, its entry node first. Read only.
 func (t *Task) Visited() []NodeID {

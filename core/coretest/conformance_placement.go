@@ -23,11 +23,16 @@ func seen(nb core.Neighbours) (ids []core.NodeID) {
 }
 
 func testPlacedNeighbours(b *bench) {
-	var decided, all, started, drawn []core.NodeID
+	var decided, all, started, drawn, has []core.NodeID
 	b.set(Setup{Nodes: 4, Slots: 1, Room: 9, Types: 2, Holders: [][]core.NodeID{nil, {0, 1, 3}},
 		Scheduler: only(&facing{schedule: func(env core.Env, t *core.Task) core.Verdict {
 			if t.Type == 1 {
 				decided, all = seen(env.Neighbours()), seen(env.AllNeighbours())
+				for p := range core.NodeID(5) {
+					if env.Neighbours().Has(p) {
+						has = append(has, p)
+					}
+				}
 				drawn = slices.Sorted(slices.Values(env.Neighbours().SampleAll(9)))
 			}
 			return core.Execute()
@@ -38,7 +43,8 @@ func testPlacedNeighbours(b *bench) {
 		what      string
 		got, want []core.NodeID
 	}{{"of the decision", decided, []core.NodeID{1, 3}}, {"all of them", all, []core.NodeID{1, 2, 3}},
-		{"of a Start", started, []core.NodeID{1, 2, 3}}, {"drawn with the node itself", drawn, []core.NodeID{0, 1, 3}}} {
+		{"of a Start", started, []core.NodeID{1, 2, 3}}, {"drawn with the node itself", drawn, []core.NodeID{0, 1, 3}},
+		{"that it has", has, []core.NodeID{0, 1, 3}}} {
 		if !slices.Equal(c.got, c.want) {
 			b.Errorf("neighbours %s: %v, want %v", c.what, c.got, c.want)
 		}

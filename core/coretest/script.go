@@ -229,6 +229,8 @@ func (b *neighbours) Len() int { return len(b.Peers) }
 
 func (b *neighbours) At(i int) core.NodeID { return b.Peers[i].ID }
 
+func (b *neighbours) Has(p core.NodeID) bool { return p == b.ID || (*Script)(b).Peer(p) != nil }
+
 func (b *neighbours) Sample(k int) []core.NodeID {
 	b.sample = b.sample[:0]
 	return b.draw(k)

@@ -1,6 +1,9 @@
 package random
 
-import "math/rand/v2"
+import (
+	"math/bits"
+	"math/rand/v2"
+)
 
 // Purposes of the streams of a run.
 const (
@@ -11,11 +14,14 @@ const (
 	Algorithm   = "algorithm"   // what View.Rand gives to a scheduler
 	Learner     = "learner"     // exploration
 	ColdStart   = "cold-start"  // how long new instances take to start
-	Faults      = "faults"      // crashes and partitions
+	Faults      = "faults"      // when faults begin, and whom they befall
+	Disturbance = "disturbance" // what becomes of messages on links that faults lie on
+	Failure     = "failure"     // which executions fail
 	Topology    = "topology"    // random graphs
 	Placement   = "placement"   // which nodes have a function
 	Inference   = "inference"   // how long a learner takes to answer
 	Membership  = "membership"  // the failure detector's choices
+	Gossip      = "gossip"      // what becomes of the failure detector's messages
 	Entries     = "entries"     // how long what a client teaches is on its way, and whether it gets lost
 	Costs       = "costs"       // what the parts of a request cost, as a calibration says
 	Records     = "records"     // which requests are recorded
@@ -32,7 +38,7 @@ func Stream(seed uint64, replication int, purpose string, node int) *rand.PCG {
 // they are drawn.
 func Key(seed uint64, replication int, purpose string, node int, item uint64) uint64 {
 	a, b := key(seed, replication, purpose, node)
-	return mix(a ^ mix(b+item))
+	return Mix(a ^ Mix(b+item))
 }
 
 func key(seed uint64, replication int, purpose string, node int) (a, b uint64) {
@@ -42,16 +48,30 @@ func key(seed uint64, replication int, purpose string, node int) (a, b uint64) {
 		h = (h ^ uint64(purpose[i])) * prime
 	}
 	for _, w := range [...]uint64{seed, uint64(replication), uint64(node)} {
-		h = mix(h + golden + w)
+		h = Mix(h + golden + w)
 	}
-	return mix(h + golden), mix(h ^ golden)
+	return Mix(h + golden), Mix(h ^ golden)
 }
 
 const golden = 0x9e3779b97f4a7c15
 
-// mix is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, variant 13 of Stafford): a bijection.
-func mix(z uint64) uint64 {
+// Mix is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, variant 13 of Stafford): a bijection.
+func Mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
 }
+
+// Fold takes two more words into a digest. Of its two multiplications only the second needs the digest so far: the processor
+// does the first one ahead.
+func Fold(digest, a, b uint64) uint64 {
+	x := a * golden
+	x ^= x>>29 ^ b
+	return bits.RotateLeft64((digest^x)*0xbf58476d1ce4e5b9, 29)
+}
+
+// Source is a rand.Source that draws from one of many streams: that where PCG points.
+type Source struct{ PCG *rand.PCG }
+
+// Uint64 implements rand.Source.
+func (s *Source) Uint64() uint64 { return s.PCG.Uint64() }

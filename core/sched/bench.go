@@ -53,20 +53,24 @@ func (b *bench) remove(p core.NodeID) {
 }
 
 // call takes a node off the own bench: the one that sat down first, or any with anyone. It returns false where the
-// bench is empty. Nodes that have ceased to be neighbours are dropped.
+// bench has nobody with the task's function. Nodes that have ceased to be neighbours are dropped; those that merely lack
+// this function keep their seats.
 func (b *bench) call(env core.Env, anyone bool) (core.NodeID, bool) {
-	for len(b.nodes) > 0 {
-		i := 0
+	able, all := env.Neighbours(), env.AllNeighbours()
+	for passed := 0; passed < len(b.nodes); { // those before it lack the function
+		i := passed
 		if anyone {
-			i = env.Rand().IntN(len(b.nodes))
+			i += env.Rand().IntN(len(b.nodes) - passed)
 		}
 		p := b.nodes[i]
-		b.nodes = slices.Delete(b.nodes, i, i+1)
-		if p == env.Self() {
-			b.seated = false
-			return p, true
+		if !able.Has(p) && all.Has(p) {
+			b.nodes[i], b.nodes[passed] = b.nodes[passed], p
+			passed++
+			continue
 		}
-		if neighbour(env.Neighbours(), p) {
+		b.nodes = slices.Delete(b.nodes, i, i+1)
+		if able.Has(p) {
+			b.seated = b.seated && p != env.Self()
 			return p, true
 		}
 	}

@@ -71,12 +71,6 @@ func give(env core.Env, p core.NodeID) core.Verdict {
 	return core.Forward(p)
 }
 
-// neighbour reports whether p is one; the neighbours may have changed since p was heard of.
-func neighbour(nb core.Neighbours, p core.NodeID) bool {
-	i := below(nb, p)
-	return i < nb.Len() && nb.At(i) == p
-}
-
 // below counts the neighbours whose number is less than p.
 func below(nb core.Neighbours, p core.NodeID) int {
 	return sort.Search(nb.Len(), func(i int) bool { return nb.At(i) >= p })
@@ -94,17 +88,17 @@ func own(env core.Env, replies []core.Reply) {
 // answered is the number that a peer's Receive answered, as a score.
 func answered(r *core.Reply) float64 { return float64(r.Note.Int) }
 
-// bound is what a score must stay below to be chosen or, with equal, not exceed.
+// bound limits the scores of those that may be chosen: below score or, with equal, at most score.
 type bound struct {
 	score float64
 	equal bool
 }
 
-// noBound is kept by every score.
+// noBound lets every score be chosen.
 var noBound = bound{math.Inf(1), true}
 
 // rank moves the replies of least score to the front, in ascending order, those that score alike in random order: the
-// best ones that keep the bound, at most so many. It returns their number. Peers that did not answer are passed over.
+// best ones within the bound, at most so many. It returns their number. Peers that did not answer are passed over.
 func rank(r *rand.Rand, replies []core.Reply, most int, b bound, score func(*core.Reply) float64) int {
 	most = min(most, len(replies))
 	for k := range most {

@@ -84,12 +84,3 @@ func TestDrawnIsWithReplacement(t *testing.T) {
 		t.Errorf("drew %v where there are no neighbours", d)
 	}
 }
-
-func TestNeighbour(t *testing.T) {
-	nb := coretest.NewScript(2, 0, 0, 0, 0).Neighbours() // 0, 1, 3
-	for p, want := range []bool{true, true, false, true, false} {
-		if neighbour(nb, core.NodeID(p)) != want {
-			t.Errorf("neighbour(%d) is %v", p, !want)
-		}
-	}
-}

@@ -24,17 +24,19 @@
 //
 //	Validate() error    // do the parameters agree with each other?
 //	Check(World) error  // do they fit the cluster?
+//	In(World)           // sets those that are left to the cluster
 //
 // # Tags
 //
-//	param     name in scenario files, in snake case
-//	doc       meaning
-//	unit      what it counts ("tasks", "peers"); durations need none
-//	min, max  bounds, inclusive; for a duration with their unit
-//	oneof     allowed words of a string, separated by |
-//	required  "true": there is no default
+//	param       name in scenario files, in snake case
+//	doc         meaning
+//	unit        what it counts ("tasks", "peers"); durations need none
+//	min, max    bounds, inclusive; for a duration with their unit
+//	oneof       allowed words of a string, separated by |
+//	positional  of oneof: the flag, true or false, that each word was in the first P2PFaaS's list of parameters
+//	required    "true": there is no default
 //
-// Fields may be bool, int, float64, time.Duration, string (with oneof), core.NodeID and [][]float64.
+// Fields may be bool, int, float64, time.Duration, string and []string (both with oneof), core.NodeID and [][]float64.
 //
 // # Rules for algorithms
 //

@@ -74,3 +74,17 @@ func TestGossipMemory(t *testing.T) {
 		t.Errorf("the task went to %d on loads that are too old", p)
 	}
 }
+
+// Who lacks the function of one task is remembered for others; who has left is not.
+func TestGossipPlaced(t *testing.T) {
+	w := coretest.NewScript(0, 5, 9, 9, 9)
+	s := with(t, "LeastLoadedGossip", params{"count_own": false}).(*LeastLoadedGossip)
+	hear(s, w, 0, 1, 2)
+	wantVerdict(t, s.Schedule(placed{w}, task()), core.Forward(3))
+	wantVerdict(t, s.Schedule(w, task()), core.Forward(1))
+	w.Peers = w.Peers[1:] // peer 1 leaves
+	wantVerdict(t, s.Schedule(w, task()), core.Forward(2))
+	if len(s.known) != 2 {
+		t.Errorf("%d are remembered, want the 2 that are there", len(s.known))
+	}
+}

@@ -9,7 +9,8 @@ import (
 // JBT is JBT(d), join below threshold. Every Period a node draws D nodes among all, itself included, and takes the
 // least of their loads as its threshold. As long as its own load is at most the threshold it is on the list of one
 // dispatcher, drawn at random. A task goes to a random node of its dispatcher's list, which is taken off and may enlist
-// again, or to any random node where the list is empty. With the threshold 0 this is JIQ.
+// again, or to any random node where the list is empty. With the threshold 0 this is JIQ. A dispatcher that restarts has
+// an empty list: who was on it enlists again when its load has passed the threshold.
 //
 //	D            nodes that the threshold is the least load of (default 2)
 //	Period       time between two thresholds (default 1s)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/coretest"
@@ -109,6 +110,31 @@ func TestDispatchersMustExist(t *testing.T) {
 		}
 		if err := s.Check(World{Nodes: 2}); err == nil || !strings.Contains(err.Error(), "dispatchers is 3") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Nodes 0 and 1 have one function, 2 and 3 the other. The queue of the dispatcher, node 0, keeps who lacks that of the task at
+// hand, itself too.
+func TestIdleQueueOfTwoFunctions(t *testing.T) {
+	for name, order := range map[string][]core.NodeID{"JIQ": {2, 3, 0, 1}, "JBT": nil} {
+		w := coretest.NewWorld(t, coretest.Setup{Nodes: 4, Slots: 1, Room: 9, Types: 2,
+			Holders:    [][]core.NodeID{{0, 1}, {2, 3}},
+			Forwarding: core.Forwarding{MaxHops: 1}, Latency: time.Millisecond,
+			Scheduler: func(core.NodeID) core.Scheduler { return with(t, name, params{"dispatchers": 1}) }}, 1)
+		for i, f := range []core.TaskType{1, 1, 0, 0} {
+			w.Submit(core.Time((i+1)*100)*core.Time(time.Millisecond), 0, coretest.Request{Service: 2 * time.Second, Type: f})
+		}
+		var went []core.NodeID
+		for _, r := range w.Run() {
+			went = append(went, r.Executor)
+		}
+		if order == nil { // any that has enlisted
+			slices.Sort(went)
+			order = []core.NodeID{0, 1, 2, 3}
+		}
+		if !slices.Equal(went, order) {
+			t.Errorf("%s: the tasks went to %v, want %v, one to each node", name, went, order)
 		}
 	}
 }

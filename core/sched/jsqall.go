@@ -57,6 +57,7 @@ func (s *JSQAll) Schedule(env core.Env, _ *core.Task) core.Verdict {
 	}
 	replies := s.ask(env)
 	if s.Ties == "local" {
+		own(env, replies)
 		n := rank(env.Rand(), replies, 1+maxAlternatives, bound{float64(env.Load().Total()), false}, total)
 		if n == 0 {
 			return core.Execute()

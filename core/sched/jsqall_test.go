@@ -34,6 +34,17 @@ func TestJSQAllShares(t *testing.T) {
 	}
 }
 
+// The node judges itself by what it has when the peers have answered.
+func TestJSQAllHasGotATaskMeanwhile(t *testing.T) {
+	for _, ties := range []string{"random", "local"} {
+		w := coretest.NewScript(0, 0, 1, 2)
+		w.Meanwhile = func(w *coretest.Script) { w.Own = coretest.Loaded(3) }
+		if p := target(t, with(t, "JSQAll", params{"ties": ties}).Schedule(w, task()), 0); p != 1 {
+			t.Errorf("ties %s: the task went to %d, want 1", ties, p)
+		}
+	}
+}
+
 func TestJSQAllKnowsWhatItLastAsked(t *testing.T) {
 	w := coretest.NewScript(0, 9, 0, 2, 3)
 	s := with(t, "JSQAll", params{"period": "2s"}).(*JSQAll)

@@ -18,7 +18,8 @@ import (
 //	Actions     what it may choose (default reject, local, probe, neighbours: v1's)
 //	TaskTypes   task types that are told apart; 0 = as many as there are functions (default)
 //	Neighbours  neighbours with an action of their own; 0 = all (default)
-//	Fallback    what becomes of a task where the learner does not answer: local (default), reject, or probe (and forward, as the action)
+//	Fallback    what becomes of a task where the learner does not answer: local (default), reject, or probe (and
+//	            forward, as the action)
 //
 // State:
 //
@@ -139,6 +140,10 @@ func (s *LearningScheduler) Check(w World) error {
 	return errors.Join(problems...)
 }
 
+// In gives each of the other nodes a seat, whoever is there at the first decision: the numbers of the state and of the
+// actions stay what the learner was made for.
+func (s *LearningScheduler) In(w World) { s.Neighbours = s.seatsIn(w) }
+
 // Remember implements core.Rememberer.
 func (s *LearningScheduler) Remember() int {
 	if slices.Contains(s.State, "heard") {
@@ -185,7 +190,7 @@ func (s *LearningScheduler) act(env core.Env, i int) core.Verdict {
 				i -= n
 				continue
 			}
-			if i < len(s.seats) && neighbour(env.AllNeighbours(), s.seats[i]) {
+			if i < len(s.seats) && env.AllNeighbours().Has(s.seats[i]) {
 				return core.Forward(s.seats[i])
 			}
 			return core.Execute() // the seat of a neighbour that has left, or has not come yet

@@ -178,6 +178,27 @@ func TestLearningState(t *testing.T) {
 	}
 }
 
+// A node of a cluster that is back, and knows nobody yet, tells its learner as many numbers as before.
+func TestLearningStateOfACluster(t *testing.T) {
+	s, err := Parse("LearningScheduler", params{"state": []any{"heard", "load"}, "actions": []any{"neighbours", "local"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := World{Nodes: 5, Slots: 1}
+	dims, actions := s.In(w).New().(Learning).Learns(w)
+	for _, peers := range []int{0, 2, 4} {
+		env := coretest.NewScript(0, make([]int, 1+peers)...)
+		x := s.In(w).New().(*LearningScheduler)
+		x.seat(env)
+		if n := len(x.state(env, task())); n != len(dims) || n != 5 {
+			t.Errorf("%d numbers with %d neighbours, the learner was made for %d", n, peers, len(dims))
+		}
+		if v := x.act(env, len(actions)-1).String(); v != core.Execute().String() {
+			t.Errorf("the last action is local, and with %d neighbours it is: %s", peers, v)
+		}
+	}
+}
+
 // What does not fit is refused.
 func TestLearningCheck(t *testing.T) {
 	for _, params := range []map[string]any{

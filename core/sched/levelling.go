@@ -84,7 +84,7 @@ func (s *LatencyLevelling) measure(env core.Env) {
 // connect drops the routes to peers that have ceased to be neighbours, and adds others where there are too few.
 func (s *LatencyLevelling) connect(env core.Env) {
 	nb := env.Neighbours()
-	s.routes = slices.DeleteFunc(s.routes, func(r route) bool { return r.peer != env.Self() && !neighbour(nb, r.peer) })
+	s.routes = slices.DeleteFunc(s.routes, func(r route) bool { return !nb.Has(r.peer) })
 	if want := 1 + min(s.Routes, nb.Len()); len(s.routes) < want {
 		for _, p := range nb.Sample(s.Routes) {
 			known := slices.ContainsFunc(s.routes, func(r route) bool { return r.peer == p })

@@ -42,13 +42,18 @@ func (s *RoundRobinWithMasterScheduler) Schedule(env core.Env, t *core.Task) cor
 	}
 }
 
-// Check reports a master that does not exist, and a limit of hops that keeps tasks at the master.
+// Check reports a master that does not exist or is not everybody's neighbour, and a limit of hops that keeps tasks at the master.
 func (s *RoundRobinWithMasterScheduler) Check(w World) error {
 	if int(s.Master) >= w.Nodes {
 		return fmt.Errorf("master is node %d, but the nodes are 0 to %d", s.Master, w.Nodes-1)
 	}
 	if w.MaxHops < 2 {
 		return fmt.Errorf("max_hops must be at least 2, to the master and on, is %d", w.MaxHops)
+	}
+	for n := range core.NodeID(w.Nodes) {
+		if w.Linked != nil && n != s.Master && !w.Linked(n, s.Master) {
+			return fmt.Errorf("master is node %d, which is no neighbour of node %d: it must be one of all", s.Master, n)
+		}
 	}
 	return nil
 }

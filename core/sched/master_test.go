@@ -50,6 +50,11 @@ func TestRoundRobinWithMasterByV1sParameters(t *testing.T) {
 	}
 }
 
+// ring links node n with n-1 and n+1.
+func ring(nodes int) func(a, b core.NodeID) bool {
+	return func(a, b core.NodeID) bool { d := int(a-b+core.NodeID(nodes)) % nodes; return d == 1 || d == nodes-1 }
+}
+
 func TestRoundRobinWithMasterCheck(t *testing.T) {
 	s, err := Parse("RoundRobinWithMasterScheduler", params{"master": 3})
 	if err != nil {
@@ -61,6 +66,7 @@ func TestRoundRobinWithMasterCheck(t *testing.T) {
 	}{
 		{World{Nodes: 3, MaxHops: 2}, "master is node 3"},
 		{World{Nodes: 4, MaxHops: 1}, "max_hops must be at least 2"},
+		{World{Nodes: 4, MaxHops: 2, Linked: ring(4)}, "no neighbour of node 1"},
 	} {
 		if err := s.Check(c.w); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.w, err, c.want)

@@ -116,7 +116,7 @@ func fieldOf(sf reflect.StructField, v reflect.Value) (field, error) {
 	switch {
 	case f.Name == "" || strings.Trim(f.Name, strings.ToLower(letters)+"0123456789_") != "":
 		return f, errors.New("an exported field needs a tag `param` in snake case")
-	case slices.Contains(commonKeys, f.Name):
+	case slices.Contains(CommonKeys, f.Name):
 		return f, fmt.Errorf("%q is a key of every algorithm", f.Name)
 	case f.Doc == "":
 		return f, errors.New("a parameter needs a tag `doc`")

@@ -42,10 +42,14 @@ type World struct {
 	Types   int  // task types
 	Slots   int  // K of the node that has the most
 	Room    int  // Q of the node that has the most
+	// Linked reports whether a may forward to b; nil: everybody may to everybody, or who may is not known.
+	Linked func(a, b core.NodeID) bool
 }
 
-// commonKeys are what every algorithm has in a scenario file: the engine's business, not the algorithm's.
-var commonKeys = []string{"name", "label", "max_hops", "on_failure", "at_hop_limit", "probe_timeout", "answer_timeout"}
+// CommonKeys are what every algorithm has in a scenario file: the engine's business, not the algorithm's, none of whose
+// parameters is called so.
+var CommonKeys = []string{"name", "label", "parameters", "max_hops", "on_failure", "on_refusal", "at_hop_limit", "probe_timeout",
+	"answer_timeout"}
 
 // entries is sorted by name. It is written by Register alone, before main begins.
 var entries []*Entry

@@ -188,7 +188,7 @@ type (
 	}
 	common struct {
 		RejectScheduler
-		Hops int `param:"max_hops" unit:"hops" doc:"x"`
+		Refusal int `param:"on_refusal" unit:"hops" doc:"x"`
 	}
 	twice struct {
 		RejectScheduler

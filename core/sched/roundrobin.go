@@ -2,8 +2,9 @@ package sched
 
 import "github.com/p2pfaas/p2pfaas/core"
 
-// RoundRobin gives the tasks that arrive at a node to the nodes in turn, in ascending order of their numbers from its
-// own on, around the circle.
+// RoundRobin gives the tasks that arrive at a node to its peers in turn, in ascending order of their numbers around the
+// circle, beginning with the one after itself. The node's own turn comes when the peer with the highest number has had its
+// own: of four nodes, node 1 gives to 2, 3, 1, 0.
 //
 //	IncludeSelf  the node itself has its turn (default true); false: its peers alone
 //

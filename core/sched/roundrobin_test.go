@@ -16,7 +16,7 @@ func TestRoundRobin(t *testing.T) {
 		nodes int
 		want  []core.NodeID
 	}{
-		{"from the own number on, itself last", true, 1, 4, []core.NodeID{2, 3, 1, 0, 2, 3, 1, 0, 2}},
+		{"from the own number on, itself after the last peer", true, 1, 4, []core.NodeID{2, 3, 1, 0, 2, 3, 1, 0, 2}},
 		{"peers alone", false, 1, 4, []core.NodeID{2, 3, 0, 2, 3, 0}},
 		{"the last node begins with the first", false, 3, 4, []core.NodeID{0, 1, 2, 0}},
 		{"two nodes", true, 0, 2, []core.NodeID{1, 0, 1, 0}},

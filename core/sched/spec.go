@@ -146,6 +146,16 @@ func (s Spec) Check(w World) error {
 	return nil
 }
 
+// In returns the algorithm as it is in a cluster that it fits: what its parameters leave to the cluster is said.
+func (s Spec) In(w World) Spec {
+	x, ok := s.New().(interface{ In(World) })
+	if !ok {
+		return s
+	}
+	x.In(w)
+	return Spec{entry: s.entry, set: x.(core.Scheduler)}
+}
+
 // New returns a fresh value of the algorithm, which shares nothing with any other.
 func (s Spec) New() core.Scheduler {
 	if s.entry == nil {

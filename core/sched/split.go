@@ -45,18 +45,32 @@ func (s *ProbabilisticSplit) Check(w World) error {
 		return fmt.Errorf("matrix has %d columns: there must be %d, one per node, and one more for the cloud if there is one",
 			columns, w.Nodes)
 	}
+	if w.Linked == nil {
+		return nil
+	}
+	for from := range core.NodeID(w.Nodes) {
+		for to, p := range s.row(from)[:w.Nodes] {
+			if to := core.NodeID(to); p > 0 && to != from && !w.Linked(from, to) {
+				return fmt.Errorf("matrix sends tasks of node %d to node %d, which is no neighbour of it", from, to)
+			}
+		}
+	}
 	return nil
+}
+
+// row is where tasks go that arrive at a node.
+func (s *ProbabilisticSplit) row(n core.NodeID) []float64 {
+	if len(s.Matrix) == 1 {
+		return s.Matrix[0]
+	}
+	return s.Matrix[n]
 }
 
 // Schedule implements core.Scheduler.
 func (s *ProbabilisticSplit) Schedule(env core.Env, _ *core.Task) core.Verdict {
-	row := s.Matrix[0]
-	if len(s.Matrix) > 1 {
-		row = s.Matrix[env.Self()]
-	}
 	u := env.Rand().Float64()
 	to := env.Self()
-	for j, p := range row {
+	for j, p := range s.row(env.Self()) {
 		if p == 0 {
 			continue
 		}

@@ -71,6 +71,9 @@ func TestProbabilisticSplitCheck(t *testing.T) {
 		{"no cloud there", parse(row, row), World{Nodes: 2}, false},
 		{"too few rows", parse(row, row), World{Nodes: 3}, false},
 		{"too few columns", parse(row), World{Nodes: 4}, false},
+		{"to neighbours", parse(row, row, row), World{Nodes: 3, Linked: ring(3)}, true},
+		{"to no neighbour", parse([]any{0.5, 0.0, 0.5, 0.0}), World{Nodes: 4, Linked: ring(4)}, false},
+		{"to the cloud", parse([]any{0.0, 0.0, 0.0, 0.0, 1.0}), World{Nodes: 4, Cloud: true, Linked: ring(4)}, true},
 	} {
 		if err := c.s.Check(c.w); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.gloss, err)
