@@ -22,8 +22,10 @@ type Config struct {
 	// Names are those of the actions, for people to read; nil: they are numbered.
 	Names []string `json:"action_names,omitempty"`
 
-	Alpha float64 `json:"alpha"` // step size: how much of an error a value moves by
-	Beta  float64 `json:"beta"`  // step size of the average reward
+	// Alpha is the step size: how much of an error a value moves by. Of a linear function it is the step of the weights, as of a
+	// network: the value moves by 1+Σx² as much, where x are the numbers of the state, between 0 and 1 (a category counts 1).
+	Alpha float64 `json:"alpha"`
+	Beta  float64 `json:"beta"` // step size of the average reward
 	// Average makes rewards count by how much better than the average one they are (a continuing task); otherwise later
 	// rewards are discounted by Gamma.
 	Average bool    `json:"average_reward"`
@@ -156,7 +158,63 @@ func (c *Config) Check() error {
 	wrong(c.Patience >= 1 && c.Patience < c.Capacity,
 		"entry_missing_max_attempts must be 1 to below capacity (%d), is %d", c.Capacity, c.Patience)
 	wrong(c.Capacity <= maxStates, "capacity must be at most %d, is %d", maxStates, c.Capacity)
+	if len(problems) == 0 {
+		kept, replay := c.numbers()
+		wrong(kept+replay <= maxWeights, "%.3g numbers are too many for one learner, which has at most %d: take fewer actions, dimensions, "+
+			"tiles (or a hash), or units, or a smaller replay", kept+replay, maxWeights)
+	}
 	return errors.Join(problems...)
+}
+
+// numbers is how many numbers a learner with a configuration that is right in its parts has from the beginning: those that
+// a file of its weights keeps, and those of its replay memory. What grows with the states that are seen is not counted.
+func (c *Config) numbers() (kept, replay float64) {
+	actions, features := float64(c.Actions), float64(1+inputs(c.Dims))
+	switch c.Algorithm {
+	case "sample-average", "ucb1", "thompson":
+		if c.Bandit.PerState {
+			return 0, 0
+		}
+		return 2 * actions, 0
+	case "linucb":
+		return actions * features * (features + 1), 0
+	}
+	switch f := &c.Function; f.Kind {
+	case "tiles":
+		kept = float64(f.Hash)
+		if f.Hash == 0 {
+			kept = f.cells(c.Dims)
+		}
+		kept *= actions
+	case "linear":
+		kept = features * actions
+	case "network":
+		in := features - 1
+		for _, n := range append(slices.Clone(f.Hidden), c.Actions) {
+			kept += float64((in + 1) * float64(n))
+			in = float64(n)
+		}
+	}
+	switch c.Algorithm {
+	case "double-q":
+		kept *= 2
+	case "dqn":
+		replay = 2 * float64(c.Replay.Capacity) * float64(len(c.Dims))
+	}
+	return kept, replay
+}
+
+// cells is how many tiles there are, without a hash.
+func (f *Function) cells(dims []Dim) float64 {
+	n := float64(f.Tilings)
+	for d := range dims {
+		if dims[d].Category {
+			n *= float64(dims[d].categories())
+		} else {
+			n *= float64(f.Tiles[min(d, len(f.Tiles)-1)] + 1)
+		}
+	}
+	return n
 }
 
 // Bounds that keep a mistyped number from taking all memory.
@@ -181,24 +239,17 @@ func (f *Function) check(c *Config, oneOf func(string, string, ...string), wrong
 		wrong(f.Tilings >= 1 && f.Tilings <= 1024, "tilings must be 1 to 1024, is %d", f.Tilings)
 		wrong(len(f.Tiles) == 1 || len(f.Tiles) == len(c.Dims), "tiles must be one number, or one for each of %d dimensions; are %d",
 			len(c.Dims), len(f.Tiles))
-		cells := float64(f.Tilings)
-		for d := range c.Dims {
-			n := f.Tiles[min(d, len(f.Tiles)-1)]
+		for _, n := range f.Tiles {
 			wrong(n >= 1 && n <= 1<<16, "tiles must be 1 to 65536, is %d", n)
+		}
+		for d := range c.Dims {
 			wrong(c.Dims[d].Category || c.Dims[d].Hi > c.Dims[d].Lo, "tiles need bounds: %s has none", c.Dims[d].Name)
-			cells *= float64(n + 1)
 		}
 		wrong(f.Hash >= 0 && f.Hash <= maxWeights, "hash must be at most %d, is %d", maxWeights, f.Hash)
-		wrong(f.Hash > 0 || cells*float64(c.Actions) <= maxWeights,
-			"tiles: %.3g weights are too many: use fewer tiles, or hash", cells*float64(c.Actions))
 	case "network":
-		weights, in := 0.0, inputs(c.Dims)
 		for _, n := range append(slices.Clone(f.Hidden), c.Actions) {
 			wrong(n >= 1 && n <= 1<<16, "hidden: a layer must have 1 to 65536 units, not %d", n)
-			weights += float64(float64(in+1) * float64(n))
-			in = n
 		}
-		wrong(weights <= maxWeights, "hidden: %.3g weights are too many", weights)
 		oneOf("activation", f.Activation, "tanh", "relu")
 		oneOf("optimizer", f.Optimizer, "adam", "sgd")
 		wrong(f.Clip >= 0 && finite(f.Clip), "clip must not be negative, is %g", f.Clip)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
+
+	"github.com/p2pfaas/p2pfaas/core/random"
 )
 
 // Dim is one number of a state.
@@ -44,8 +46,8 @@ type features interface {
 	of(s []float64, grow bool) []feature
 	// size is how many features there are by now.
 	size() int
-	// norm is the sum of the squares of a state's features, by which a step of the weights is divided, so that the
-	// value moves by alpha times the error.
+	// norm is what a step of the weights is divided by: the sum of the squares of a state's features where that is the same
+	// for all states, so that the value moves by alpha times the error; otherwise 1, as gradient descent has it.
 	norm() float64
 }
 
@@ -173,18 +175,11 @@ func (t *tiles) of(s []float64, _ bool) []feature {
 			cell = cell*t.cellsOf(d) + c
 		}
 		if t.hash > 0 {
-			cell = int(scramble(uint64(cell)) % uint64(t.hash))
+			cell = int(random.Mix(uint64(cell)) % uint64(t.hash))
 		}
 		t.active[i] = feature{cell, 1}
 	}
 	return t.active
-}
-
-// scramble is the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
-func scramble(z uint64) uint64 {
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
 }
 
 // plain features are the numbers of the state themselves, between 0 and 1, after a constant 1; a category has one for

@@ -206,6 +206,16 @@ func (w *Weights) check() error {
 	if err := w.Config.Check(); err != nil {
 		return fmt.Errorf("the file of weights: %w", err)
 	}
+	count := func(rows [][]float64) (n float64) {
+		for _, r := range rows {
+			n += float64(len(r))
+		}
+		return n
+	}
+	has := count(w.Values) + count(w.Second) + count(w.Pulls) + count(w.Matrix)
+	if kept, _ := w.Config.numbers(); kept > has { // before a learner is made of that size
+		return fmt.Errorf("the file of weights has %g numbers: a learner as it describes has %g", has, kept)
+	}
 	if len(w.States) > w.Config.Function.States || len(w.Keys) > w.Config.Function.States {
 		return fmt.Errorf("the file of weights has %d states, more than the %d that it allows",
 			max(len(w.States), len(w.Keys)), w.Config.Function.States)
