@@ -23,9 +23,7 @@ type Arrival struct {
 
 // Fold takes the task into a digest of what all algorithms of a sweep face alike, in both worlds.
 func (a *Arrival) Fold(digest uint64) uint64 {
-	x := (uint64(a.At) ^ uint64(a.Node)<<40 ^ uint64(a.Type)<<32) * 0x9e3779b97f4a7c15
-	x ^= x>>29 ^ uint64(a.Demand)
-	return bits.RotateLeft64((digest^x)*0xbf58476d1ce4e5b9, 29)
+	return random.Fold(digest, uint64(a.At)^uint64(a.Node)<<40^uint64(a.Type)<<32, uint64(a.Demand))
 }
 
 // Arrivals yields the tasks of one run in order of time. It is not safe for concurrent use.
@@ -150,7 +148,7 @@ type sources struct {
 	all   []source
 	law   law
 	rand  *rand.Rand // draws from the stream of the current source
-	state *stream
+	state random.Source
 }
 
 type pending struct {
@@ -165,22 +163,18 @@ type source struct {
 
 // law says when a source's next task arrives.
 type law interface {
-	// next returns the time of the arrival after at, in ns, of source i; +Inf: none.
+	// next returns the time of the arrival after at, in ns, of source i, which is never before at; +Inf: none.
 	next(i int, at float64, r *rand.Rand) float64
 }
 
-type stream struct{ pcg *rand.PCG }
-
-func (s *stream) Uint64() uint64 { return s.pcg.Uint64() }
-
 func newSources(s *Scenario, replication int) *sources {
 	w := &s.Workload
-	x := &sources{state: &stream{}}
-	x.rand = rand.New(x.state)
+	x := &sources{}
+	x.rand = rand.New(&x.state)
 	x.cut(s, replication)
 	x.law = w.law(s, replication, x.all)
 	for i := range x.all {
-		x.state.pcg = &x.all[i].pcg
+		x.state.PCG = &x.all[i].pcg
 		if at := x.law.next(i, 0, x.rand); at < math.MaxInt64 {
 			x.heap = append(x.heap, pending{at, int32(i)})
 		}
@@ -216,7 +210,7 @@ func (x *sources) next(a *Arrivals, out *Arrival) bool {
 	}
 	top := x.heap[0]
 	src := &x.all[top.src]
-	x.state.pcg = &src.pcg
+	x.state.PCG = &src.pcg
 	out.At = core.Time(top.at)
 	out.Node = core.NodeID(src.first)
 	if src.nodes > 1 {
@@ -339,7 +333,7 @@ func (l *curveLaw) next(i int, at float64, r *rand.Rand) float64 {
 	if l.phases && at == 0 {
 		gap = float64(gap * random.Unit(r))
 	}
-	return c.after(&l.at[i], gap)
+	return max(at, c.after(&l.at[i], gap)) // the inversion is exact but for rounding
 }
 
 // modulatedLaw is a Poisson process whose rate jumps. The states have a stream of their own, so that scaling the
@@ -349,7 +343,7 @@ type modulatedLaw struct {
 	follow  []random.Empirical // by state: the state after it
 	at      []modulated
 	rand    *rand.Rand
-	current *stream
+	current random.Source
 	end     float64 // of the run, ns
 }
 
@@ -361,9 +355,8 @@ type modulated struct {
 
 func newModulatedLaw(s *Scenario, replication int) *modulatedLaw {
 	states := s.Workload.States
-	l := &modulatedLaw{states: states, at: make([]modulated, s.Cluster.Nodes()), current: &stream{},
-		end: float64(s.Duration)}
-	l.rand = rand.New(l.current)
+	l := &modulatedLaw{states: states, at: make([]modulated, s.Cluster.Nodes()), end: float64(s.Duration)}
+	l.rand = rand.New(&l.current)
 	index := make([]float64, len(states))
 	for i := range states {
 		index[i] = float64(i)
@@ -375,7 +368,7 @@ func newModulatedLaw(s *Scenario, replication int) *modulatedLaw {
 	for i := range l.at {
 		m := &l.at[i]
 		m.pcg = *random.Stream(s.Seed, replication, random.Environment, i)
-		l.current.pcg = &m.pcg
+		l.current.PCG = &m.pcg
 		m.state = int32(begin.Index(l.rand))
 		m.until = l.stay(m)
 	}
@@ -400,7 +393,7 @@ func (l *modulatedLaw) next(i int, at float64, r *rand.Rand) float64 {
 			left -= room
 		}
 		at = m.until
-		l.current.pcg = &m.pcg
+		l.current.PCG = &m.pcg
 		m.state = int32(l.follow[m.state].Index(l.rand))
 		m.until = at + l.stay(m)
 	}

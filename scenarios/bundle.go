@@ -16,8 +16,9 @@ import (
 // BundleFile is the name of the scenario in a bundle.
 const BundleFile = "scenario.yaml"
 
-// Bundle is the scenario as resolved, under the name BundleFile, and every file that it reads: their contents by their paths, none of
-// which leads out of the bundle's directory. Reading it there gives the same points. It is to be called after Points.
+// Bundle is the scenario as resolved, under the name BundleFile, and every file that it reads: their contents by their
+// paths, none of which leads out of the bundle's directory. Reading it there gives the same points. It is to be called
+// after Points.
 func (f *File) Bundle() (map[string][]byte, error) {
 	doc, missing := f.resolved()
 	doc.Real = nil // what it says has been applied, or is not wanted

@@ -3,7 +3,6 @@ package scenarios
 import (
 	"time"
 
-	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 )
 
@@ -28,6 +27,8 @@ type Measured struct {
 	Target   string // local, compose, hosts, or nodes for those that somebody else runs
 	Seed     uint64 // of the micro-experiments
 	Requests int    // that were sent for it
+	// Notes cast doubt on what was measured: other programs were busy, say.
+	Notes []string
 }
 
 // Costs are what the parts of a request cost beyond links, waiting and the function itself.
@@ -58,7 +59,7 @@ type CalibratedFunction struct {
 	Fits    []Fit   // families for Service, the best by AIC first
 	Call    Cost    // in place of Costs.Call
 	CPU     float64 // share of the service time during which it keeps a core busy
-	// Slowdown is how long an execution took with so many at once on one machine, over one by itself.
+	// Slowdown is how long so many executions at once took on one machine, over one by itself.
 	Slowdown []Slowdown
 	// Nodes are factors of the service time by node, where nodes differ; empty: they do not.
 	Nodes []float64
@@ -68,7 +69,7 @@ type CalibratedFunction struct {
 type Slowdown struct {
 	AtOnce int
 	Factor float64 // measured
-	Model  float64 // what processor sharing with CPU and Cores says
+	Model  float64 // what processor sharing with CPU, Cores and the costs of requests says
 }
 
 // Fit is a family of distributions, fitted by maximum likelihood.
@@ -101,13 +102,4 @@ func (s Spread) Dist() random.Dist {
 		values[i] = v.Seconds()
 	}
 	return random.NewEmpirical(values, nil)
-}
-
-// Host is a machine whose cores several parts of a cluster share.
-type Host struct {
-	Name      string
-	Cores     int
-	Nodes     []core.NodeID   // that run here, ascending, and with them the functions that they call
-	Functions []core.TaskType // that run here, whatever node calls them
-	Load      bool            // the load generator runs here
 }

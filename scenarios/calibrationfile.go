@@ -69,7 +69,7 @@ func (doc *calibrationFileDoc) fits(b *builder, s *Scenario) {
 	if s.Calibration == nil {
 		return
 	}
-	for _, name := range s.names() {
+	for _, name := range s.FunctionNames() {
 		if k := len(s.Calibration.Functions[name].Nodes); k > 0 && s.Cluster.Nodes() > 0 && k != s.Cluster.Nodes() {
 			b.wrong(&doc.Path, "%s has factors for %d nodes of function %s, the cluster has %d nodes: calibrate these, or take the "+
 				"key nodes out of the calibration", doc.Path, k, name, s.Cluster.Nodes())
@@ -96,6 +96,7 @@ type measuredDoc struct {
 	Target   choice  `key:"target" oneof:"local compose hosts nodes"`
 	Seed     seed    `key:"seed" eg:"9001"`
 	Requests count   `key:"requests" min:"1"`
+	Notes    []text  `key:"notes"`
 }
 
 type spreadDoc struct {
@@ -224,6 +225,10 @@ func parseCalibration(file string, data []byte) (*Calibration, error) {
 		Costs: Costs{Client: doc.Costs.Client.cost(), Probe: doc.Costs.Probe.cost(), Forward: doc.Costs.Forward.cost(),
 			Return: doc.Costs.Return.cost(), Act: doc.Costs.Act.cost(), Call: doc.Costs.Call.cost()},
 	}
+	for _, note := range doc.Measured.Notes {
+		c.Measured.Notes = append(c.Measured.Notes, string(note))
+	}
+
 	for _, name := range slices.Sorted(maps.Keys(doc.Functions)) {
 		if c.Functions == nil {
 			c.Functions = map[string]CalibratedFunction{}
@@ -293,6 +298,10 @@ func (c *Calibration) document() *calibrationDoc {
 			Return: costDocOf(c.Costs.Return), Act: costDocOf(c.Costs.Act), Call: costDocOf(c.Costs.Call)},
 		Functions: map[string]*calibratedFunctionDoc{},
 	}
+	for _, note := range m.Notes {
+		doc.Measured.Notes = append(doc.Measured.Notes, text(note))
+	}
+
 	for name, f := range c.Functions {
 		doc.Functions[name] = f.document()
 	}

@@ -52,7 +52,9 @@ func written(t testing.TB, c *Calibration) []byte {
 
 func TestACalibrationIsReadAsItIsWritten(t *testing.T) {
 	for name, c := range map[string]*Calibration{"full": calibrated(), "least": {
-		Measured: Measured{Scenario: "x", Target: "nodes", Requests: 1}, Cores: 1}} {
+		Measured: Measured{Scenario: "x", Target: "nodes", Requests: 1}, Cores: 1}, "doubtful": {
+		Measured: Measured{Scenario: "x", Target: "nodes", Requests: 1, Notes: []string{"others kept 0.5 of 2 cores busy: end them", `a #, and "it"`}},
+		Cores:    1}} {
 		path := filepath.Join(t.TempDir(), "calibration.yaml")
 		first := written(t, c)
 		if err := os.WriteFile(path, first, 0o666); err != nil {

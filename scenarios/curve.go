@@ -158,10 +158,13 @@ func (s *sinusoid) invert(a float64) float64 {
 			lo = u
 		}
 		next := u - f/s.rate(u)
+		if next == u {
+			return u // it is an end of the bracket now, and may be the wrong one
+		}
 		if !(next > lo && next < hi) {
 			next = float64(0.5 * (lo + hi))
 		}
-		if abs(next-u) <= float64(1e-12*s.period) {
+		if math.Abs(next-u) <= float64(1e-12*s.period) {
 			return next
 		}
 		u = next

@@ -300,7 +300,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, f *field, path string) {
 		d.bad(n, path, "found %s where a list belongs: write [a, b, ...]", nodeKind(n))
 		return
 	}
-	if len(n.Content) == 0 || len(n.Content) > listLimit {
+	if len(n.Content) == 0 && !f.empty || len(n.Content) > listLimit {
 		d.bad(n, path, "the list has %d entries: write 1 to %d", len(n.Content), listLimit)
 		return
 	}

@@ -7,8 +7,9 @@ import (
 	"slices"
 
 	"github.com/google/jsonschema-go/jsonschema"
-	"github.com/p2pfaas/p2pfaas/core/random"
 	"gopkg.in/yaml.v3"
+
+	"github.com/p2pfaas/p2pfaas/core/random"
 )
 
 // distributionDoc is a time that may be random. A duration by itself is a constant.

@@ -42,7 +42,9 @@
 //	functions: [...]
 //	workload: ...
 //	client: {link: {...}}   # between a client and the node that it calls; as cluster.links below. Default: none
+//	                        # timeout: 1min: when it gives up, in simulation; default: 1min with faults, otherwise never
 //	scheduler: ...
+//	faults: [...]           # what goes wrong, in simulation; default: nothing
 //	hosts: [...]            # machines that are shared; default: everything has cores of its own
 //	calibration: PATH       # what the machines cost; default: nothing
 //	sweep: ...
@@ -64,11 +66,13 @@
 //	  topology: full-mesh
 //	  links: {latency: 0s, jitter: ..., bandwidth: ..., loss: 0}
 //	  cloud: {slots: unlimited, speed: 1, link: {latency: 40ms}, power: ...}   # default: none
+//	  limits: {cpus: 2, memory: 64MiB}          # of each container of a node, where there are containers; default: all
 //	  groups:               # instead of nodes; what a group does not say is as for the cluster
 //	    - {name: fast, nodes: 4, speed: 4, slots: 4}
 //	    - {name: slow, nodes: 8}
 //
-// Topologies, links in both directions: full-mesh; ring; line; star (node 0 is the centre); grid and torus {rows};
+// Topologies, links in both directions: full-mesh; ring; line; star (node 0 is the centre); grid and torus {rows}, by default
+// as nearly square as the number of nodes allows (a prime number above 3 is refused, unless rows says 1);
 // tree {arity: 2}; k-regular {degree}; erdos-renyi {probability}; watts-strogatz {degree, rewire}; barabasi-albert
 // {attach}; edges {file, acyclic: false}, a CSV file with two node numbers, from 0, in each row. A word by itself
 // is a kind. Random graphs depend on the seed, not on the replication. A graph in several parts is refused, unless
@@ -100,7 +104,8 @@
 //
 // Backends: sleep waits for the service time, loop computes for so long, face-detect looks for faces in the picture that
 // is the payload; {kind: exec, command: [./detect, --port, "{port}"]} is a process that each node starts, which serves
-// HTTP on that port; {kind: url, url: "http://10.0.0.3:8080/"} whatever serves HTTP there.
+// HTTP on that port; {kind: url, url: "http://10.0.0.3:8080/"} whatever serves HTTP there; {kind: image, image: ./detect} a
+// container for each node, of a tag, a tar or a directory with a Dockerfile, for p2pfaas deploy.
 //
 // A duration by itself is a constant. Distributions, mean being that of the whole:
 //
@@ -148,6 +153,54 @@
 // plays the function k mod F of the scenario and enters at node k mod N (place: random: anywhere). demand: function
 // draws the demand from the function's service, although the trace has one.
 //
+// # Faults
+//
+//	faults:
+//	  - {kind: crash, nodes: [1, 3-5], at: 20s, for: 10s}
+//	  - {kind: partition, between: [[0-5], [6-11]], at: 40s, for: 20s}
+//	  - {kind: slow, factor: 3, random: 1, every: 1min, for: 5s}
+//
+// A fault is a kind, whom it befalls, when it begins, and how long it lasts (for; default: to the end of the run). The kinds are
+//
+//	crash           of nodes: gone with all that they held, and back empty, their learners as they were at the beginning;
+//	                what clients send these meanwhile is lost. A learner outside the process (external) stays
+//	pause           of nodes: they and their functions stand still, and go on
+//	slow            of nodes: executions take factor times as long, which is more than 1
+//	garbage         of nodes: peers cannot use what they answer, and go on as if they were gone
+//	slow-answers    of nodes: what they answer to peers (probes, results of forwards) leaves later by a latency,
+//	                which may be random
+//	function-fails  of nodes: an execution ends with a status (default: 500) in the place of an answer, with a probability;
+//	                functions: [f] says which, default: all
+//	function-hangs  of nodes: an execution that begins does not end, and keeps its slot until the client or the peer gives up;
+//	                functions as above
+//	learner-down    of nodes: the learner does not answer, and what clients send it is lost; it keeps what it has learned
+//	full-disk       of nodes: they can write nothing
+//	clock-step      of nodes: the wall clock is off, by: -1h or 10min, and goes back at the end
+//	partition       of links: no message arrives
+//	loss            of links: a message is lost with a probability
+//	delay           of links: a message takes longer by a latency, which may be random
+//	reorder         of links: a message takes longer by a latency, with a probability, so that later ones overtake it
+//	duplicate       of links: a message arrives twice with a probability, and each of the two travels by itself. Of a task that
+//	                is forwarded, and of its answer, the first counts: it executes once
+//
+// It befalls nodes (all, or numbers and ranges), or as many random ones as it says, drawn anew each time. One of links
+// lies on those between these nodes and all others, the cloud too, or between two sets of nodes; one_way: true: from
+// the nodes, or the first set, alone. No node may be on both sides of a partition, unless one side is all. It begins
+// at an instant, or every so often: then the times from the end of one to the next are exponential, and that is their
+// mean. Or it begins once, on a condition:
+//
+//	when: {arrivals: 1000}   # right after the arrival of request number 1000
+//	when: {load: 5}          # when one of its nodes has five requests, running or waiting; it befalls that one
+//
+// What is drawn is of the seed, the replication and the place in the list. Faults that overlap add up: a node is down, or stands
+// still, until the last one ends; factors multiply, delays and steps of clocks add, and a message passes where no loss takes it.
+//
+// Where nobody answers messages, the scheduler needs timeouts, as with lossy links: a node that is down refuses what
+// comes, at once, but what a peer had asked of it, or forwarded to it, before it crashed ends with the peer's timeout.
+// Nodes on a host do not pause or slow down, since what executes there is the machine's. Up to 1024 nodes, neighbours
+// leave and come back as the failure detector of real nodes sees it. No decision depends on disks or wall clocks:
+// full-disk and clock-step change nothing in simulation, and are there to see whether that holds of real nodes.
+//
 // # Hosts
 //
 //	hosts:
@@ -172,7 +225,8 @@
 // The file is relative to the scenario, and in YAML, read as strictly as a scenario. p2pfaas calibrate writes it
 // (docs/adr/0015):
 //
-//	measured: {at: 2026-11-28T19:00:00Z, host: text, version: text, scenario: NAME, target: local, seed: 9001, requests: 5000}
+//	measured: {at: 2026-11-28T19:00:00Z, host: text, version: text, scenario: NAME, target: local, seed: 9001, requests: 5000,
+//	  notes: [text]}        # what casts doubt on it; default: nothing
 //	cores: 2                # of the machine
 //	timer: {times: [...]}   # lateness of an exact wait
 //	link: {times: [...]}    # round trip between two nodes on the bare network
@@ -194,10 +248,13 @@
 //	    nodes: [1, 1.02]    # factors of the service time, one for each node; default: nodes do not differ
 //	idle: 0.01              # cores that a node keeps busy by itself, without a request; default: 0
 //
-// target is local, compose, hosts or nodes. times are equally likely, in ascending order, 1000 at most; [] stands for 0s. All keys
-// are required but where a default is given, and fits and slowdown, which simulations do not need. A calibration may have functions
-// that the scenario has not; one whose service was measured takes that instead of the scenario's. Those of the scenario that it has not take their own service time and cpu, and the call of
-// costs. The points of a file share one Calibration for each such file.
+// target is local, compose, hosts or nodes. times are equally likely, in ascending order, 1000 at most; [] stands for
+// 0s. All keys are required but where a default is given, and fits and slowdown. Simulations do not need fits; where
+// hosts share their cores, these lose what executions at once, of the function that computes most, took longer than by
+// the model; of more than there are cores, what more of them took longer. The last number is for all beyond. A
+// calibration may have functions that the scenario has not; one whose service was measured takes that instead of the
+// scenario's. Those of the scenario that it has not take their own service time and cpu, and the call of costs. The
+// points of a file share one Calibration for each such file.
 //
 // # Data files
 //
@@ -211,9 +268,36 @@
 //	scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 2}
 //	scheduler: {name: PowerOfNScheduler, parameters: ["1", "2", "true", "1"]}   # the first P2PFaaS's form
 //
-// Package sched has the algorithms and their parameters. All have max_hops (default: what the rule needs),
-// on_failure: execute (next, fail) for a forward that is not answered, on_refusal (default: as on_failure) for one that is
-// refused, at_hop_limit: execute (lose), and probe_timeout and answer_timeout (default: wait for ever).
+// Package sched has the algorithms and their parameters. All have max_hops (default: what the rule needs), on_failure:
+// execute (next, fail) for a forward that is not answered, on_refusal (default: as on_failure) for one that is refused,
+// at_hop_limit: execute (lose; not with max_hops: 1, which would lose every forward), and probe_timeout and
+// answer_timeout (default: wait for ever).
+//
+// # Learner
+//
+//	learner:                       # what the nodes learn with; default: nothing. Package learner says what it does
+//	  algorithm: sarsa             # expected-sarsa q-learning double-q dqn, sample-average ucb1 linucb thompson
+//	  actions_n: 3                 # default: as the scheduler says
+//	  {alpha: 0.01, beta: 0.01, average_reward: true, gamma: 0.9, steps: 1, lambda: 0}
+//	  function: table              # tiles linear network
+//	  {initial: 0, states: 1000000}                        # of a table
+//	  {tilings: 8, tiles: [8], hash: 0}                    # of tiles
+//	  {hidden: [32, 32], activation: tanh, optimizer: adam, clip: 1}   # of a network
+//	  policy: epsilon-greedy       # softmax
+//	  {epsilon: geometric, epsilon_start: 0.9, epsilon_min: 0.1, epsilon_decay: 0.99, epsilon_decay_enabled: true}
+//	  {temperature: constant, temperature_start: 0.1, temperature_min: 0.01, temperature_decay: 10000}
+//	  {per_state: false, c: 1.4142135623730951, scale: 0}  # of bandits
+//	  replay: {capacity: 10000, batch: 32, every: 4, warmup: 500, target: 250, double: true}   # of dqn
+//	  {window_size: 5, entry_missing_max_attempts: 100, capacity: 10000}   # of deferred training
+//	  {train: true, v1_compat: false}
+//	  weights: city.json           # a file, or a directory with one for each node; default: nothing was learned before
+//	  reward: deadline             # {kind: latency, penalty: 0}, {kind: energy, penalty: 0}, {kind: formula, formula: ...};
+//	                               # weights: by function, default: alike
+//	  inference: 2ms               # a distribution; default: a decision does not wait for the learner
+//	  entries: {delay: 5ms, loss: 0, batch: 1}   # from the client to the learner; delay: default none
+//	  external: {act: "ws://127.0.0.1:8765", train: "http://127.0.0.1:19020", timeout: 5s}   # default: none; train: none
+//
+// What stands in braces by itself are single keys of learner, in one line here.
 //
 // # Sweep
 //

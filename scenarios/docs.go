@@ -18,6 +18,28 @@ var docs = map[string]string{
 
 	"document.learner": "what learns, where the algorithm asks a learner; its reward counts for all algorithms",
 
+	"document.faults": "what goes wrong, in simulation; default: nothing",
+
+	"fault.kind": "crash, pause, slow, garbage, slow-answers, function-fails, function-hangs, learner-down, full-disk, clock-step: of nodes; " +
+		"partition, loss, delay, reorder, duplicate: of links",
+	"fault.nodes":       "that it befalls, or on whose links to all others it lies: all, or numbers and ranges such as [0-3, 7]",
+	"fault.random":      "so many nodes, drawn anew each time",
+	"fault.between":     "the links between two sets of nodes",
+	"fault.one_way":     "from the nodes, or the first set, alone",
+	"fault.at":          "of its beginning",
+	"fault.every":       "mean time from the end of one to the next, exponential; instead of at",
+	"fault.when":        "once, on a condition; instead of at",
+	"fault.for":         "how long it lasts; default: to the end",
+	"fault.factor":      "executions take so many times as long, more than 1",
+	"fault.probability": "that a message is lost, or late, or arrives twice, or that an execution fails",
+	"fault.functions":   "that fail, or hang; default: all",
+	"fault.latency":     "that messages take longer, or that answers leave later",
+	"fault.status":      "HTTP status in the place of an answer",
+	"fault.by":          "how far off the wall clock is; negative: behind",
+
+	"when.arrivals": "the request of this number, from 1, has arrived",
+	"when.load":     "a node has so many requests running and waiting; of the fault's nodes it befalls that one",
+
 	"document.hosts":       "machines whose cores nodes, functions and the load generator share, in simulation; default: everything has cores of its own",
 	"document.calibration": "what was measured of real nodes by p2pfaas calibrate, for a simulation of them; default: the machine costs nothing",
 
@@ -111,7 +133,8 @@ var docs = map[string]string{
 	"precision.confidence":       "level of the interval",
 	"precision.max_replications": "never more than this many",
 
-	"client.link": "between a client and the node that it calls",
+	"client.timeout": "after which a client gives a request up, in simulation (real ones: --request-timeout); default: 1min where there are faults, otherwise never",
+	"client.link":    "between a client and the node that it calls",
 
 	"range.from":   "the first value",
 	"range.to":     "the last value; with a step that does not meet it, a bound",

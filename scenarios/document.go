@@ -24,6 +24,7 @@ type document struct {
 	Learner      *learnerDoc   `key:"learner"`
 	Real         *realDoc      `key:"real"`
 
+	Faults      []faultDoc          `key:"faults" empty:"true"`
 	Hosts       []hostDoc           `key:"hosts"`
 	Calibration *calibrationFileDoc `key:"calibration"`
 }
@@ -42,7 +43,19 @@ type precisionDoc struct {
 }
 
 type clientDoc struct {
-	Link linkDoc `key:"link" default:"{}"`
+	Link    linkDoc   `key:"link" default:"{}"`
+	Timeout *duration `key:"timeout" over:"0"`
+}
+
+// patience is how long a client waits; 0: for ever. Where there are faults nobody does.
+func (c *clientDoc) patience(faults []Fault) time.Duration {
+	switch {
+	case c.Timeout != nil:
+		return time.Duration(*c.Timeout)
+	case faults != nil:
+		return time.Minute
+	}
+	return 0
 }
 
 // resolve turns a document into the scenario of one point.
@@ -82,6 +95,8 @@ func (doc *document) resolve(b *builder) *Scenario {
 	s.Scheduler = doc.Scheduler.resolve(b, &s.Cluster, len(s.Functions))
 	doc.checkTimeouts(b, s)
 	doc.resolveLearner(b, s)
+	s.Faults = resolveFaults(b, doc.Faults, s)
+	s.Client.Timeout = doc.Client.patience(s.Faults)
 	s.Workload = doc.Workload.resolve(b, s)
 	if len(b.problems) == 0 && len(b.missing) == 0 {
 		if n := s.ExpectedTasks(); n > taskLimit {

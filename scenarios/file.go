@@ -63,19 +63,25 @@ func inCommon[T any](b *builder, purpose string, doc any, make func() T, args ..
 	return v
 }
 
+// absent reports whether there is no file at path. A directory is none: one with results may well be called as the scenario is.
+func absent(path string) bool {
+	info, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir()
+}
+
 // Load reads the scenario file at path, and the data files that it names. Where there is no such file, path may be the
 // name of a scenario of the library, such as lambda-sweep or scenarios/lambda-sweep.yaml. The error is of type Problems
 // where the file could be read.
 func Load(path string) (*File, error) {
+	if name, ok := inLibrary(path); ok && absent(path) {
+		data, err := library.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		return Parse(path, data, libraryDir{})
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if name, ok := inLibrary(path); ok {
-			data, err := library.ReadFile(name)
-			if err != nil {
-				return nil, err
-			}
-			return Parse(path, data, libraryDir{})
-		}
 		if meant := spelling.Meant(path, Library()); meant != "" {
 			return nil, fmt.Errorf("%w; did you mean %s?", err, meant)
 		}
@@ -92,13 +98,11 @@ func Load(path string) (*File, error) {
 	return Parse(path, data, diskDir(filepath.Dir(path)))
 }
 
-// LoadFrom reads a scenario from data as Load would at path: that is where its data files are. A run stores its scenario elsewhere than
-// these.
+// LoadFrom reads a scenario from data as Load would at path: that is where its data files are. A run stores its
+// scenario elsewhere than these.
 func LoadFrom(path string, data []byte) (*File, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if _, ok := inLibrary(path); ok {
-			return Parse(path, data, libraryDir{})
-		}
+	if _, ok := inLibrary(path); ok && absent(path) {
+		return Parse(path, data, libraryDir{})
 	}
 	return Parse(path, data, diskDir(filepath.Dir(path)))
 }

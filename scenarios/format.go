@@ -19,6 +19,7 @@ import (
 //	kind:"true"           a choice that decides which of the other keys apply: see varied
 //	min, max, over        bounds of a number, in base units; over is exclusive
 //	eg:"8/s"              an example, where the type does not give one
+//	empty:"true"          a list may have no entries, which is as if the key were not there
 //
 // and by docs. From them come the strict decoding, the encoding of a resolved scenario, the JSON schema, and the keys
 // that a sweep or --set may name.
@@ -37,6 +38,7 @@ type field struct {
 	min, max string
 	over     string
 	example  string
+	empty    bool // a list that may have no entries
 }
 
 // varied is a struct of several kinds.
@@ -69,7 +71,7 @@ func fieldsOf(t reflect.Type) []field {
 func readField(t reflect.Type, sf reflect.StructField) field {
 	tag := sf.Tag
 	f := field{index: sf.Index, key: tag.Get("key"), kind: tag.Get("kind") != "", oneOf: strings.Fields(tag.Get("oneof")),
-		min: tag.Get("min"), max: tag.Get("max"), over: tag.Get("over"), example: tag.Get("eg")}
+		min: tag.Get("min"), max: tag.Get("max"), over: tag.Get("over"), example: tag.Get("eg"), empty: tag.Get("empty") != ""}
 	owner := t
 	if len(sf.Index) > 1 {
 		owner = t.FieldByIndex(sf.Index[:len(sf.Index)-1]).Type

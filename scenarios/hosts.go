@@ -1,14 +1,26 @@
 package scenarios
 
 import (
+	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
 
 	"github.com/p2pfaas/p2pfaas/core"
 )
+
+// Host is a machine whose cores several parts of a cluster share.
+type Host struct {
+	Name      string
+	Cores     int
+	Nodes     []core.NodeID   // that run here, ascending, and with them the functions that they call
+	Functions []core.TaskType // that run here, whatever node calls them
+	Load      bool            // the load generator runs here
+}
 
 // hostDoc is a machine, and what of the scenario shares its cores.
 type hostDoc struct {
@@ -52,6 +64,57 @@ func (s *nodeSet) schema() *jsonschema.Schema {
 		{Type: "array", Items: nodeRange{}.schema(), MinItems: jsonschema.Ptr(1)}}}
 }
 
+// resolve returns the nodes of a cluster of so many, ascending.
+func (s *nodeSet) resolve(b *builder, total int) (nodes []core.NodeID) {
+	ranges := s.ranges
+	if s.all {
+		ranges = []nodeRange{{0, total - 1}}
+	}
+	for i := range ranges {
+		r := &ranges[i]
+		if r.last >= total {
+			b.wrong(r, "there is no node %d: the cluster has nodes 0 to %d, write one of them", r.last, total-1)
+			continue
+		}
+		for n := r.first; n <= r.last; n++ {
+			nodes = append(nodes, core.NodeID(n))
+		}
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
+}
+
+// nodeRange is a node's number, or the first and the last of several.
+type nodeRange struct{ first, last int }
+
+var nodeRanges = regexp.MustCompile(`^([0-9]{1,8})(?:-([0-9]{1,8}))?$`)
+
+func (r *nodeRange) parse(n *yaml.Node) error {
+	m := nodeRanges.FindStringSubmatch(n.Value)
+	if m == nil {
+		return fmt.Errorf("%q is no node: write its number, from 0, or a range like 0-3", short(n.Value))
+	}
+	r.first, _ = strconv.Atoi(m[1]) // the expression has made sure
+	if r.last = r.first; m[2] != "" {
+		r.last, _ = strconv.Atoi(m[2])
+	}
+	if r.last < r.first {
+		return fmt.Errorf("%s has no nodes: write %d-%d", n.Value, r.last, r.first)
+	}
+	return nil
+}
+
+func (r nodeRange) String() string {
+	if r.first == r.last {
+		return strconv.Itoa(r.first)
+	}
+	return fmt.Sprintf("%d-%d", r.first, r.last)
+}
+
+func (r nodeRange) schema() *jsonschema.Schema {
+	return &jsonschema.Schema{Types: []string{"string", "integer"}, Pattern: nodeRanges.String()}
+}
+
 // sharing is who shares which machine, as far as the hosts are resolved.
 type sharing struct {
 	nodes     []*hostDoc // by node
@@ -88,11 +151,11 @@ func (h *hostDoc) resolve(b *builder, s *Scenario, on *sharing) Host {
 	}
 	for i := range h.Functions {
 		name := &h.Functions[i]
-		at := slices.Index(s.names(), string(*name))
+		at := slices.Index(s.FunctionNames(), string(*name))
 		switch {
 		case !b.sound(name):
 		case at < 0:
-			b.wrong(name, "there is no function %s: %s", *name, suggest(string(*name), s.names()))
+			b.wrong(name, "there is no function %s: %s", *name, suggest(string(*name), s.FunctionNames()))
 		case on.functions[at] != nil:
 			b.wrong(name, "function %s is on host %s already: leave it out here or there", *name, on.functions[at].Name)
 		default:

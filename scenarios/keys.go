@@ -7,8 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/p2pfaas/p2pfaas/core/sched"
 	"gopkg.in/yaml.v3"
+
+	"github.com/p2pfaas/p2pfaas/core/sched"
 )
 
 // spot is where a dotted key leads: into which type, and how to put a node there.

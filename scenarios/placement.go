@@ -1,12 +1,9 @@
 package scenarios
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
@@ -52,37 +49,6 @@ func (p *placementDoc) expand(n *yaml.Node) *yaml.Node {
 }
 
 func (p *placementDoc) short() *jsonschema.Schema { return enum([]string{"all"}) }
-
-// nodeRange is a node's number, or the first and the last of several.
-type nodeRange struct{ first, last int }
-
-var nodeRanges = regexp.MustCompile(`^([0-9]{1,8})(?:-([0-9]{1,8}))?$`)
-
-func (r *nodeRange) parse(n *yaml.Node) error {
-	m := nodeRanges.FindStringSubmatch(n.Value)
-	if m == nil {
-		return fmt.Errorf("%q is no node: write its number, from 0, or a range like 0-3", short(n.Value))
-	}
-	r.first, _ = strconv.Atoi(m[1]) // the expression has made sure
-	if r.last = r.first; m[2] != "" {
-		r.last, _ = strconv.Atoi(m[2])
-	}
-	if r.last < r.first {
-		return fmt.Errorf("%s has no nodes: write %d-%d", n.Value, r.last, r.first)
-	}
-	return nil
-}
-
-func (r nodeRange) String() string {
-	if r.first == r.last {
-		return strconv.Itoa(r.first)
-	}
-	return fmt.Sprintf("%d-%d", r.first, r.last)
-}
-
-func (r nodeRange) schema() *jsonschema.Schema {
-	return &jsonschema.Schema{Types: []string{"string", "integer"}, Pattern: nodeRanges.String()}
-}
 
 // resolve returns the nodes of a cluster that function number has, ascending; nil: all.
 func (p *placementDoc) resolve(b *builder, s *Scenario, number int) []core.NodeID {

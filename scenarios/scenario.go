@@ -25,6 +25,7 @@ type Scenario struct {
 	Client       Client
 	Scheduler    Scheduler
 	Learner      *Learner     // nil: nothing learns, and nothing has a reward
+	Faults       []Fault      // nil: all goes well
 	Hosts        []Host       // machines whose cores are shared; nil: everything has cores of its own
 	Calibration  *Calibration // what the machines cost; nil: nothing. Points of one file have it in common
 }
@@ -154,9 +155,19 @@ type Link struct {
 	Loss      float64     // probability that a message is lost
 }
 
-// Client is the link between the clients and the node of their entry.
+// Client is the link between the clients and the node of their entry, and their patience.
 type Client struct {
-	Link Link // zero Latency: the client sits on the node
+	Link    Link          // zero Latency: the client sits on the node
+	Timeout time.Duration // a request that is not answered by then is lost, in simulation; 0: clients wait for ever
+}
+
+// FunctionNames are the names of the functions, in their order.
+func (s *Scenario) FunctionNames() []string {
+	names := make([]string, len(s.Functions))
+	for i := range s.Functions {
+		names[i] = s.Functions[i].Name
+	}
+	return names
 }
 
 // Function is something that requests run.

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
-	"gopkg.in/yaml.v3"
 )
 
 // schedulerDoc is an algorithm's block: the keys that all have, and the algorithm's own parameters beside them.
@@ -21,6 +22,7 @@ type schedulerDoc struct {
 	hops int
 }
 
+// schedulerKeys are sched.CommonKeys.
 type schedulerKeys struct {
 	Name          text      `key:"name"`
 	Label         *label    `key:"label"`
@@ -67,7 +69,7 @@ func (s *schedulerDoc) separate(n *yaml.Node) (common *yaml.Node, own []*yaml.No
 	shared := *n
 	shared.Content = nil
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if slices.Contains(commonKeys(), n.Content[i].Value) {
+		if slices.Contains(sched.CommonKeys, n.Content[i].Value) {
 			shared.Content = append(shared.Content, n.Content[i], n.Content[i+1])
 		} else {
 			own = append(own, n.Content[i], n.Content[i+1])
@@ -76,18 +78,10 @@ func (s *schedulerDoc) separate(n *yaml.Node) (common *yaml.Node, own []*yaml.No
 	return &shared, own
 }
 
-func commonKeys() []string {
-	var keys []string
-	for _, f := range fieldsOf(reflect.TypeFor[schedulerKeys]()) {
-		keys = append(keys, f.key)
-	}
-	return keys
-}
-
 // named parses the algorithm's own parameters.
 func (s *schedulerDoc) named(d *decoder, entry sched.Entry, name *yaml.Node, own []*yaml.Node, path string) {
 	types := map[string]sched.ParamType{}
-	known := commonKeys()
+	known := slices.Clone(sched.CommonKeys)
 	for _, p := range entry.Parameters() {
 		types[p.Name] = p.Type
 		known = append(known, p.Name)
@@ -285,10 +279,15 @@ func (s *schedulerDoc) resolve(b *builder, cluster *Cluster, types int) Schedule
 	if s.keys.MaxHops != nil {
 		r.Forwarding.MaxHops = int(*s.keys.MaxHops)
 	}
+	if err := r.Forwarding.Check(); err != nil {
+		b.wrong(&s.keys.AtHopLimit, "%v", err)
+	}
 	if n := cluster.Nodes(); n > 0 {
 		w := worldOf(cluster, r.Forwarding.MaxHops, types)
 		if err := s.spec.Check(w); err != nil {
 			b.wrong(s, "%v: change the parameters or the cluster", err)
+		} else {
+			r.Spec = s.spec.In(w)
 		}
 	}
 	return r
@@ -299,6 +298,9 @@ func worldOf(c *Cluster, maxHops, types int) sched.World {
 	w := sched.World{Nodes: c.Nodes(), Cloud: c.Cloud != nil, MaxHops: maxHops, Types: types}
 	for i := range c.Groups {
 		w.Slots, w.Room = max(w.Slots, c.Groups[i].Slots), max(w.Room, c.Groups[i].Queue)
+	}
+	if t := &c.Topology; t.Offsets != nil {
+		w.Linked = func(a, b core.NodeID) bool { return slices.Contains(t.Neighbours(a), b) }
 	}
 	return w
 }

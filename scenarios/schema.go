@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
+
 	"github.com/p2pfaas/p2pfaas/core/sched"
 )
 
@@ -53,7 +54,11 @@ func (w *schemaWriter) value(t reflect.Type, f *field) *jsonschema.Schema {
 	}
 	switch t.Kind() {
 	case reflect.Slice:
-		return &jsonschema.Schema{Type: "array", Items: w.value(t.Elem(), f), MinItems: jsonschema.Ptr(1)}
+		list := &jsonschema.Schema{Type: "array", Items: w.value(t.Elem(), f)}
+		if !f.empty {
+			list.MinItems = jsonschema.Ptr(1)
+		}
+		return list
 	case reflect.Map:
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: w.value(t.Elem(), f),
 			MinProperties: jsonschema.Ptr(1)}

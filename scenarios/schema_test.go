@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
+
+	"github.com/p2pfaas/p2pfaas/core/sched"
 )
 
 func resolvedSchema(t *testing.T) *jsonschema.Resolved {
@@ -70,12 +72,13 @@ var beyondSchema = strings.Fields(`
 	amplitude-above-mean azure-columns below-a-nanosecond calibration-changed
 	calibration-directory calibration-missing calibration-of-other-nodes calibration-wrong changed-data cloud-less cores-without-sharing
 	csv-with-a-word cyclic decimal-comma-untold disconnected disconnected-edges edge-to-nowhere empty-csv
-	grid-does-not-fit half-a-byte header-untold hex-count hosts-processor-sharing hosts-twice
+	faults-targets faults-timeouts
+	grid-does-not-fit grid-of-a-prime half-a-byte header-untold hex-count hosts-processor-sharing hosts-twice
 	hosts-unknown huge-graph infinite-rate latency-twice
 	learner-actions learner-external learner-formula learner-formula-missing learner-missing learner-reward-weights
 	learner-tiles learner-traces learner-weights learner-weights-cut
 	loss-without-timeout matrix-of-another-size max-below-min missing-file named-and-positional no-nodes no-rate
-	nodes-and-groups odd-regular-graph one-state points-out-of-order ragged-csv rate-and-curve rate-twice
+	nodes-and-groups odd-regular-graph one-hop-lost one-state points-out-of-order ragged-csv rate-and-curve rate-twice
 	rates-of-groups repeated-edge replay-goes-back replay-of-another-cluster scv-below-one shares-do-not-sum
 	some-shares sweep-bad-value sweep-below-a-value sweep-fraction sweep-of-the-name sweep-range-downwards
 	sweep-range-units sweep-range-without-step sweep-repeated-value sweep-same-scheduler sweep-too-large
@@ -146,5 +149,16 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		if !used[key] {
 			t.Errorf("docs has %s, which is no key", key)
 		}
+	}
+}
+
+// No algorithm may have a parameter that is a key of all.
+func TestCommonKeys(t *testing.T) {
+	var keys []string
+	for _, f := range fieldsOf(reflect.TypeFor[schedulerKeys]()) {
+		keys = append(keys, f.key)
+	}
+	if !slices.Equal(keys, sched.CommonKeys) {
+		t.Errorf("scenarios has %v, package sched knows %v", keys, sched.CommonKeys)
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/p2pfaas/p2pfaas/core/random"
 	"gopkg.in/yaml.v3"
+
+	"github.com/p2pfaas/p2pfaas/core/random"
 )
 
 // Point is one setting of the sweep; a file without a sweep has one.

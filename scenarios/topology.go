@@ -8,9 +8,10 @@ import (
 	"slices"
 
 	"github.com/google/jsonschema-go/jsonschema"
+	"gopkg.in/yaml.v3"
+
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
-	"gopkg.in/yaml.v3"
 )
 
 // topologyDoc says who is whose neighbour; links are in both directions. The name of a kind by itself is a topology.
@@ -91,8 +92,11 @@ func (t *topologyDoc) resolve(b *builder, seed uint64, nodes int) Topology {
 func (t *topologyDoc) check(b *builder, nodes int) {
 	switch t.Kind {
 	case "grid", "torus":
-		if t.Rows != nil && nodes%int(*t.Rows) != 0 {
-			b.wrong(t.Rows, "%d nodes do not fill %d rows: write a divisor of %d", nodes, *t.Rows, nodes)
+		switch rows := t.rows(nodes); {
+		case nodes%rows != 0:
+			b.wrong(t.Rows, "%d nodes do not fill %d rows: write a divisor of %d", nodes, rows, nodes)
+		case t.Rows == nil && rows == 1 && nodes > 3:
+			b.wrong(t, "%d nodes, a prime number, fill one row alone: write another number of nodes or, if that is meant, rows: 1", nodes)
 		}
 	case "k-regular":
 		k := int(*t.Degree)
@@ -167,15 +171,21 @@ func tree(n, arity int) []edge {
 	return es
 }
 
-// lattice is a grid in rows, closed in both directions for a torus.
-func (t *topologyDoc) lattice(n int) []edge {
+// rows are those of a grid of n nodes: as the scenario says, or as many as make it nearly square.
+func (t *topologyDoc) rows(n int) int {
+	if t.Rows != nil {
+		return int(*t.Rows)
+	}
 	rows := int(math.Sqrt(float64(n)))
 	for n%rows != 0 {
 		rows--
 	}
-	if t.Rows != nil {
-		rows = int(*t.Rows)
-	}
+	return rows
+}
+
+// lattice is a grid in rows, closed in both directions for a torus.
+func (t *topologyDoc) lattice(n int) []edge {
+	rows := t.rows(n)
 	columns := n / rows
 	wrap := t.Kind == "torus"
 	var es []edge
@@ -249,7 +259,10 @@ func erdosRenyi(r *rand.Rand, n int, p float64) []edge {
 		return nil
 	}
 	scale := 0.0 // p = 1: every step is 1
-	if p < 1 {
+	switch {
+	case 1-p == 1:
+		scale = 1 / p // of which the next line is the limit
+	case p < 1:
 		scale = -1 / random.Log(1-p)
 	}
 	v, w := 1, -1

@@ -63,7 +63,10 @@ func TestRegularTopologies(t *testing.T) {
 		{6, "{kind: watts-strogatz, degree: 2, rewire: 0}", "[[1 5] [0 2] [1 3] [2 4] [3 5] [0 4]]"},
 		{4, "{kind: erdos-renyi, probability: 1}", "[[1 2 3] [0 2 3] [0 1 3] [0 1 2]]"},
 		{3, "{kind: erdos-renyi, probability: 0, allow_disconnected: true}", "[[] [] []]"},
+		{3, "{kind: erdos-renyi, probability: 1e-17, allow_disconnected: true}", "[[] [] []]"},
 		{3, "{kind: barabasi-albert, attach: 2}", "[[1 2] [0] [0]]"},
+		{3, "grid", "[[1] [0 2] [1]]"},
+		{5, "{kind: grid, rows: 1}", "[[1] [0 2] [1 3] [2 4] [3]]"},
 	} {
 		topo := build(t, c.n, c.text, edges)
 		if got := fmt.Sprint(rows(topo)); got != c.want {

@@ -76,7 +76,7 @@ func (doc *traceDoc) resolve(b *builder, s *Scenario, format string) *Trace {
 	r := &traceReader{b: b, doc: doc, s: s, from: doc.From.seconds(),
 		to: doc.From.seconds() + float64(s.Duration.Seconds()*t.speedup), names: map[string]int{}}
 	args := []any{s.Duration, doc.From, doc.Speedup, or(doc.Unit, ""), or(doc.Demand, ""), or(doc.Top, 0),
-		or(doc.Place, ""), s.Cluster.Nodes(), s.names()}
+		or(doc.Place, ""), s.Cluster.Nodes(), s.FunctionNames()}
 	switch format {
 	case "replay":
 		t.tasksAt = keep(b, &doc.File, format, r.replay, args...)
@@ -90,14 +90,6 @@ func (doc *traceDoc) resolve(b *builder, s *Scenario, format string) *Trace {
 		b.wrong(doc, "the trace has no task in this window: change from, speedup, or the duration")
 	}
 	return t
-}
-
-func (s *Scenario) names() []string {
-	names := make([]string, len(s.Functions))
-	for i := range s.Functions {
-		names[i] = s.Functions[i].Name
-	}
-	return names
 }
 
 // traceReader reads a window of a trace.
@@ -189,9 +181,9 @@ func (r *traceReader) fields(t *table, at *[5]int, unit float64, x *recorded) bo
 	}
 	if c := at[2]; says(c) {
 		name := strings.TrimSpace(t.cells[c])
-		x.typ = int32(slices.Index(r.s.names(), name))
+		x.typ = int32(slices.Index(r.s.FunctionNames(), name))
 		if x.typ < 0 {
-			t.bad(c+1, "%q is not a function of the scenario: %s", short(name), suggest(name, r.s.names()))
+			t.bad(c+1, "%q is not a function of the scenario: %s", short(name), suggest(name, r.s.FunctionNames()))
 		}
 	}
 	if c := at[3]; says(c) && or(r.doc.Demand, "trace") == "trace" {

@@ -240,6 +240,37 @@ func (b bandwidth) String() string             { return bandwidths.format(float6
 func (b bandwidth) schema() *jsonschema.Schema { return bandwidths.schema() }
 func (b bandwidth) magnitude() float64         { return float64(b) }
 
+// shift is a duration that is not 0, and may be negative.
+type shift time.Duration
+
+func (x *shift) parse(n *yaml.Node) error {
+	text, back := strings.CutPrefix(n.Value, "-")
+	var d duration
+	if strings.HasPrefix(text, "-") {
+		return fmt.Errorf("%q is not a duration: write a number and a unit, like -1h", short(n.Value))
+	} else if err := d.parse(&yaml.Node{Value: text}); err != nil {
+		return err
+	} else if d == 0 {
+		return fmt.Errorf("%s changes nothing: write a duration like -1h or 10min", short(n.Value))
+	}
+	if *x = shift(d); back {
+		*x = -*x
+	}
+	return nil
+}
+func (x shift) String() string {
+	if x < 0 {
+		return "-" + duration(-x).String()
+	}
+	return duration(x).String()
+}
+func (x shift) schema() *jsonschema.Schema {
+	s := durations.schema()
+	s.Description = "a duration, which may be negative, like -1h"
+	s.Pattern = strings.Replace(s.Pattern, "^", "^-?", 1)
+	return s
+}
+
 type watts float64
 
 func (w *watts) parse(n *yaml.Node) error {

@@ -1,14 +1,16 @@
 package scenarios
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
-	"github.com/p2pfaas/p2pfaas/core/random"
 	"gopkg.in/yaml.v3"
+
+	"github.com/p2pfaas/p2pfaas/core/random"
 )
 
 // Process is the law by which tasks arrive.
@@ -69,7 +71,7 @@ func (w *Workload) stationary() []float64 {
 	for c := range n {
 		best := c
 		for i := c + 1; i < n; i++ {
-			if abs(m[i][c]) > abs(m[best][c]) {
+			if math.Abs(m[i][c]) > math.Abs(m[best][c]) {
 				best = i
 			}
 		}
@@ -95,8 +97,6 @@ func (w *Workload) stationary() []float64 {
 	}
 	return share
 }
-
-func abs(x float64) float64 { return max(x, -x) }
 
 // ExpectedTasks is the mean number of tasks that arrive in one run.
 func (s *Scenario) ExpectedTasks() float64 {
