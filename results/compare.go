@@ -15,9 +15,11 @@ type Difference struct {
 	A, B   string   // labels of the two
 	Where  []string // values of the swept keys that they share, as "key = value"
 	Metric string
-	Base   float64 // the metric of A, mean over its replications
+	Base   float64 // the metric of A, mean over the replications that the difference is of
 	Interval
 	Paired bool // on common random numbers; otherwise the interval is Welch's
+	// Replications are how many A and B have. Where they are paired, base and difference are of N of each alone.
+	Replications [2]int
 }
 
 // Relative is the difference over A's value.
@@ -27,15 +29,21 @@ func (d *Difference) Relative() float64 { return d.Mean / math.Abs(d.Base) }
 func (d Difference) MarshalJSON() ([]byte, error) {
 	number := func(v float64) json.RawMessage { return appendFloat(nil, v) }
 	return json.Marshal(struct {
-		A          string          `json:"a"`
-		B          string          `json:"b"`
-		Where      []string        `json:"where"`
-		Metric     string          `json:"metric"`
-		Base       json.RawMessage `json:"a_mean"`
-		Difference Interval        `json:"difference"`
-		Relative   json.RawMessage `json:"relative"`
-		Paired     bool            `json:"paired"`
-	}{d.A, d.B, d.Where, d.Metric, number(d.Base), d.Interval, number(d.Relative()), d.Paired})
+		A            string          `json:"a"`
+		B            string          `json:"b"`
+		Where        []string        `json:"where"`
+		Metric       string          `json:"metric"`
+		Base         json.RawMessage `json:"a_mean"`
+		Difference   Interval        `json:"difference"`
+		Relative     json.RawMessage `json:"relative"`
+		Paired       bool            `json:"paired"`
+		Replications [2]int          `json:"replications"` // of a and b; the difference of pairs is of n of each
+	}{d.A, d.B, d.Where, d.Metric, number(d.Base), d.Interval, number(d.Relative()), d.Paired, d.Replications})
+}
+
+// Partial reports whether some replications have no pair, and are left out.
+func (d *Difference) Partial() bool {
+	return d.Paired && (d.N < d.Replications[0] || d.N < d.Replications[1])
 }
 
 // Clear reports whether the interval excludes 0.
@@ -44,80 +52,87 @@ func (d *Difference) Clear() bool { return math.Abs(d.Mean) > d.Half }
 // ErrTooFew says that there are too few replications for an interval of a difference.
 var ErrTooFew = errors.New("an interval of a difference needs at least two replications of each")
 
-// Paired is the interval of b's metric minus a's, over the differences between replications of equal index. Where
-// both ran with the same seed these met the same requests (common random numbers), and the interval is mostly much
-// narrower than those of the two.
-func Paired(a, b *Point, metric string, confidence float64) (Interval, error) {
-	var differences []float64
+// Common are the replications of equal index that two points have.
+func Common(a, b *Point) (x, y []*Replication) {
 	for _, r := range a.Replications {
-		s := b.Replication(r.Index)
-		if s == nil {
-			continue
+		if s := b.Replication(r.Index); s != nil {
+			x, y = append(x, r), append(y, s)
 		}
-		x, ok := r.Metric(metric)
-		y, also := s.Metric(metric)
-		if !ok || !also {
-			return Interval{}, fmt.Errorf("there is no metric %q", metric)
-		}
-		differences = append(differences, y-x)
 	}
-	i := Student(differences, confidence)
-	if i.N < 2 {
-		return i, ErrTooFew
-	}
-	return i, nil
+	return x, y
 }
 
-// Welch is the interval of b's metric minus a's where their replications are independent of each other and may vary
-// differently (B. L. Welch, "The generalization of Student's problem", Biometrika 34, 1947).
-func Welch(a, b *Point, metric string, confidence float64) (Interval, error) {
+// Paired is b's metric minus a's, over the differences between replications of equal index: those that only one of the two has, or in which one
+// has no value, say nothing, neither of the difference nor of what it is relative to. Where both ran with the same seed these met the same
+// requests (common random numbers), and the interval is mostly much narrower than those of the two.
+func Paired(a, b *Point, metric string, confidence float64) (Difference, error) {
+	d := Difference{Metric: metric, Paired: true, Replications: [2]int{len(a.Replications), len(b.Replications)}}
+	var bases, differences []float64
+	common, others := Common(a, b)
+	for k, r := range common {
+		x, ok := r.Metric(metric)
+		y, also := others[k].Metric(metric)
+		if !ok || !also {
+			return d, fmt.Errorf("there is no metric %q", metric)
+		}
+		if !math.IsNaN(y - x) {
+			bases, differences = append(bases, x), append(differences, y-x)
+		}
+	}
+	d.Base, d.Interval = stat.Mean(bases, nil), Student(differences, confidence)
+	if d.N < 2 {
+		return d, ErrTooFew
+	}
+	return d, nil
+}
+
+// Welch is b's metric minus a's where their replications are independent of each other and may vary differently (B. L. Welch, "The
+// generalization of Student's problem", Biometrika 34, 1947).
+func Welch(a, b *Point, metric string, confidence float64) (Difference, error) {
+	d := Difference{Metric: metric, Replications: [2]int{len(a.Replications), len(b.Replications)}}
 	x, ok := a.PerReplication(metric)
 	y, also := b.PerReplication(metric)
 	if !ok || !also {
-		return Interval{}, fmt.Errorf("there is no metric %q", metric)
+		return d, fmt.Errorf("there is no metric %q", metric)
 	}
 	x, y = defined(x), defined(y)
-	i := Interval{stat.Mean(y, nil) - stat.Mean(x, nil), math.NaN(), min(len(x), len(y)), NoInterval}
-	if i.N < 2 {
-		return i, ErrTooFew
+	d.Base = stat.Mean(x, nil)
+	d.Interval = Interval{stat.Mean(y, nil) - d.Base, math.NaN(), min(len(x), len(y)), NoInterval}
+	if d.N < 2 {
+		return d, ErrTooFew
 	}
-	i.Half, i.Method = 0, FromReplications
+	d.Half, d.Method = 0, FromReplications
 	vx := stat.Variance(x, nil) / float64(len(x))
 	vy := stat.Variance(y, nil) / float64(len(y))
 	if v := vx + vy; v > 0 {
 		freedom := v * v / (vx*vx/float64(len(x)-1) + vy*vy/float64(len(y)-1))
-		i.Half = quantileT(confidence, freedom) * math.Sqrt(v)
+		d.Half = quantileT(confidence, freedom) * math.Sqrt(v)
 	}
-	return i, nil
+	return d, nil
 }
 
 // sameRequests reports whether two points faced the same requests in the replications that both have.
 func sameRequests(a, b *Point) bool {
-	common := 0
-	for _, x := range a.Replications {
-		y := b.Replication(x.Index)
-		if y == nil {
-			continue
-		}
-		if x.Requests == 0 || x.Requests != y.Requests {
+	x, y := Common(a, b)
+	for k, r := range x {
+		if r.Requests == 0 || r.Requests != y[k].Requests {
 			return false
 		}
-		common++
 	}
-	return common > 0
+	return len(x) > 0
 }
 
 // difference compares two points.
 func difference(a, b *Point, metric string) (Difference, error) {
-	how, paired := Welch, sameRequests(a, b)
-	if paired {
+	how := Welch
+	if sameRequests(a, b) {
 		how = Paired
 	}
-	i, err := how(a, b, metric, Confidence)
-	if err != nil && !errors.Is(err, ErrTooFew) {
-		return Difference{}, err
+	d, err := how(a, b, metric, Confidence)
+	if errors.Is(err, ErrTooFew) {
+		err = nil
 	}
-	return Difference{Metric: metric, Base: a.Interval(metric, Confidence).Mean, Interval: i, Paired: paired}, nil
+	return d, err
 }
 
 // CompareSchedulers compares, at every setting of the other swept keys, each scheduler of the run with the first one.

@@ -52,7 +52,7 @@ type manifest struct {
 	State      State        `json:"state"`
 	Missing    []missing    `json:"missing,omitempty"`
 	Seed       uint64       `json:"seed"`
-	Digest     string       `json:"digest"`
+	Digest     string       `json:"digest,omitempty"` // real runs have none
 	Version    string       `json:"version"`
 	Algorithms string       `json:"algorithms,omitempty"`
 	Host       string       `json:"host"`
@@ -61,7 +61,7 @@ type manifest struct {
 	Swept      []string     `json:"swept"`
 	Records    Keep         `json:"records"`
 	Points     []pointState `json:"points"`
-	Notes      []string     `json:"notes,omitempty"` // see Run.Warnings
+	Notes      []string     `json:"notes,omitempty"` // see Run.Warnings and Run.Sparse
 	Metrics    []Definition `json:"metrics"`
 	Columns    []Column     `json:"record_columns"`
 	Scenario   string       `json:"scenario"`
@@ -77,20 +77,22 @@ type missing struct {
 
 type pointState struct {
 	*Point
-	Digests []string `json:"digests"` // of its replications
+	Digests []string `json:"digests,omitempty"` // of its replications, where the run has a digest
 }
 
 func (r *Run) manifest() manifest {
-	m := manifest{Name: r.Name, World: r.World, State: r.State, Seed: r.Seed, Digest: formatDigest(r.Digest()),
+	m := manifest{Name: r.Name, World: r.World, State: r.State, Seed: r.Seed, Digest: r.digest(),
 		Version: r.Version, Algorithms: r.Algorithms, Host: r.Host, Command: r.Command, Started: r.Started, Swept: r.Swept, Records: r.Keep,
-		Notes: r.Warnings(), Metrics: Definitions, Columns: Columns, Scenario: string(r.Scenario), Origin: r.Origin}
+		Notes: r.reportWarnings(), Metrics: Definitions, Columns: Columns, Scenario: string(r.Scenario), Origin: r.Origin}
 	for _, p := range r.Points {
 		if lacks := p.Missing(); len(lacks) > 0 {
 			m.Missing = append(m.Missing, missing{p.Index, r.Label(p), lacks})
 		}
-		s := pointState{Point: p, Digests: []string{}}
+		s := pointState{Point: p}
 		for _, rep := range p.Replications {
-			s.Digests = append(s.Digests, formatDigest(rep.Digest))
+			if r.World == "sim" {
+				s.Digests = append(s.Digests, formatDigest(rep.Digest))
+			}
 		}
 		m.Points = append(m.Points, s)
 	}

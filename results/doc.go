@@ -3,14 +3,14 @@
 //
 // # From requests to a summary
 //
-// A host gives every request that ends, as a [Record], to the [Tally] of its replication. A tally holds counts, exact
-// sums and histograms per function; what it says is named ([Definitions]): latency.mean, latency.p95, drop_rate, or
+// A host gives every request that ends, as a [Record], to the [Window] of its replication, the measured part, which has a
+// [Tally]. A tally holds counts, exact sums and histograms per function; what it says is named ([Definitions]): latency.mean, latency.p95, drop_rate, or
 // drop_rate[face-detect] of one function. With what nodes did ([NodeStat]) and how the load went ([Series]) it is a
 // [Replication]; replications of one setting of the sweep are a [Point]; all points are a [Run].
 //
-//	tally := results.NewTally("face-detect")
-//	tally.Add(&record) // 16 ns, no allocation
-//	p95, ok := tally.Metric("latency.p95")
+//	window := results.NewWindow(warmup, duration, 0, "face-detect")
+//	window.Add(&record) // 20 ns, no allocation
+//	p95, ok := window.Tally.Metric("latency.p95")
 //	estimate := point.Interval("latency.p95", 0.95) // mean over the replications, with Student's interval
 //
 // # Intervals
@@ -20,11 +20,11 @@
 //
 //   - With two replications or more, the interval is Student's over the values of the replications, one each, which
 //     are independent. Percentiles too: a percentile's estimate is the mean of the replications' percentiles.
-//   - With a single replication, its host divides the measured part into [Batches] of equal length, by arrival, each
-//     with a tally of its own (Replication.Batches). The estimate is the value over all of it, the interval Student's
-//     over the batches (batch means). It holds where batches are so long that they hardly depend on each other; if the
-//     correlation of neighbouring batches is above 2/sqrt(n), the report warns. Metrics that grow with the length of
-//     the run (requests, energy, maxima) and those of the nodes have no such interval.
+//   - With a single replication, its host divides the measured part into [Batches] of equal length, by arrival (completions of
+//     throughput: by their own instant), each with a tally of its own (Replication.Batches). The estimate is the value over all of it, the interval Student's
+//     over the batches (batch means). It holds where batches are so long that they hardly depend on each other; if von
+//     Neumann's test at 5 % says that neighbours do, the report warns: of independent batches once in twenty runs. Metrics
+//     that grow with the length of the run (requests, energy, maxima) and those of the nodes have no such interval.
 //   - Two schedulers of one run, or two simulated runs of one seed and workload, met the same requests (common random
 //     numbers; [Replication.Requests] tells). Their difference is taken replication by replication ([Paired]), which is
 //     much sharper than two intervals.
@@ -37,9 +37,10 @@
 // # Percentiles
 //
 // A percentile is of nearest rank: the smallest value that at least so many percent of the values do not exceed.
-// Histograms keep three significant digits, an error below one in a thousand; with more than 16 functions in a
-// scenario, two, below one in a hundred. Maxima and means are exact. The description of records ([Describe]) follows
-// the same definition, on exact values.
+// A replication with fewer than [FewestBeyond] requests beyond a percentile has the luck of these: [Run.Sparse] warns
+// of it, and a comparison gives no interval. Histograms keep three significant digits, an error below one in a
+// thousand; with more than 16 functions in a scenario, two, below one in a hundred. Maxima and means are exact. The
+// description of records ([Describe]) follows the same definition, on exact values.
 //
 // # The directory
 //
@@ -105,7 +106,7 @@
 // says otherwise. With NAME[FUNCTION] they are of one function. Any percentile will do: latency.p75, waiting.p99.99.
 //
 //	requests, completed     how many ended, and how many of these completed
-//	throughput              completed per second of the measured part, whole cluster
+//	throughput              completions per second of the measured part, whenever the requests arrived, whole cluster
 //	latency.mean .std .p50 .p90 .p95 .p99 .p99.9 .max
 //	waiting.mean .p50 .p95 .p99 .max
 //	client.mean scheduling.mean probing.mean forwarding.mean executing.mean returning.mean
@@ -129,5 +130,5 @@
 //	load.mean               tasks running and queued at a node, mean over nodes and time
 //	energy                  joules of all nodes in the measured part, idle power included
 //	energy_per_request      joules above idle that a request cost
-//	energy_per_completed    energy over the completed requests
+//	energy_per_completed    energy over the completions in the measured part
 package results

@@ -58,7 +58,8 @@ func (f fixture) replication(r *Run, p *Point, i int) *Replication {
 	cooperation := float64(slices.Index(f.schedulers, p.Scheduler)) / float64(len(f.schedulers))
 	rng := rand.New(rand.NewPCG(r.Seed, uint64(i)))
 	length := time.Duration(float64(f.requests) / rate / float64(f.nodes) * 1e9)
-	rep := &Replication{Index: i, Measured: length, Tally: NewTally("face-detect", "echo"), Digest: rng.Uint64(),
+	window := NewWindow(0, core.Time(length), 0, "face-detect", "echo")
+	rep := &Replication{Index: i, Measured: length, Tally: window.Tally, Digest: rng.Uint64(),
 		Events: uint64(f.requests * 4), Jobs: uint64(f.requests), Requests: r.Seed + uint64(i),
 		Submitted: uint64(f.requests), WallTime: time.Second,
 		Messages: uint64(float64(f.requests) * 4 * cooperation)}
@@ -71,7 +72,7 @@ func (f fixture) replication(r *Run, p *Point, i int) *Replication {
 		rec := f.record(rng, k, load, escape)
 		rec.Replication = i
 		rec.Arrival = core.Time(length / time.Duration(f.requests) * time.Duration(k))
-		rep.Tally.Add(&rec)
+		window.Add(&rec)
 		if k%5 == 0 {
 			rep.Records = append(rep.Records, rec)
 		}

@@ -130,13 +130,22 @@ func (r *Replication) batches(metric string) []float64 {
 	return defined(values)
 }
 
-// autocorrelation is the correlation of neighbouring values. For independent ones it is about normal with standard
-// deviation 1/sqrt(n).
-func autocorrelation(values []float64) float64 {
-	if len(values) < 3 {
-		return math.NaN()
+// correlated is von Neumann's test at 5 %: it reports whether neighbouring values are nearer to each other than those of
+// independent ones would be. The ratio of the squares of their differences to those of the deviations from the mean then has
+// the mean 2 and the variance 4(n-2)/(n^2-1), and is about normal (J. von Neumann, "Distribution of the ratio of the mean
+// square successive difference to the variance", Annals of Mathematical Statistics 12(4), 1941; of batch means: G. S. Fishman,
+// "Grouping observations in digital simulation", Management Science 24(5), 1978).
+func correlated(values []float64) bool {
+	n := float64(len(values))
+	mean := stat.Mean(values, nil)
+	differences, deviations := 0.0, 0.0
+	for i, v := range values {
+		deviations += (v - mean) * (v - mean)
+		if i > 0 {
+			differences += (v - values[i-1]) * (v - values[i-1])
+		}
 	}
-	return stat.Correlation(values[1:], values[:len(values)-1], nil)
+	return differences/deviations < 2+2*math.Sqrt((n-2)/(n*n-1))*distuv.UnitNormal.Quantile(0.05)
 }
 
 // Enough is the stopping rule of `precision:`. It looks for the shortest prefix of the replications by index, at least

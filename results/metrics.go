@@ -20,11 +20,12 @@ type Definition struct {
 }
 
 // Definitions are the metrics of a replication, in the order of summaries. "Requests" are those that arrived at their
-// clients in the measured part and ended within the run.
+// clients in the measured part and ended within the run; "completions" are those of the measured part, whenever their
+// requests arrived.
 var Definitions = []Definition{
 	{Name: "requests", extensive: true, Meaning: "requests that ended"},
 	{Name: "completed", extensive: true, Meaning: "requests that were executed and whose answer came back"},
-	{Name: "throughput", Unit: "1/s", Meaning: "completed requests per second of the measured part, whole cluster"},
+	{Name: "throughput", Unit: "1/s", Meaning: "completions per second of the measured part, whenever the requests arrived, whole cluster"},
 	{Name: "latency.mean", Unit: "s", Meaning: "mean latency of completed requests, as the client saw it"},
 	{Name: "latency.std", Unit: "s", Meaning: "standard deviation of the latency of completed requests"},
 	{Name: "latency.p50", Unit: "s", Meaning: "median latency of completed requests"},
@@ -75,7 +76,7 @@ var Definitions = []Definition{
 	{Name: "energy_per_request", Unit: "J",
 		Meaning: "energy above idle that a request cost (busy slot, bytes sent), mean over all"},
 	{Name: "energy_per_completed", Unit: "J", whole: true,
-		Meaning: "energy of all nodes, idle power included, over the completed requests"},
+		Meaning: "energy of all nodes in the measured part, idle power included, over the completions in it"},
 }
 
 // rewarded reports whether the scenario says what an answer is worth.
@@ -96,7 +97,7 @@ func definitionOf(name string) (Definition, bool) {
 	case i >= 0:
 		d = Definitions[i]
 	case strings.Contains(base, ".p"):
-		if _, ok := new(sums).percentile(base); !ok {
+		if _, _, ok := percentileOf(base); !ok {
 			return Definition{}, false
 		}
 		of, p, _ := strings.Cut(base, ".p")
@@ -139,10 +140,10 @@ func (r *Replication) Metric(name string) (float64, bool) {
 	case "energy":
 		return r.energy(), true
 	case "energy_per_completed":
-		return r.energy() / float64(r.Tally.total().completed()), true
+		return r.energy() / r.Tally.completions(name), true
 	}
-	if s, base, ok := r.Tally.of(name); ok && base == "throughput" {
-		return float64(s.completed()) / r.Measured.Seconds(), true
+	if _, base, ok := r.Tally.of(name); ok && base == "throughput" {
+		return r.Tally.completions(name) / r.Measured.Seconds(), true
 	}
 	return r.Tally.Metric(name)
 }

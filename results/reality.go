@@ -15,7 +15,8 @@ import (
 type Reality struct {
 	Sent  Lateness `json:"sent"`            // requests, when they left the load generator
 	Links *Links   `json:"links,omitempty"` // emulated between nodes; nil: there were to be none
-	// Silent are nodes that do not say how many messages they sent: those of the first P2PFaaS.
+	// Silent are nodes of which is not known how many messages they sent: those of the first P2PFaaS do not say it, others may have crashed before
+	// they did.
 	Silent int `json:"silent,omitempty"`
 	// Share is the part of the schedule that this generator sent, as in 2/3, where others sent the rest; "": all.
 	Share string `json:"share,omitempty"`
@@ -29,6 +30,44 @@ type Reality struct {
 	Others float64 `json:"others,omitempty"`
 	// Gone are nodes that answered before the run, and not at its end.
 	Gone []Address `json:"gone,omitempty"`
+	// Faults is how those of the scenario were carried out; nil: it has none.
+	Faults *Faults `json:"faults,omitempty"`
+}
+
+// Faults is how a real run carried out the faults of its scenario, and how the cluster came out of them.
+type Faults struct {
+	Late        Lateness      `json:"late"`                  // what was to begin or end on a node
+	Restarts    Lateness      `json:"restarts"`              // nodes that were started again after a crash, when they answered
+	Recovery    time.Duration `json:"recovery_ns"`           // from the end of the last fault until all nodes knew their peers, and served
+	Unrecovered []string      `json:"unrecovered,omitempty"` // what had not come back, in words
+	Nodes       []NodeUses    `json:"nodes"`
+	Unmeasured  int           `json:"unmeasured,omitempty"` // nodes that did not say what they use
+}
+
+// NodeUse is what the process of a node uses.
+type NodeUse struct {
+	Goroutines  int   `json:"goroutines"`
+	MemoryBytes int64 `json:"memory_bytes"` // resident
+}
+
+// NodeUses is what that of one node used when it had warmed up, also where it had been started again, and when the cluster had recovered and
+// connections that nobody used any more had been closed.
+type NodeUses struct {
+	Node   core.NodeID `json:"node"`
+	Before NodeUse     `json:"before"`
+	After  NodeUse     `json:"after"`
+}
+
+// Bounds of what a node may use in the end: so many times what it did, and so much more, which a node with other connections may.
+const (
+	useFactor       = 2
+	moreGoroutines  = 50
+	moreMemoryBytes = 64 << 20
+)
+
+// grown reports whether the node used more in the end than may be.
+func (u *NodeUses) grown() bool {
+	return u.After.Goroutines > useFactor*u.Before.Goroutines+moreGoroutines || u.After.MemoryBytes > useFactor*u.Before.MemoryBytes+moreMemoryBytes
 }
 
 // Unlike is a setting that nodes have otherwise than the scenario says, or of which they say nothing.
@@ -56,6 +95,8 @@ type Loss struct {
 	Reason  string        `json:"reason"` // the first words of the node's or, where it did not answer, of the client
 	Count   uint64        `json:"count"`
 	Nodes   []core.NodeID `json:"nodes"` // that the requests were sent to, ascending
+	// ByFault: a fault of the scenario explains it.
+	ByFault bool `json:"by_fault,omitempty"`
 }
 
 // OtherReasons is the reason of losses beyond as many reasons as are kept.

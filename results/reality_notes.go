@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
 )
@@ -61,15 +62,29 @@ func (r *Run) faulty() (notes []string) {
 	return notes
 }
 
-// losses says why requests were lost.
+// losses says why requests were lost that no fault of the scenario explains.
 func (r *Run) losses() []string {
+	total, why, where := r.lost(false)
+	if total == 0 {
+		return nil
+	}
+	by := "by the decision of an algorithm"
+	if n, _, _ := r.lost(true); n > 0 {
+		by += ", nor by a fault of the scenario"
+	}
+	return []string{fmt.Sprintf("%d requests were lost or turned away, not %s: %s.%s", total, by, strings.TrimRight(why, "."), r.places(where))}
+}
+
+// lost are the requests that were lost, those that faults explain or the others: how many, why, in words, and at which points.
+func (r *Run) lost(byFault bool) (total uint64, why string, where []string) {
 	var all []Loss // by reason
-	var where []string
-	total := uint64(0)
 	for _, p := range r.Points {
 		before := total
 		p.realities(func(_ *Replication, reality *Reality) {
 			for _, l := range reality.Losses {
+				if l.ByFault != byFault {
+					continue
+				}
 				total += l.Count
 				i := slices.IndexFunc(all, func(a Loss) bool { return a.Reason == l.Reason && a.Outcome == l.Outcome })
 				if i < 0 {
@@ -84,16 +99,11 @@ func (r *Run) losses() []string {
 			where = append(where, r.Label(p))
 		}
 	}
-	if total == 0 {
-		return nil
-	}
 	slices.SortStableFunc(all, func(a, b Loss) int { return cmp.Compare(b.Count, a.Count) })
-	said := listed(all, "; ", func(l Loss) string {
+	return total, listed(all, "; ", func(l Loss) string {
 		slices.Sort(l.Nodes)
 		return fmt.Sprintf("%d of %s (%v): %s", l.Count, numbered(slices.Compact(l.Nodes)), l.Outcome, l.Reason)
-	})
-	return []string{fmt.Sprintf("%d requests were lost or turned away, not by the decision of an algorithm: %s.%s", total,
-		strings.TrimRight(said, "."), r.places(where))}
+	}), where
 }
 
 // muchOfOthers is how many cores other programs may keep busy before that matters.
@@ -124,6 +134,95 @@ func (r *Run) othersNote() []string {
 	}
 	return []string{fmt.Sprintf("Other programs kept up to %.2f cores of the machine busy, which were not there for the nodes: what computes takes longer "+
 		"than it does by itself. End them, and repeat.%s", most, r.places(where))}
+}
+
+// Befallen says in words how faults were carried out on real nodes, and how the cluster came out of them; empty where there were none.
+func (r *Run) Befallen() string {
+	late, ok := r.worst(func(x *Reality) Lateness { return x.befallen().Late })
+	if !ok {
+		return ""
+	}
+	said := fmt.Sprintf("half began or ended %s late, 99 %% at most %s (worst replication)", brief(late.P50), brief(late.P99))
+	if again, ok := r.worst(func(x *Reality) Lateness { return x.befallen().Restarts }); ok {
+		said += fmt.Sprintf("; nodes that had crashed answered %s after they were to be back, the latest %s", brief(again.P50), brief(again.Max))
+	}
+	recovery, n := time.Duration(0), 0
+	var before, after NodeUse // sums
+	for _, p := range r.Points {
+		p.realities(func(_ *Replication, reality *Reality) {
+			f := reality.befallen()
+			recovery = max(recovery, f.Recovery)
+			for _, u := range f.Nodes {
+				before.Goroutines, after.Goroutines = before.Goroutines+u.Before.Goroutines, after.Goroutines+u.After.Goroutines
+				before.MemoryBytes, after.MemoryBytes = before.MemoryBytes+u.Before.MemoryBytes, after.MemoryBytes+u.After.MemoryBytes
+				n++
+			}
+		})
+	}
+	if len(r.unrecovered()) == 0 {
+		said += fmt.Sprintf("; %s after the last one all nodes knew each other and served", brief(recovery))
+	}
+	if n > 0 {
+		use := func(u NodeUse) string {
+			return fmt.Sprintf("%d goroutines and %d MB", u.Goroutines/n, u.MemoryBytes/int64(n)/1e6)
+		}
+		said += fmt.Sprintf("; nodes began with %s, ended with %s (mean)", use(before), use(after))
+	}
+	if n, why, _ := r.lost(true); n > 0 {
+		said += fmt.Sprintf("; they explain %d requests that were lost: %s", n, strings.TrimRight(why, "."))
+	}
+	return said
+}
+
+// befallen is empty where there were no faults.
+func (x *Reality) befallen() *Faults {
+	if x.Faults == nil {
+		return &Faults{}
+	}
+	return x.Faults
+}
+
+// unrecovered says what faults have left behind.
+func (r *Run) unrecovered() []string {
+	var all, where []string
+	for _, p := range r.Points {
+		before := len(all)
+		p.realities(func(_ *Replication, reality *Reality) { all = append(all, reality.befallen().Unrecovered...) })
+		if len(all) > before {
+			where = append(where, r.Label(p))
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return []string{"After the last fault the cluster did not become what it was: " + listed(all, "; ", func(s string) string { return s }) + "." +
+		r.places(where)}
+}
+
+// grown says which nodes used more in the end than in the beginning.
+func (r *Run) grown() []string {
+	var all []NodeUses
+	var where []string
+	for _, p := range r.Points {
+		before := len(all)
+		p.realities(func(_ *Replication, reality *Reality) {
+			for _, u := range reality.befallen().Nodes {
+				if u.grown() {
+					all = append(all, u)
+				}
+			}
+		})
+		if len(all) > before {
+			where = append(where, r.Label(p))
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	use := func(u NodeUse) string { return fmt.Sprintf("%d goroutines and %d MB", u.Goroutines, u.MemoryBytes/1e6) }
+	return []string{"Some nodes used much more when the faults were over than before: " + listed(all, "; ", func(u NodeUses) string {
+		return fmt.Sprintf("node %d began with %s, and ended with %s", u.Node, use(u.Before), use(u.After))
+	}) + "." + r.places(where)}
 }
 
 // gone says which nodes stopped answering.
@@ -180,6 +279,19 @@ type saying struct {
 	where []string
 }
 
+// say adds that something is to be said of a point.
+func say(all []saying, says, where string) []saying {
+	i := slices.IndexFunc(all, func(s saying) bool { return s.says == says })
+	if i < 0 {
+		i = len(all)
+		all = append(all, saying{says: says})
+	}
+	if !slices.Contains(all[i].where, where) {
+		all[i].where = append(all[i].where, where)
+	}
+	return all
+}
+
 // settingsOf writes the settings of each replication, each text once, with the points that have it; what is written as
 // nothing is left out.
 func (r *Run) settingsOf(between string, write func(Unlike) string) (all []saying) {
@@ -194,15 +306,7 @@ func (r *Run) settingsOf(between string, write func(Unlike) string) (all []sayin
 			if len(parts) == 0 {
 				return
 			}
-			text := listed(parts, between, func(s string) string { return s })
-			i := slices.IndexFunc(all, func(s saying) bool { return s.says == text })
-			if i < 0 {
-				i = len(all)
-				all = append(all, saying{says: text})
-			}
-			if label := r.Label(p); !slices.Contains(all[i].where, label) {
-				all[i].where = append(all[i].where, label)
-			}
+			all = say(all, listed(parts, between, func(s string) string { return s }), r.Label(p))
 		})
 	}
 	return all

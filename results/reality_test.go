@@ -24,7 +24,7 @@ func realPoint(reality Reality) *Point {
 	return p
 }
 
-// notes are the warnings of a run of these points.
+// notes are the warnings of a run of these points, of whose percentiles nothing is shown.
 func notes(points ...*Point) string {
 	return strings.Join((&Run{World: "real", Points: points}).Warnings(), "\n")
 }
@@ -59,11 +59,11 @@ func TestLateVerdict(t *testing.T) {
 func TestRealityNotes(t *testing.T) {
 	a := realPoint(Reality{
 		Faulty: []Faulty{{"f", 500, 1, "late"}},
-		Losses: []Loss{{core.LostNodeDown, "refused", 2, []core.NodeID{1}}, {core.LostNoAnswer, "slow", 9, []core.NodeID{0, 1, 2, 5}}},
+		Losses: []Loss{{core.LostNodeDown, "refused", 2, []core.NodeID{1}, false}, {core.LostNoAnswer, "slow", 9, []core.NodeID{0, 1, 2, 5}, false}},
 	})
 	b := realPoint(Reality{
 		Faulty: []Faulty{{"f", 400, 3, "no picture"}, {"f", 500, 1, "later"}},
-		Losses: []Loss{{core.LostNodeDown, "refused", 8, []core.NodeID{2}}, {core.NoRoom, "shutting down.", 1, []core.NodeID{3}}},
+		Losses: []Loss{{core.LostNodeDown, "refused", 8, []core.NodeID{2}, false}, {core.NoRoom, "shutting down.", 1, []core.NodeID{3}, false}},
 		Gone:   []Address{{2, "10.0.0.2:18080"}, {1, "10.0.0.1:18080"}},
 	})
 	a.Index, a.Scheduler, b.Index, b.Scheduler = 0, "A", 1, "B"
@@ -82,7 +82,7 @@ func TestRealityNotes(t *testing.T) {
 	many := realPoint(Reality{})
 	for i := range 40 {
 		many.Replications[0].Reality.Losses = append(many.Replications[0].Reality.Losses,
-			Loss{core.LostNodeDown, fmt.Sprint("reason ", i), 1, []core.NodeID{core.NodeID(2 * i)}})
+			Loss{core.LostNodeDown, fmt.Sprint("reason ", i), 1, []core.NodeID{core.NodeID(2 * i)}, false})
 	}
 	if said := notes(many); !strings.Contains(said, "reason 4; and 35 more.") || strings.Contains(said, "reason 5") {
 		t.Error(said)
@@ -97,6 +97,26 @@ func TestRealityNotes(t *testing.T) {
 	}
 	if err != nil || !reflect.DeepEqual(back.Reality, b.Replications[0].Reality) {
 		t.Errorf("from a file comes %+v, %v", back.Reality, err)
+	}
+}
+
+// What the scenario had go wrong is no reason for doubt: losses that its faults explain are told with how they went, and only the others are warned of.
+func TestLossesByFaults(t *testing.T) {
+	late := NewPunctuality()
+	late.Add(ms)
+	r := &Run{World: "real", Points: []*Point{realPoint(Reality{Faults: &Faults{Late: late.Lateness()},
+		Losses: []Loss{{core.LostNodeDown, "refused", 40, []core.NodeID{1}, true}}})}}
+	if said := r.Befallen(); !strings.HasSuffix(said, "; they explain 40 requests that were lost: 40 of node 1 (lost-node-down): refused") {
+		t.Errorf("of faults: %s", said)
+	}
+	if w := r.Warnings(); len(w) > 0 {
+		t.Errorf("a warning of what the scenario says: %q", w)
+	}
+	more := &r.Points[0].Replications[0].Reality.Losses
+	*more = append(*more, Loss{core.LostNodeDown, "refused", 2, []core.NodeID{3}, false})
+	if w := r.Warnings(); len(w) != 1 || w[0] != "2 requests were lost or turned away, not by the decision of an algorithm, nor by a fault of the scenario: "+
+		"2 of node 3 (lost-node-down): refused." {
+		t.Errorf("of what no fault explains: %q", w)
 	}
 }
 

@@ -55,7 +55,7 @@ func (r *Run) Render() error {
 
 // WriteReport writes a page that holds the run's figures and tables and needs nothing else.
 func WriteReport(w io.Writer, r *Run, figures []*Figure) error {
-	p := page{Run: r, Warnings: r.Warnings(), Digest: formatDigest(r.Digest()), Command: commandLine(r.Command),
+	p := page{Run: r, Warnings: r.reportWarnings(), Digest: r.digest(), Command: commandLine(r.Command),
 		Started: r.Started.Format("2 January 2006, 15:04:05 MST"), Confidence: fmt.Sprintf("%.0f %%", 100*Confidence),
 		Note: capital(r.tableNote()), Metrics: Definitions}
 	p.Replications, p.Jobs, p.Wall = r.work()
@@ -64,7 +64,7 @@ func WriteReport(w io.Writer, r *Run, figures []*Figure) error {
 	if p.Figures, err = inline(figures); err != nil {
 		return err
 	}
-	if p.Differences, err = r.differences(); err != nil {
+	if p.Differences, p.Unpaired, err = r.differences(); err != nil {
 		return err
 	}
 	cases, labels, where := r.detail()
@@ -72,6 +72,7 @@ func WriteReport(w io.Writer, r *Run, figures []*Figure) error {
 	if len(r.Functions()) > 1 {
 		p.Functions = functionTable(cases, labels, r.Functions())
 	}
+	p.Faults, p.Befell = faultTable(cases, labels), r.Befell(befellLines, befellOccurrences)
 	if p.Records, p.Kept, err = r.describeRecords(cases, labels); err != nil {
 		return err
 	}
@@ -93,7 +94,10 @@ type page struct {
 	Figures      []inlineFigure
 	Summary      htmlTable
 	Differences  htmlTable
+	Unpaired     string // which of the differences are not of all replications
 	Functions    htmlTable
+	Faults       htmlTable
+	Befell       []string // by replication
 	Records      htmlTable
 	Kept         string
 	Where        string // setting of the detailed tables
@@ -208,13 +212,14 @@ func (r *Run) comparedMetrics() []string {
 	return metrics
 }
 
-// differences compares the schedulers with the first one.
-func (r *Run) differences() (t htmlTable, err error) {
+// differences compares the schedulers with the first one, and says which of the differences are not of all replications.
+func (r *Run) differences() (t htmlTable, unpaired string, err error) {
 	compared := r.comparedMetrics()
 	all, err := CompareSchedulers(r, compared...)
 	if err != nil || len(all) == 0 {
-		return t, err
+		return t, "", err
 	}
+	var lacking []string
 	for _, w := range all[0].Where {
 		key, _, _ := strings.Cut(w, " = ")
 		t.Header = append(t.Header, key)
@@ -243,8 +248,13 @@ func (r *Run) differences() (t htmlTable, err error) {
 			cells = append(cells, d.format(scales[d.Metric]))
 		}
 		t.Rows = append(t.Rows, cells)
+		if i := slices.IndexFunc(row, func(d Difference) bool { return d.Partial() }); i >= 0 {
+			d := &row[i]
+			lacking = append(lacking, fmt.Sprintf("%d at %s (which has %d, and %s %d)", d.N, strings.Join(append(slices.Clone(d.Where), d.B), ", "),
+				d.Replications[1], d.A, d.Replications[0]))
+		}
 	}
-	return t, nil
+	return t, listed(lacking, "; ", func(s string) string { return s }), nil
 }
 
 // format writes a difference: "-31 ± 4 (-8 %)", and "≈" before one whose interval contains 0.
@@ -278,6 +288,37 @@ func functionTable(cases []*Point, labels, functions []string) htmlTable {
 		}
 	}
 	return toTable(s.print())
+}
+
+// What a report has of the faults that occurred.
+const (
+	befellLines       = 20
+	befellOccurrences = 20
+)
+
+// faultTable is a row per case and fault: how often it occurred in a replication, and when first, in the mean of those where it did.
+func faultTable(cases []*Point, labels []string) htmlTable {
+	t := htmlTable{Header: []string{"case", "fault", "times per replication", "first (s)"}, Keys: 2}
+	for k, p := range cases {
+		var faults []FaultCount
+		if len(p.Replications) > 0 {
+			faults = p.Replications[0].Faults
+		}
+		for i, f := range faults {
+			times, first, in := 0, 0.0, 0
+			for _, r := range p.Replications {
+				if x := r.Faults[i]; x.Times > 0 {
+					times, first, in = times+x.Times, first+x.First.Seconds(), in+1
+				}
+			}
+			row := []string{labels[k], f.Fault, Significant(float64(times)/float64(len(p.Replications)), 3), "never"}
+			if in > 0 {
+				row[3] = Significant(first/float64(in), 3)
+			}
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	return t
 }
 
 // describeRecords describes the latencies of the stored records of the cases; kept says in words which are stored.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"path/filepath"
@@ -130,6 +131,67 @@ func TestReport(t *testing.T) {
 	}
 }
 
+func TestReportOfFaults(t *testing.T) {
+	r := small.filled()
+	for _, p := range r.Points {
+		for i, rep := range p.Replications {
+			rep.Faults = []FaultCount{{Fault: "crash of nodes 1-2 at 20s"}, {Fault: "pause of a random node"}, {Fault: "slow of node 4 at a load of 9"}}
+			rep.Faults[0].Begins(20*time.Second, "crash of nodes 1-2")
+			for k := range 2 + i {
+				rep.Faults[1].Begins(time.Duration(10*k+i)*time.Second, fmt.Sprintf("pause of node %d", k))
+			}
+		}
+	}
+	var b bytes.Buffer
+	if err := WriteReport(&b, r, Figures(r)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"crash of nodes 1-2 at 20s</th><td>1</td><td>20</td>", "pause of a random node</th><td>3</td><td>1</td>",
+		"slow of node 4 at a load of 9</th><td>0</td><td>never</td>",
+		"<li>replication 1: 1 s pause of node 0; 11 s pause of node 1; 20 s crash of nodes 1-2; 21 s pause of node 2</li>"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+	want := []string{"replication 0: 0 s pause of node 0; 10 s pause of node 1; and 1 more",
+		"replication 1: 1 s pause of node 0; 11 s pause of node 1; and 2 more", "and 1 more"}
+	if said := r.Befell(2, 2); !slices.Equal(said, want) {
+		t.Errorf("%q, want %q", said, want)
+	}
+	for _, rep := range r.Points[3].Replications {
+		rep.Faults = rep.Faults[:1]
+	}
+	if said := r.Befell(2, 2); said[1] != "replication 0 at workload.rate = 8/s, JSQ(2): 20 s crash of nodes 1-2" {
+		t.Errorf("where points differ: %q", said)
+	}
+	for _, p := range r.Points {
+		for _, rep := range p.Replications {
+			rep.Faults = rep.Faults[:1]
+		}
+	}
+	if said := r.Befell(2, 2); !slices.Equal(said, []string{"every replication: 20 s crash of nodes 1-2"}) {
+		t.Errorf("where nothing is drawn: %q", said)
+	}
+	for _, rep := range r.Points[3].Replications {
+		rep.Faults = nil
+	}
+	if said := r.Befell(9, 2); !strings.HasPrefix(said[0], "replication 0 at ") {
+		t.Errorf("where a point has no faults: %q", said)
+	}
+	often := FaultCount{}
+	for k := range 3 * occurrencesKept {
+		often.Begins(time.Duration(k)*time.Second, "pause of node 1")
+	}
+	if said := (&Replication{Faults: []FaultCount{often}}).befell(1000); often.Times != 3*occurrencesKept || len(often.Occurred) != occurrencesKept ||
+		!strings.HasSuffix(said, fmt.Sprintf("; and %d more", 2*occurrencesKept)) {
+		t.Errorf("of a fault that occurs often: %s", said)
+	}
+	b.Reset()
+	if err := WriteReport(&b, small.filled(), nil); err != nil || strings.Contains(b.String(), "#faults") {
+		t.Errorf("a report without faults speaks of them (%v)", err)
+	}
+}
+
 // Names come from a file that anyone may have written.
 func TestReportEscapes(t *testing.T) {
 	const bad = `<script>alert("1")</script>&'`
@@ -184,6 +246,9 @@ func TestWarnings(t *testing.T) {
 	good := func() *Point {
 		p := pointOf(100, 101, 99, 100, 100)
 		for _, rep := range p.Replications {
+			for range 499 { // five are beyond the 99th percentile
+				rep.Tally.Add(completed(0, 100*ms))
+			}
 			rep.Submitted = 1000
 			rep.Series = &Series{Every: 10 * ms, Mean: slices.Repeat([]float64{3}, 110), Rate: slices.Repeat([]float64{8}, 110)}
 			rep.Groups = []NodeStat{{Nodes: 1, Slots: 1, Busy: 900 * ms}}
@@ -214,7 +279,13 @@ func TestWarnings(t *testing.T) {
 		"had not ended":              each(func(r *Replication) { r.InFlight = 20 }),
 		"In some replications no":    func(p *Point) { p.Replications[1].Tally = NewTally("f") },
 		"No request completed":       each(func(r *Replication) { r.Tally = NewTally("f") }),
-		"could not be":               func(p *Point) { p.Replications[1].Tally.Add(completed(0, -time.Second)) },
+		"beyond latency.p99 (499 completed, 500 are wanted). ": func(p *Point) {
+			p.Replications[2].Tally = NewTally("f")
+			for range 499 {
+				p.Replications[2].Tally.Add(completed(0, 100*ms))
+			}
+		},
+		"could not be": func(p *Point) { p.Replications[1].Tally.Add(completed(0, -time.Second)) },
 		"batch means": func(p *Point) {
 			p.Replications, p.Wanted = p.Replications[:1], 1
 			for i := range Batches {
@@ -226,7 +297,7 @@ func TestWarnings(t *testing.T) {
 	} {
 		bad := good()
 		spoil(bad)
-		all := (&Run{Points: []*Point{good(), bad}}).Warnings()
+		all := (&Run{Points: []*Point{good(), bad}}).reportWarnings()
 		if len(all) != 1 || !strings.Contains(all[0], want) {
 			t.Errorf("%s: %q", want, all)
 		}
@@ -243,6 +314,33 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// What is warned of are the percentiles that are shown, with what they lack and where.
+func TestSparse(t *testing.T) {
+	r := small.filled() // 200 requests in each replication, of two functions
+	for _, c := range []struct {
+		metrics []string
+		want    string
+	}{
+		{nil, ""}, // the table has the 95th percentile
+		{[]string{"latency.mean", "latency.p50", "waiting.p96", "latency.p100", "latency.max"}, ""},
+		{[]string{"latency.p98", "latency.p2", "latency.p99[echo]"}, "beyond latency.p98 (161 completed, 250 are wanted), latency.p2 (161 completed, 250 are wanted), latency.p99[echo] (83 completed, 500 are wanted). "},
+		{[]string{"latency.p99.9"}, "Fewer than 5 requests of a replication are beyond latency.p99.9 (161 completed, 5000 are wanted). "},
+	} {
+		got := r.Sparse(c.metrics...)
+		if len(got) != min(1, len(c.want)) || !strings.Contains(strings.Join(got, ""), c.want) {
+			t.Errorf("%q: %q, want %q", c.metrics, got, c.want)
+		}
+	}
+	if got := (&Run{Points: []*Point{pointOf(100)}}).Sparse("latency.p99.9"); !strings.Contains(got[0], "5000 are wanted") || !Reaches(5000, 99.9/100.) {
+		t.Errorf("of 5000: %q", got)
+	}
+	if w := r.reportWarnings(); !slices.ContainsFunc(w, func(s string) bool {
+		return strings.Contains(s, "latency.p99 (") && strings.Contains(s, "latency.p95[echo] (")
+	}) {
+		t.Errorf("the report has the 99th percentile: %q", w)
+	}
+}
+
 func TestCompareSchedulers(t *testing.T) {
 	all, err := CompareSchedulers(small.filled(), "latency.mean", "drop_rate")
 	if err != nil || len(all) != 6 {
@@ -252,7 +350,7 @@ func TestCompareSchedulers(t *testing.T) {
 	d := all[4] // at 12/s, mean latency
 	want, _ := Paired(r.Points[4], r.Points[5], "latency.mean", Confidence)
 	if d.A != "NoScheduler" || d.B != "JSQ(2)" ||
-		d.Where[0] != "workload.rate = 12/s" || d.Interval != want || !d.Paired ||
+		d.Where[0] != "workload.rate = 12/s" || d.Interval != want.Interval || !d.Paired ||
 		!near(d.Relative(), d.Mean/r.Points[4].Interval("latency.mean", Confidence).Mean, 1e-12) {
 		t.Errorf("%+v", d)
 	}
@@ -266,11 +364,21 @@ func TestCompareSchedulers(t *testing.T) {
 	}
 }
 
+// Where algorithms have unlike numbers of replications, the report says of how many the differences are.
+func TestReportOfUnlikeReplications(t *testing.T) {
+	r := small.filled()
+	r.Points[1].Replications = r.Points[1].Replications[:2]
+	_, says, err := r.differences()
+	if want := "2 at workload.rate = 4/s, JSQ(2) (which has 2, and NoScheduler 3)"; err != nil || says != want {
+		t.Errorf("%q, %v; want %q", says, err, want)
+	}
+}
+
 func TestDifferenceJSON(t *testing.T) {
 	d := Difference{A: "x", B: "y", Where: []string{"rate = 8/s"}, Metric: "drop_rate", Interval: Interval{1, 2, 3, FromReplications}}
 	got, err := json.Marshal([]Difference{d})
 	want := `[{"a":"x","b":"y","where":["rate = 8/s"],"metric":"drop_rate","a_mean":0,"difference":` +
-		`{"mean":1,"lo":-1,"hi":3,"n":3,"method":"replications"},"relative":null,"paired":false}]`
+		`{"mean":1,"lo":-1,"hi":3,"n":3,"method":"replications"},"relative":null,"paired":false,"replications":[0,0]}]`
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v", got, err)
 	}
@@ -288,7 +396,7 @@ func TestCompareRuns(t *testing.T) {
 	}
 	p := b.Points[0]
 	p.Replications = slices.Delete(slices.Clone(p.Replications), 1, 2)
-	if all, _, err = CompareRuns(a, b, "latency.mean"); err != nil || !all[0].Paired || all[0].N != 2 {
+	if all, _, err = CompareRuns(a, b, "latency.mean"); err != nil || !all[0].Paired || all[0].N != 2 || !all[0].Partial() || all[1].Partial() {
 		t.Errorf("with a run that lacks a replication: %+v, %v", all[0], err)
 	}
 	for _, p := range b.Points {

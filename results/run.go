@@ -1,6 +1,7 @@
 package results
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -71,7 +72,7 @@ type Point struct {
 type Replication struct {
 	Index     int           `json:"index"`
 	Measured  time.Duration `json:"measured_ns"` // length of the measured part: duration without warm-up
-	Tally     *Tally        `json:"tally"`       // over the requests that arrived in the measured part
+	Tally     *Tally        `json:"tally"`       // of the measured part: see Window
 	Batches   []*Tally      `json:"batches,omitempty"`
 	Nodes     []NodeStat    `json:"nodes,omitempty"`  // per node, the cloud last; above 1024 nodes, empty
 	Groups    []NodeStat    `json:"groups,omitempty"` // per node group, summed
@@ -82,11 +83,103 @@ type Replication struct {
 	Jobs      uint64        `json:"jobs"`             // submitted, warm-up included
 	Requests  uint64        `json:"requests,string"`  // digest over when, where and with which demand; 0: none
 	Messages  uint64        `json:"messages"`         // sent between nodes in the measured part, of any kind
+	Faults    []FaultCount  `json:"faults,omitempty"` // of the scenario, in its order
 	WallTime  time.Duration `json:"wall_ns"`
 	Reality   *Reality      `json:"reality,omitempty"` // of a real run
 	InFlight  int           `json:"in_flight"`         // tasks that had not ended when the run did
 	Submitted uint64        `json:"submitted"`         // whole run: Submitted = Ended + InFlight
 	Ended     uint64        `json:"ended"`
+}
+
+// FaultCount says how often an entry of a scenario's faults occurred in a run, warm-up included.
+type FaultCount struct {
+	Fault string        `json:"fault"`    // what it is, whom it befalls and when, in words
+	Times int           `json:"times"`    // that it began
+	First time.Duration `json:"first_ns"` // from the beginning of the run to that of the fault, the first time; 0 where Times is
+	// Occurred are the first of the occurrences, in order of time.
+	Occurred []Occurrence `json:"occurred,omitempty"`
+}
+
+// Occurrence is one time that a fault began.
+type Occurrence struct {
+	At   time.Duration `json:"at_ns"` // since the beginning of the run
+	What string        `json:"what"`  // what it is, whom it befalls and for how long, in words
+}
+
+// occurrencesKept bounds how many are kept of one fault in a replication.
+const occurrencesKept = 50
+
+// Begins counts an occurrence that begins so long after the run did.
+func (f *FaultCount) Begins(at time.Duration, what string) {
+	if f.Times == 0 {
+		f.First = at
+	}
+	if f.Times++; f.Times <= occurrencesKept {
+		f.Occurred = append(f.Occurred, Occurrence{at, what})
+	}
+}
+
+// befell says what went wrong on purpose and when, no more of it than the first; empty where that is not known.
+func (r *Replication) befell(most int) string {
+	var all []Occurrence
+	times := 0
+	for i := range r.Faults {
+		all = append(all, r.Faults[i].Occurred...)
+		times += r.Faults[i].Times
+	}
+	slices.SortStableFunc(all, func(a, b Occurrence) int { return cmp.Compare(a.At, b.At) })
+	var parts []string
+	for _, o := range all[:min(len(all), most, occurrencesKept)] {
+		parts = append(parts, fmt.Sprintf("%s s %s", Significant(o.At.Seconds(), 4), o.What))
+	}
+	if more := times - len(parts); more > 0 && parts != nil {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Befell says of each replication what faults befell whom, and when, in one line: no more lines than so many, and no more occurrences in each. Points are
+// named where they differ; what is the same in all replications is said once.
+func (r *Run) Befell(lines, occurrences int) (said []string) {
+	var says []string
+	same := true // each replication has one line, for all of its points, and always that
+	for k := range r.replications() {
+		var here []saying
+		points := 0
+		for _, p := range r.Points {
+			if rep := p.Replication(k); rep != nil {
+				points++
+				if text := rep.befell(occurrences); text != "" {
+					here = say(here, text, r.Label(p))
+				}
+			}
+		}
+		same = same && (points == 0 || len(here) == 1 && len(here[0].where) == points)
+		for _, s := range here {
+			where := fmt.Sprintf("replication %d", k)
+			if len(s.where) < points {
+				where += strings.TrimSuffix(strings.Replace(r.places(s.where), " At ", " at ", 1), ".")
+			}
+			says, said = append(says, s.says), append(said, where+": "+s.says)
+		}
+	}
+	if len(slices.Compact(says)) == 1 && len(said) > 1 && same {
+		return []string{"every replication: " + says[0]}
+	}
+	if more := len(said) - lines; more > 0 {
+		said = append(said[:lines], fmt.Sprintf("and %d more", more))
+	}
+	return said
+}
+
+// replications is the number after the highest index of a replication.
+func (r *Run) replications() (n int) {
+	for _, p := range r.Points {
+		if k := len(p.Replications); k > 0 {
+			n = max(n, p.Replications[k-1].Index+1)
+		}
+	}
+	return n
 }
 
 // NodeStat is what one node, or one group of nodes, did in the measured part.
@@ -132,6 +225,21 @@ func (r *Run) Functions() []string {
 		}
 	}
 	return nil
+}
+
+// Unanswered reports whether there were requests, and nobody answered any of them, were it by a refusal: all were lost, or their function was not there.
+func (r *Run) Unanswered() bool {
+	some := false
+	for _, p := range r.Points {
+		for _, rep := range p.Replications {
+			t := rep.Tally.total()
+			if t.requests() != t.lost()+t.Outcomes[core.NoFunction] {
+				return false
+			}
+			some = some || t.requests() > 0
+		}
+	}
+	return some
 }
 
 // Digest folds the digests of all replications, in order of point and index.
@@ -217,6 +325,14 @@ func (r *Replication) UnmarshalJSON(data []byte) error {
 	}
 	r.Digest = d
 	return nil
+}
+
+// digest is the run's digest in hexadecimal; empty of a real run, which has none.
+func (r *Run) digest() string {
+	if r.World != "sim" {
+		return ""
+	}
+	return formatDigest(r.Digest())
 }
 
 func formatDigest(d uint64) string { return fmt.Sprintf("%016x", d) }

@@ -16,6 +16,13 @@ import (
 // headline are the metrics of a table unless its user names others.
 var headline = []string{"latency.mean", "latency.p95", "drop_rate", "forwarded_share", "utilisation"}
 
+func (r *Run) tableMetrics() []string {
+	if r.rewarded() {
+		return append(slices.Clone(headline), "deadline_share", "reward.mean")
+	}
+	return headline
+}
+
 // printed is a table of a summary in words: a column per key and per metric, in one unit each.
 type printed struct {
 	header []string
@@ -99,10 +106,7 @@ func Significant(v float64, digits int) string {
 // Table prints the run's metrics, a row per point, with their intervals; with colours, framed for a terminal.
 func Table(w io.Writer, r *Run, colours bool, metrics ...string) error {
 	if len(metrics) == 0 {
-		metrics = headline
-		if r.rewarded() {
-			metrics = append(slices.Clone(headline), "deadline_share", "reward.mean")
-		}
+		metrics = r.tableMetrics()
 	}
 	p := Summarise(r, metrics...).print()
 	t := TextTable{Keys: p.keys, Rows: p.rows}
@@ -218,12 +222,12 @@ func WriteJSON(w io.Writer, r *Run, metrics ...string) error {
 		World      string      `json:"world"`
 		State      State       `json:"state"`
 		Seed       uint64      `json:"seed"`
-		Digest     string      `json:"digest"`
+		Digest     string      `json:"digest,omitempty"`
 		Version    string      `json:"version"`
 		Algorithms string      `json:"algorithms,omitempty"`
 		Directory  string      `json:"directory"`
 		Confidence float64     `json:"confidence"`
 		Points     []pointJSON `json:"points"`
-		Notes      []string    `json:"notes,omitempty"` // see Run.Warnings
-	}{r.Name, r.World, r.State, r.Seed, formatDigest(r.Digest()), r.Version, r.Algorithms, r.Dir, Confidence, points, r.Warnings()})
+		Notes      []string    `json:"notes,omitempty"` // see Run.Warnings and Run.Sparse
+	}{r.Name, r.World, r.State, r.Seed, r.digest(), r.Version, r.Algorithms, r.Dir, Confidence, points, append(r.Warnings(), r.Sparse(s.Metrics...)...)})
 }

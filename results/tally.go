@@ -18,7 +18,8 @@ import (
 type Tally struct {
 	functions []string
 	by        []sums
-	all       *sums // over all functions; nil = not up to date. With one function it is &by[0]
+	done      []uint64 // completed in the measured part, whenever they arrived; nil: not known, as of runs of older programs
+	all       *sums    // over all functions; nil = not up to date. With one function it is &by[0]
 }
 
 // fineFunctions is the number of functions up to which histograms have three significant digits (about 200 kB each);
@@ -27,7 +28,8 @@ const fineFunctions = 16
 
 // NewTally makes the tally of a scenario's functions, named in the order of their core.TaskType.
 func NewTally(functions ...string) *Tally {
-	t := &Tally{functions: slices.Clone(functions), by: make([]sums, len(functions))}
+	t := &Tally{functions: slices.Clone(functions), by: make([]sums, len(functions)),
+		done: make([]uint64, len(functions))}
 	for i := range t.by {
 		t.by[i].setDigits(t.digits())
 	}
@@ -49,6 +51,9 @@ func (t *Tally) Add(r *Record) {
 	t.all = nil
 	t.by[r.Function].add(r)
 }
+
+// complete counts a request that completed in the measured part.
+func (t *Tally) complete(r *Record) { t.done[r.Function]++ }
 
 // sums is what is counted of one function, or of all. Latency and the parts of Timing are of completed requests.
 type sums struct {
@@ -214,6 +219,22 @@ func (t *Tally) of(name string) (s *sums, base string, ok bool) {
 	return &t.by[i], base, true
 }
 
+// completions is how many requests completed in the measured part, of all functions or of the one that a metric's name has; NaN where
+// that is not known.
+func (t *Tally) completions(name string) float64 {
+	if t.done == nil {
+		return math.NaN()
+	}
+	_, function, per := cutFunction(name)
+	sum := uint64(0)
+	for i, n := range t.done {
+		if !per || t.functions[i] == function {
+			sum += n
+		}
+	}
+	return float64(sum)
+}
+
 // cutFunction takes "latency.mean[face-detect]" apart.
 func cutFunction(name string) (base, function string, ok bool) {
 	base, rest, ok := strings.Cut(name, "[")
@@ -236,21 +257,22 @@ func (t *Tally) Metric(name string) (float64, bool) {
 
 // percentile reads names like latency.p95.
 func (s *sums) percentile(name string) (float64, bool) {
-	of, digits, ok := strings.Cut(name, ".p")
-	p, err := strconv.ParseFloat(digits, 64)
-	if !ok || err != nil || !(p > 0 && p <= 100) {
+	of, p, ok := percentileOf(name)
+	if !ok {
 		return 0, false
 	}
-	var h *histogram
-	switch of {
-	case "latency":
-		h = &s.Latencies
-	case "waiting":
+	h := &s.Latencies
+	if of == "waiting" {
 		h = &s.Waitings
-	default:
-		return 0, false
 	}
 	return s.ofCompleted(h.percentile(p)), true
+}
+
+// percentileOf says of which time latency.p95 is which percentile.
+func percentileOf(name string) (of string, p float64, ok bool) {
+	of, digits, ok := strings.Cut(name, ".p")
+	p, err := strconv.ParseFloat(digits, 64)
+	return of, p, ok && err == nil && p > 0 && p <= 100 && (of == "latency" || of == "waiting")
 }
 
 // ofCompleted is ns in seconds; NaN where nothing completed.
@@ -351,10 +373,13 @@ func LatencyCDF(tallies ...*Tally) []Step {
 type tallyState struct {
 	Functions []string `json:"functions"`
 	By        []sums   `json:"by_function"`
+	Done      []uint64 `json:"completions"`
 }
 
 // MarshalJSON implements json.Marshaler: the whole state, exactly.
-func (t *Tally) MarshalJSON() ([]byte, error) { return json.Marshal(tallyState{t.functions, t.by}) }
+func (t *Tally) MarshalJSON() ([]byte, error) {
+	return json.Marshal(tallyState{t.functions, t.by, t.done})
+}
 
 // UnmarshalJSON implements json.Unmarshaler; the tally comes packed.
 func (t *Tally) UnmarshalJSON(data []byte) error {
@@ -362,10 +387,10 @@ func (t *Tally) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return err
 	}
-	if len(s.By) != len(s.Functions) {
-		return fmt.Errorf("tally: %d functions, sums of %d", len(s.Functions), len(s.By))
+	if len(s.By) != len(s.Functions) || s.Done != nil && len(s.Done) != len(s.Functions) {
+		return fmt.Errorf("tally: %d functions, sums of %d, completions of %d", len(s.Functions), len(s.By), len(s.Done))
 	}
-	*t = Tally{functions: s.Functions, by: s.By}
+	*t = Tally{functions: s.Functions, by: s.By, done: s.Done}
 	t.Pack()
 	return nil
 }

@@ -5,11 +5,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/p2pfaas/p2pfaas/core"
 	"pgregory.net/rapid"
+
+	"github.com/p2pfaas/p2pfaas/core"
 )
 
 const ms = time.Millisecond
@@ -95,6 +97,25 @@ func TestTallyExtremeLatencies(t *testing.T) {
 		t.Errorf("clamped %d, want 2", tally.Clamped())
 	}
 	wantMetric(t, tally, "latency.mean", (365*24*3600+(math.MaxInt64-1)/1e9)/5)
+}
+
+// Tallies that older programs stored do not say what completed in the measured part.
+func TestTallyOfOlderPrograms(t *testing.T) {
+	r := replicationOf(0, 100)
+	data, err := json.Marshal(r.Tally)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		tally string
+		want  float64
+	}{{string(data), 1}, {strings.Replace(string(data), `"completions"`, `"unknown"`, 1), math.NaN()}} {
+		if err := json.Unmarshal([]byte(c.tally), r.Tally); err != nil {
+			t.Fatal(err)
+		}
+		wantMetric(t, r, "throughput", c.want)
+		wantMetric(t, r, "completed", 1)
+	}
 }
 
 func TestNanosBeyond64Bits(t *testing.T) {

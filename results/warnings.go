@@ -2,12 +2,12 @@ package results
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 )
 
-// Warnings says in words what the reader of a run's figures has to know before believing them.
+// Warnings says in words what the reader of a run's metrics has to know before believing them. What is to be said of percentiles depends on
+// which are shown: see Sparse.
 func (r *Run) Warnings() []string {
 	var all []string
 	if n := r.missing(); n > 0 {
@@ -17,7 +17,7 @@ func (r *Run) Warnings() []string {
 		}
 		all = append(all, w)
 	}
-	all = slices.Concat(all, r.unlike(), r.gone(), r.othersNote(), r.losses(), r.faulty())
+	all = slices.Concat(all, r.unlike(), r.gone(), r.unrecovered(), r.grown(), r.othersNote(), r.losses(), r.faulty())
 	for _, w := range []struct {
 		says  string
 		holds func(*Point) bool
@@ -26,8 +26,8 @@ func (r *Run) Warnings() []string {
 			func(p *Point) bool { return len(p.Replications) == 1 && len(p.Replications[0].Batches) < 2 }},
 		{fmt.Sprintf("Fewer than %d replications: the confidence intervals are wide, and their width is itself uncertain.",
 			MinReplications), func(p *Point) bool { n := len(p.Replications); return n > 1 && n < MinReplications }},
-		{"The batch means of the latency are correlated: the run is too short for its interval, which is too narrow.",
-			correlated},
+		{"The batch means of the latency are correlated (von Neumann's test at 5 %): the run is too short for its interval, which " +
+			"is too narrow.", batchesCorrelated},
 		{"The load was still growing at the end: there is no steady state, and all means depend on the duration.", growing},
 		{"Utilisation of 98 % or more: close to saturation, averages settle slowly, and without a bound of the waiting " +
 			"room there is no steady state.", saturated},
@@ -71,6 +71,17 @@ func (r *Run) Warnings() []string {
 	return all
 }
 
+// reportWarnings are those of a report, with its percentiles.
+func (r *Run) reportWarnings() []string {
+	metrics := r.reportMetrics()
+	if functions := r.Functions(); len(functions) > 1 {
+		for _, f := range functions {
+			metrics = append(metrics, "latency.p95["+f+"]")
+		}
+	}
+	return append(r.Warnings(), r.Sparse(metrics...)...)
+}
+
 // places names the points that a warning is about, or how many they are.
 func (r *Run) places(where []string) string {
 	const shown = 3
@@ -83,13 +94,8 @@ func (r *Run) places(where []string) string {
 	return " At " + strings.Join(where, "; ") + "."
 }
 
-// correlated applies von Neumann's test to the batch means of the latency, at the level of about 5 %.
-func correlated(p *Point) bool {
-	if len(p.Replications) != 1 {
-		return false
-	}
-	batches := p.Replications[0].batches("latency.mean")
-	return autocorrelation(batches) > 2/math.Sqrt(float64(len(batches)))
+func batchesCorrelated(p *Point) bool {
+	return len(p.Replications) == 1 && correlated(p.Replications[0].batches("latency.mean"))
 }
 
 // growing compares the last third of the measured part with the first: the load has grown, the arrivals have not.

@@ -55,8 +55,8 @@ func align(a, b *sample, functions names) *pair {
 		}
 		return p
 	}
-	if more := max(len(a.replications), len(b.replications)); shared < more {
-		p.notes = append(p.notes, fmt.Sprintf("%d of %d replications are compared: the others are only on one side.", shared, more))
+	if n, m := len(a.replications), len(b.replications); shared < max(n, m) {
+		p.notes = append(p.notes, fmt.Sprintf("What is compared is of the replications that both sides have, %d of the %d in A and of the %d in B.", shared, n, m))
 	}
 	for f, k := range factor {
 		if k != 1 {

@@ -82,7 +82,7 @@ func TestAlignReplications(t *testing.T) {
 	a, b := sampleOf(tasks(200), tasks(300), tasks(400)), sampleOf(tasks(300), tasks(400))
 	b.replications[0].index, b.replications[1].index = 1, 2
 	p := align(a, b, names{"work", "echo"})
-	if !p.paired || p.common != 700 || len(p.a.spans) != 2 || !slices.Contains(p.notes, "2 of 3 replications are compared: the others are only on one side.") {
+	if !p.paired || p.common != 700 || len(p.a.spans) != 2 || !slices.Contains(p.notes, "What is compared is of the replications that both sides have, 2 of the 3 in A and of the 2 in B.") {
 		t.Errorf("paired %t, %d in common, %v, %q", p.paired, p.common, p.a.spans, p.notes)
 	}
 	b.replications[0].index, b.replications[1].index = 7, 8

@@ -157,7 +157,8 @@ func percentiles(values []float64, confidence float64) (lo, hi float64) {
 		return math.NaN(), math.NaN()
 	}
 	slices.Sort(sorted)
-	return sorted[rank(tail, len(sorted))], sorted[rank(1-tail, len(sorted))]
+	below := rank(tail, len(sorted))
+	return sorted[below], sorted[len(sorted)-1-below]
 }
 
 // rank is the index of the nearest rank: of the smallest of n values that at least a share of them do not exceed.

@@ -169,7 +169,7 @@ func (c cluster) run() *sample {
 
 // point compares two clusters.
 func point(a, b cluster) Point {
-	o := Options{Resamples: 200}
+	o := Options{Resamples: fewestResamples}
 	if err := o.complete(); err != nil {
 		panic(err)
 	}
@@ -358,7 +358,7 @@ func TestOutliers(t *testing.T) {
 			r.latency += 5e8
 		}
 	}
-	o := Options{Resamples: 200, Margins: DefaultMargins()}
+	o := Options{Resamples: fewestResamples, Margins: DefaultMargins()}
 	if p := o.compare(align(x, y, names{"work"}), rand.New(rand.NewPCG(1, 1))); len(p.Causes) > 0 {
 		t.Errorf("causes are %+v", p.Causes)
 	}
@@ -438,7 +438,7 @@ func TestFunctions(t *testing.T) {
 			}
 		}
 	}
-	o := Options{Resamples: 200, Margins: DefaultMargins()}
+	o := Options{Resamples: fewestResamples, Margins: DefaultMargins()}
 	p := o.compare(align(x, y, names{"work", "echo"}), rand.New(rand.NewPCG(1, 1)))
 	if len(p.Causes) != 1 || p.Causes[0].Says != "an execution of echo takes 1.3 times as long in B" || p.Causes[0].Function != "echo" ||
 		math.Abs(p.Causes[0].Direct-p.Parts[executing].Difference) > 0.0005 {

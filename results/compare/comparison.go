@@ -42,19 +42,21 @@ type Point struct {
 	Scheduler string
 	Values    []string // of the swept keys
 	Paired    bool     // both sides ran the same tasks: differences are taken task by task
-	RequestsA int      // measured, with a record
-	RequestsB int
-	Common    int // tasks that both have; 0 where not paired
-	Block     int // length of a block of the bootstrap, in requests; median over replications
-	Metrics   []Metric
-	Parts     []Part
-	Distances []Distance
-	Decisions *Decisions // nil: not paired
-	Nodes     []Node
-	Quantiles []Quantile // of the latency of completed requests, for the curves: ascending
-	Load      *Load      // over time; nil: a run has none
-	Causes    []Cause    // what explains the gap, the largest first; empty: nothing that can be told
-	Notes     []string   // why it is not paired, say
+	// Replications are the indices of those of B that its figures are of: all or, where paired, those that A has too.
+	Replications []int
+	RequestsA    int // measured, with a record
+	RequestsB    int
+	Common       int // tasks that both have; 0 where not paired
+	Block        int // length of a block of the bootstrap, in requests; median over replications
+	Metrics      []Metric
+	Parts        []Part
+	Distances    []Distance
+	Decisions    *Decisions // nil: not paired
+	Nodes        []Node
+	Quantiles    []Quantile // of the latency of completed requests, for the curves: ascending
+	Load         *Load      // over time; nil: a run has none
+	Causes       []Cause    // what explains the gap, the largest first; empty: nothing that can be told
+	Notes        []string   // why it is not paired, say
 }
 
 // Metric is a figure of both sides and their difference, B minus A, with its 90 % interval.
@@ -91,7 +93,7 @@ type Distance struct {
 	Name   string // Kolmogorov-Smirnov: greatest difference of the two distribution functions; Anderson-Darling; Wasserstein (s)
 	Value  float64
 	Lo, Hi float64
-	Floor  float64 // what two halves of A have between them: the least that can be told; NaN: not known
+	Chance float64 // what the distance of two samples of one distribution exceeds in 5 % of the cases; NaN: not known
 }
 
 // Decisions is how often both sides did the same with the same task.
@@ -178,4 +180,5 @@ type Provenance struct {
 	At                 time.Time
 	Seed               uint64
 	Requests           int
+	Notes              []string // that cast doubt on it
 }

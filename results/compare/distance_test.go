@@ -17,7 +17,8 @@ func apartBy(x, y []float64) [numDistances]float64 {
 		p = append(p, pooledValue{value: v, at: int32(i), b: true})
 	}
 	p.sort()
-	return p.distances(slices.Repeat([]int32{1}, len(x)), slices.Repeat([]int32{1}, len(y)))
+	d, _ := p.distances(slices.Repeat([]int32{1}, len(x)), slices.Repeat([]int32{1}, len(y)))
+	return d
 }
 
 // statistic is Anderson and Darling's A^2, of which the distance is a multiple.
@@ -116,19 +117,20 @@ func TestDistancesOfResamples(t *testing.T) {
 		}
 		return list
 	}
-	got, want := pooled.distances(wa.times, wb.times), apartBy(repeat(p.a, wa), repeat(p.b, wb))
+	got, _ := pooled.distances(wa.times, wb.times)
+	want := apartBy(repeat(p.a, wa), repeat(p.b, wb))
 	for i := range got {
 		if math.Abs(got[i]-want[i]) > 1e-12 {
 			t.Errorf("%s: %g, want %g", distanceNames[i], got[i], want[i])
 		}
 	}
-	if d := pooled.distances(make([]int32, 60), wb.times); !math.IsNaN(d[wasserstein]) {
+	if d, _ := pooled.distances(make([]int32, 60), wb.times); !math.IsNaN(d[wasserstein]) {
 		t.Errorf("nothing was drawn of A: %v, want NaN", d)
 	}
 }
 
-// Of equal distributions the interval of a distance reaches down to 0, and the floor is of the size of the distance; of
-// different ones the interval holds the true distance, and not the floor.
+// Of equal distributions the interval of a distance reaches down to 0; of different ones it holds the true distance, and not what
+// chance makes of it.
 func TestDistanceIntervals(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	const n, runs = 2000, 30
@@ -139,20 +141,69 @@ func TestDistanceIntervals(t *testing.T) {
 			p := &pair{a: sample(1e8), b: b}
 			block := blockLength(p)
 			e := bootstrap(p, block, 100, rng, []estimator{pool(newLedger(p.a), newLedger(p.b)).estimator()})
-			return distancesOf(&e[0], floorOf(p.a, block))
+			return distancesOf(&e[0])
 		}
-		if d := of(sample(1e8))[wasserstein]; d.Lo < 1e-3 && d.Floor < 5*d.Value && d.Value < 5*d.Floor {
+		if d := of(sample(1e8))[wasserstein]; d.Lo < 1e-3 {
 			zero++
 		}
 		d := of(sample(1.2e8))[wasserstein]
 		if truth := 0.02 * math.Exp(0.125); d.Lo <= truth && truth <= d.Hi { // distributions that differ by a factor: the difference of the means
 			holds++
 		}
-		if d.Lo > d.Floor {
+		if d.Lo > d.Chance {
 			above++
 		}
 	}
 	if zero < runs*8/10 || holds < runs*8/10 || above < runs*8/10 {
-		t.Errorf("of %d: %d reach 0, %d hold the truth, %d are above the floor", runs, zero, holds, above)
+		t.Errorf("of %d: %d reach 0, %d hold the truth, %d are above chance", runs, zero, holds, above)
+	}
+}
+
+// Of equal distributions about one distance in twenty is above what chance makes of it, whether or not requests depend on each
+// other and the sides have the same tasks; of different ones most are.
+func TestChance(t *testing.T) {
+	const n, runs, resamples = 1000, 100, 100
+	rng := rand.New(rand.NewPCG(7, 7))
+	var alarms [numDistances]int // of equal distributions
+	for _, c := range []struct {
+		correlation float64
+		paired      bool
+		scale       float64
+		least, most int // of the runs
+	}{
+		{0, false, 1, 0, 12}, // three standard deviations beyond 5
+		{0.5, false, 1, 0, 12},
+		{0.5, true, 1, 0, 12},
+		{0.5, false, 1.2, 90, runs},
+		{0.5, true, 1.1, 90, runs},
+	} {
+		var above [numDistances]int
+		for range runs {
+			x, y := autoregressive(rng, n, c.correlation), autoregressive(rng, n, c.correlation)
+			if c.paired {
+				y = mix(x, y, 0.8)
+			}
+			p := &pair{a: trackOf(lognormal(x, 1e8)), b: trackOf(lognormal(y, 1e8*c.scale)), paired: c.paired}
+			e := bootstrap(p, blockLength(p), resamples, rng, []estimator{pool(newLedger(p.a), newLedger(p.b)).estimator()})
+			for i, d := range distancesOf(&e[0]) {
+				if d.Value > d.Chance {
+					above[i]++
+				}
+			}
+		}
+		for i, k := range above {
+			if c.scale == 1 {
+				alarms[i] += k
+			}
+			if k < c.least || k > c.most {
+				t.Errorf("correlation %g, paired %t, B %g times as long: %d of %d distances of %s are above chance, want %d to %d", c.correlation,
+					c.paired, c.scale, k, runs, distanceNames[i], c.least, c.most)
+			}
+		}
+	}
+	for i, k := range alarms {
+		if k < 4 { // of 300 runs: 15 are expected
+			t.Errorf("%d of %d distances of %s between equal distributions are above chance: one in twenty is to be", k, 3*runs, distanceNames[i])
+		}
 	}
 }

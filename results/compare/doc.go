@@ -17,17 +17,19 @@
 // # Intervals
 //
 // Metrics, parts and distances have 90 % intervals of a block bootstrap, since requests are not independent. A percentile that
-// fewer than five requests of a replication are beyond has none.
+// fewer than results.FewestBeyond requests of a replication are beyond has none.
 //
 // # Verdicts
 //
 // An interval within the margin says equivalent, one outside of it different, any other undecided: two one-sided tests at 5 %.
-// A margin is exceeded where the difference itself is beyond it.
+// A margin is exceeded where the difference itself is beyond it. A verdict rests on the requests of the runs: how much real runs
+// differ from each other is in no interval. Of a repetition (Comparison.Floor) reports say at which points that casts doubt on
+// the verdicts.
 //
 // # Distances
 //
-// They compare the whole distributions of latency. Between two halves of A there is some distance too; what is not larger than
-// that cannot be told from chance.
+// They compare the whole distributions of latency. Samples of one distribution are some distance apart, too: in one of twenty
+// cases as far as Chance, by the resamples that the intervals are of. What is not above that cannot be told from chance.
 //
 // # Causes
 //

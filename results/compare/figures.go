@@ -37,11 +37,11 @@ func (c *Comparison) overview() (figures []*results.Figure) {
 			}
 			return "overview-" + what
 		}
-		latency := c.rows(points, fmt.Sprintf("latency of %s relative to %s", b, a), "%", metrics...)
+		latency := c.rows(points, "difference of the latency", "%", metrics...)
 		figures = append(figures, latency.Figure(name("latency"), fmt.Sprintf("Difference of the latency in %s from that in %s at each "+
 			"point, in per cent, with 90 %% intervals.%s", b, a, c.behind())))
 		if slices.ContainsFunc(points, func(p Point) bool { return p.drops() }) {
-			drops := c.rows(points, fmt.Sprintf("drop rate of %s minus that of %s", b, a), "pp", "drop_rate")
+			drops := c.rows(points, "difference of the drop rate", "pp", "drop_rate")
 			figures = append(figures, drops.Figure(name("drops"), fmt.Sprintf("Difference of the drop rate in %s from that in %s at each "+
 				"point, in percentage points, with 90 %% intervals.%s", b, a, c.behind())))
 		}

@@ -50,8 +50,8 @@ func TestFiguresOfComparison(t *testing.T) {
 		t.Errorf("%d figures", len(all))
 	}
 	for name, want := range map[string][]string{
-		"overview-latency":        {"mean latency", "p95 latency", "margin", "reality repeated", "latency of simulation relative to reality (%)"},
-		"overview-drops":          {"drop rate of simulation minus that of reality (pp)"},
+		"overview-latency":        {"mean latency", "p95 latency", "margin", "reality repeated", "difference of the latency (%)"},
+		"overview-drops":          {"difference of the drop rate (pp)"},
 		"point-15-latency-cdf":    {"reality", "simulation", "latency (s)"},
 		"point-15-latency-qq":     {"latency in reality (s)", "latency in simulation (s)", "p50", "p99", "equal", "margin"},
 		"point-15-percentiles":    {"mean", "p50", "p90", "p95", "p99", "p99.9", "margin", "reality repeated"},
@@ -115,7 +115,7 @@ func strange() map[string]*Comparison {
 				p.Parts[i].Lo, p.Parts[i].Hi = nan, nan
 			}
 			for i := range p.Distances {
-				p.Distances[i].Lo, p.Distances[i].Hi, p.Distances[i].Floor = nan, nan, nan
+				p.Distances[i].Lo, p.Distances[i].Hi, p.Distances[i].Chance = nan, nan, nan
 			}
 			for i := range p.Causes {
 				p.Causes[i].Lo, p.Causes[i].Hi = nan, nan

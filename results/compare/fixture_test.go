@@ -118,7 +118,7 @@ func madePoint(load float64, scheduler string, off float64, causes []Cause) Poin
 	}
 	for _, d := range []Distance{{Name: "Kolmogorov-Smirnov", Value: 0.011}, {Name: "Anderson-Darling", Value: 1.7}, {Name: "Wasserstein (s)", Value: 0.0013}} {
 		d.Value *= 1 + 30*math.Abs(off)
-		d.Lo, d.Hi, d.Floor = 0.7*d.Value, 1.4*d.Value, 0.012*d.Value/0.011
+		d.Lo, d.Hi, d.Chance = 0.7*d.Value, 1.4*d.Value, 0.012*d.Value/0.011
 		p.Distances = append(p.Distances, d)
 	}
 	for i := 1; i < 200; i++ {

@@ -34,10 +34,10 @@ func TestJSON(t *testing.T) {
 		"":                       "a b calibration floor margins notes points replays sensitivity unmatched",
 		"a":                      "algorithms dir host name seed started version world",
 		"margins":                "default metric relative value",
-		"points":                 "block causes common decisions distances label load metrics nodes notes paired parts quantiles requests_a requests_b scheduler values",
+		"points":                 "block causes common decisions distances label load metrics nodes notes paired parts quantiles replications requests_a requests_b scheduler values",
 		"points.metrics":         "a b difference hi lo margin name unit verdict",
 		"points.parts":           "a b difference hi lo name",
-		"points.distances":       "floor hi lo name value",
+		"points.distances":       "chance hi lo name value",
 		"points.decisions":       "executor hops outcome",
 		"points.nodes":           "executed_a executed_b id utilisation_a utilisation_b",
 		"points.quantiles":       "a b share",
@@ -47,8 +47,8 @@ func TestJSON(t *testing.T) {
 		"points.causes.explains": "after before metric",
 		"replays":                "equal inputs log node says verdicts",
 		"sensitivity":            "change effect metric parameter point",
-		"calibration":            "at file host requests seed target",
-		"floor.points":           "block causes common decisions distances label load metrics nodes notes paired parts quantiles requests_a requests_b scheduler values",
+		"calibration":            "at file host notes requests seed target",
+		"floor.points":           "block causes common decisions distances label load metrics nodes notes paired parts quantiles replications requests_a requests_b scheduler values",
 	} {
 		var at any = m
 		for _, step := range strings.Split(path, ".") {

@@ -49,8 +49,10 @@ func WriteMarkdown(w io.Writer, c *Comparison) error {
 			fmt.Fprintf(&b, "- %s\n", escaped(line))
 		}
 	}
-	if floor := c.floorSays(); floor != "" {
-		fmt.Fprintf(&b, "\n%s\n", escaped(floor))
+	for _, says := range []string{c.ofOneRun(), c.floorSays()} {
+		if says != "" {
+			fmt.Fprintf(&b, "\n%s\n", escaped(says))
+		}
 	}
 	fmt.Fprintf(&b, "\n<sub>%s</sub>\n", escaped(c.provenance()))
 	_, err := io.WriteString(w, b.String())

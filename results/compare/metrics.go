@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/results"
 )
 
 // standardMetrics are those that every comparison has. Beyond them it has what a margin names: another percentile of the latency,
@@ -218,15 +219,11 @@ func metricsOf(names []string, e *estimates, a, b *ledger) []Metric {
 	return list
 }
 
-// beyond is how many requests of a replication have to be beyond a percentile for its interval: a resample's percentile never
-// exceeds the longest latency that there was, so that with fewer the interval would end too early.
-const beyond = 5
-
-// reaches reports whether so many are, in every replication.
+// reaches reports whether enough requests are beyond a percentile for its interval, in every replication: a resample's percentile
+// never exceeds the longest latency that there was, so that with fewer the interval would end too early.
 func (l *ledger) reaches(share float64) bool {
 	for _, list := range l.ascending {
-		n := float64(len(list))
-		if n*min(share, 1-share) < beyond {
+		if !results.Reaches(len(list), share) {
 			return false
 		}
 	}

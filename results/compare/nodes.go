@@ -9,8 +9,8 @@ import (
 	"github.com/p2pfaas/p2pfaas/results"
 )
 
-// nodesOf is what the nodes did on both sides, over all replications; nil where they were not counted one by one.
-func nodesOf(a, b *results.Point) []Node {
+// nodesOf is what the nodes did on both sides, over the replications; nil where they were not counted one by one.
+func nodesOf(a, b []*results.Replication) []Node {
 	x, y := work(a), work(b)
 	if len(x) == 0 || len(x) != len(y) {
 		return nil
@@ -38,9 +38,9 @@ func (w *worked) utilisation() float64 {
 	return w.busy / w.capacity
 }
 
-func work(p *results.Point) []worked {
+func work(replications []*results.Replication) []worked {
 	var list []worked
-	for _, r := range p.Replications {
+	for _, r := range replications {
 		if list == nil {
 			list = make([]worked, len(r.Nodes))
 		}
@@ -58,9 +58,9 @@ func work(p *results.Point) []worked {
 	return list
 }
 
-// loadOf is the load over time: the mean of the nodes over all replications, and each node's in the first, the only one of
+// loadOf is the load over time: the mean of the nodes over the replications, and each node's in the first, the only one of
 // which it is kept. Times are those of the side that was sampled less often; nil where a side was not sampled.
-func loadOf(a, b *results.Point) *Load {
+func loadOf(a, b []*results.Replication) *Load {
 	x, y := seriesOf(a), seriesOf(b)
 	if len(x) == 0 || len(y) == 0 {
 		return nil
@@ -84,9 +84,9 @@ func together(a, b []float64) ([]float64, []float64) {
 	return a[:n], b[:n]
 }
 
-func seriesOf(p *results.Point) []*results.Series {
+func seriesOf(replications []*results.Replication) []*results.Series {
 	var list []*results.Series
-	for _, r := range p.Replications {
+	for _, r := range replications {
 		if r.Series != nil && r.Series.Every > 0 && len(r.Series.Mean) > 0 {
 			list = append(list, r.Series)
 		}

@@ -67,7 +67,7 @@ func Save(dir string, c *Comparison) error {
 func WriteReport(w io.Writer, c *Comparison) error {
 	a, b := c.sideNames()
 	p := reportPage{Style: results.Stylesheet(), Title: c.heading(), Headline: c.headline(), A: a, B: b, Warnings: c.warnings(),
-		Facts: c.facts(), Sides: c.sidesSheet(), Overview: c.overviewSheet(), Floor: c.floorSays(), Sensitivity: c.sensitivitySheet(),
+		Facts: c.facts(), Sides: c.sidesSheet(), Overview: c.overviewSheet(), OneRun: c.ofOneRun(), Floor: c.floorSays(), Sensitivity: c.sensitivitySheet(),
 		Replays: c.replaysSheet(), Replayed: c.replaysSay(), Calibration: c.calibrationSheet(), Version: c.B.Version}
 	var err error
 	if p.Figures, err = drawings(c.overview()); err != nil {
@@ -92,7 +92,7 @@ type reportPage struct {
 	Facts           [][2]string
 	Sides           sheet
 	Overview        sheet
-	Floor           string
+	OneRun, Floor   string
 	Figures         []drawing
 	Points          []section
 	Sensitivity     sheet
@@ -183,6 +183,12 @@ func (c *Comparison) warnings() []string {
 	if p := c.Calibration; p != nil && p.Host != "" && c.A.Host != "" && p.Host != c.A.Host {
 		list = append(list, fmt.Sprintf("The calibration was measured on another machine (%s) than %s (%s).", p.Host, a, c.A.Host))
 	}
+	if p := c.Calibration; p != nil {
+		for _, note := range p.Notes {
+			list = append(list, "When the calibration was measured: "+note+".")
+		}
+	}
+	list = append(list, c.doubts()...)
 	if n := len(c.Replays) - equalReplays(c.Replays); n > 0 {
 		list = append(list, fmt.Sprintf("%d of %d recorded nodes decided otherwise when replayed.", n, len(c.Replays)))
 	}
@@ -310,6 +316,65 @@ func (c *Comparison) floorSays() string {
 		"%.1f %%).", a, c.Floor.B.Dir, off[len(off)/2], counted(len(off), "point", "points"), off[len(off)-1])
 }
 
+// ofOneRun says what no interval knows: how a real run differs from the next one. Empty where both sides are simulations.
+func (c *Comparison) ofOneRun() string {
+	runs := "this one real run"
+	switch {
+	case c.A.World != "real" && c.B.World != "real":
+		return ""
+	case c.A.World == c.B.World:
+		runs = "these two real runs"
+	}
+	shows := "nothing in them shows"
+	switch {
+	case c.Floor != nil:
+		shows = "the floor, of one repetition, shows"
+	case c.A.World != c.B.World:
+		shows = "p2pfaas compare SCENARIO --repeat 2 shows"
+	}
+	return fmt.Sprintf("Intervals and verdicts rest on the requests of %s; %s how much real runs differ from each other.", runs, shows)
+}
+
+// doubts are the points at which the repetition of A is so far from it that a verdict need not hold for the next run.
+func (c *Comparison) doubts() (list []string) {
+	a, b := c.sideNames()
+	for _, kind := range []struct {
+		says  string
+		holds func(m *Metric, again float64) bool
+	}{
+		{fmt.Sprintf("Run again, %s is further from itself than the margin, so that verdicts may be others in the next run", a),
+			func(m *Metric, again float64) bool { return again > m.Margin }},
+		{fmt.Sprintf("Run again, %s is further from itself than %s is from it, so that what is not equivalent there need not be for %s", a, b, b),
+			func(m *Metric, again float64) bool {
+				return again <= m.Margin && again > math.Abs(m.Difference) && m.Verdict != Equivalent
+			}},
+	} {
+		var where []string
+		for i := range c.Points {
+			p := &c.Points[i]
+			var metrics []string
+			if f := c.floorOf(p); f != nil {
+				for k := range p.Metrics {
+					m := &p.Metrics[k]
+					if g := f.metric(m.Name); g != nil && m.Verdict != "" && kind.holds(m, math.Abs(g.Difference)) {
+						metrics = append(metrics, shortTitle(m.Name)+" "+g.reading().Difference)
+					}
+				}
+			}
+			if len(metrics) > 0 {
+				where = append(where, p.Label+" ("+strings.Join(metrics, ", ")+")")
+			}
+		}
+		if n := len(where) - namedPoints; n > 0 {
+			where = append(where[:namedPoints], "and at "+counted(n, "point more", "points more"))
+		}
+		if len(where) > 0 {
+			list = append(list, kind.says+": "+strings.Join(where, "; ")+".")
+		}
+	}
+	return list
+}
+
 // section is a point of the page.
 type section struct {
 	ID, Label string
@@ -337,7 +402,7 @@ func (c *Comparison) section(i int) (section, error) {
 	p := &c.Points[i]
 	a, b := c.sideNames()
 	s := section{ID: fmt.Sprintf("point-%d", i+1), Label: p.Label, Verdict: p.verdict(), Says: c.requestsSay(p), Notes: p.Notes,
-		Metrics: c.metricsSheet(p), Gap: p.gap(), Causes: c.causesSheet(p), Parts: partsSheet(p, a, b), Distances: distancesSheet(p, a),
+		Metrics: c.metricsSheet(p), Gap: p.gap(), Causes: c.causesSheet(p), Parts: partsSheet(p, a, b), Distances: distancesSheet(p),
 		Nodes: nodesSheet(p, a, b)}
 	for k := range p.Causes {
 		if text := p.Causes[k].explained(); text != "" {
@@ -440,14 +505,14 @@ func partsSheet(p *Point, a, b string) sheet {
 	return s
 }
 
-func distancesSheet(p *Point, a string) sheet {
-	s := sheet{Header: []string{"distance of the distributions", "value", "90 % interval", "between two halves of " + a}, Keys: 1}
+func distancesSheet(p *Point) sheet {
+	s := sheet{Header: []string{"distance of the distributions", "value", "90 % interval", "by chance"}, Keys: 1}
 	for _, d := range p.Distances {
 		span := ""
 		if !math.IsNaN(d.Lo) && !math.IsNaN(d.Hi) {
 			span = "[" + results.Significant(d.Lo, 3) + ", " + results.Significant(d.Hi, 3) + "]"
 		}
-		s.Rows = append(s.Rows, texts(d.Name, results.Significant(d.Value, 3), span, results.Significant(d.Floor, 3)))
+		s.Rows = append(s.Rows, texts(d.Name, results.Significant(d.Value, 3), span, results.Significant(d.Chance, 3)))
 	}
 	return s
 }

@@ -138,8 +138,9 @@ func TestReport(t *testing.T) {
 	wants := []string{
 		"fidelity: simulation compared with reality", c.headline(), "5f2c9a0e", "runs/fidelity-20300506-073001", "6 May 2030, 07:30:01 UTC",
 		"15 of 15 points", "drop rate ±1 pp", "343.9 → 388.6 ms", "+13.0 % [+10.2, +15.8]", "floor +0.30 %", "The floor is how repeatable reality is",
+		"rest on the requests of this one real run; the floor, of one repetition, shows",
 		"6000 tasks are the same", "An execution of work takes 1.08 times as long in simulation. With it put right", "closes 85 % of it",
-		"1.07 to 1.09 times", "waiting accounts for", "Kolmogorov-Smirnov", "two halves of reality", "98.4 % ended alike", "utilisation in simulation (%)",
+		"1.07 to 1.09 times", "waiting accounts for", "Kolmogorov-Smirnov", "By chance", "98.4 % ended alike", "utilisation in simulation (%)",
 		"functions.work.cpu", "+10 %", "record/node-1.log", "16711 verdicts", "calibration.yaml", "1234", "4200", "block bootstrap", "undecided",
 	}
 	for _, m := range c.Points[14].Metrics {
@@ -299,5 +300,55 @@ func TestSave(t *testing.T) {
 	}
 	if err := Save(file, c); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("into a file: %v", err)
+	}
+}
+
+// What a repetition of the reference says of the verdicts: where it is beyond the margin, any of them is doubtful; where it is only
+// further off than the simulation, those that are not equivalent.
+func TestDoubts(t *testing.T) {
+	c := madeUp()
+	if d := c.doubts(); len(d) != 0 {
+		t.Fatalf("the repetition is near: %q", d)
+	}
+	again := func(i int, off float64) {
+		m := c.Floor.Points[i].metric("latency.mean")
+		m.Difference, m.B = off*m.A, (1+off)*m.A
+	}
+	again(0, -0.06)   // equivalent, repeated beyond the margin
+	again(1, 0.02)    // equivalent, repeated within it
+	again(11, -0.048) // undecided at +4.5 %
+	again(14, 0.04)   // different at +13 %
+	d := c.doubts()
+	if len(d) != 2 || !strings.Contains(d[0], "than the margin") || !strings.HasSuffix(d[0], ": "+c.Points[0].Label+" (mean latency \u22126.0 %).") ||
+		!strings.Contains(d[1], "than simulation is from it") || !strings.HasSuffix(d[1], ": "+c.Points[11].Label+" (mean latency \u22124.8 %).") {
+		t.Errorf("%q", d)
+	}
+	for i := range c.Points {
+		again(i, 0.06)
+	}
+	if d := c.doubts(); len(d) != 1 || strings.Count(d[0], "mean latency") != namedPoints || !strings.HasSuffix(d[0], "and at 12 points more.") {
+		t.Errorf("%q", d)
+	}
+	if text := plainTable(t, c); !strings.Contains(text, "Note: Run again, reality is further from itself than the margin") {
+		t.Errorf("the table does not say so:\n%s", text)
+	}
+}
+
+// Which runs the verdicts are of, and where their variation is to be seen.
+func TestOfOneRun(t *testing.T) {
+	for _, c := range []struct {
+		worlds [2]string
+		floor  *Comparison
+		want   string
+	}{
+		{[2]string{"sim", "sim"}, nil, ""},
+		{[2]string{"real", "sim"}, nil, "this one real run; p2pfaas compare SCENARIO --repeat 2 shows"},
+		{[2]string{"real", "sim"}, &Comparison{}, "; the floor, of one repetition, shows"},
+		{[2]string{"real", "real"}, nil, "these two real runs; nothing in them shows"},
+	} {
+		got := (&Comparison{A: Side{World: c.worlds[0]}, B: Side{World: c.worlds[1]}, Floor: c.floor}).ofOneRun()
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%v: %q, want %q", c.worlds, got, c.want)
+		}
 	}
 }

@@ -25,8 +25,8 @@ type Options struct {
 
 const (
 	defaultResamples = 1000
-	// fewestResamples leave something beyond the ends of the intervals of causes.
-	fewestResamples = 200
+	// fewestResamples leave something beyond each end of the intervals of causes, which are of 99 %.
+	fewestResamples = 400
 )
 
 func (o *Options) complete() error {
@@ -76,7 +76,14 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 			c.Points[i] = o.compare(pair, rand.New(random.Stream(o.Seed, p.Index, "bootstrap", 0)))
 			q := &c.Points[i]
 			q.Label, q.Scheduler, q.Values = a.Label(p), p.Scheduler, p.Values
-			q.Nodes, q.Load = nodesOf(p, y[i]), loadOf(p, y[i])
+			inA, inB := p.Replications, y[i].Replications
+			if pair.paired {
+				inA, inB = results.Common(p, y[i])
+			}
+			for _, r := range inB {
+				q.Replications = append(q.Replications, r.Index)
+			}
+			q.Nodes, q.Load = nodesOf(inA, inB), loadOf(inA, inB)
 		})
 	}
 	work.Wait()
@@ -105,10 +112,15 @@ func notes(a, b *results.Run) []string {
 			notes = append(notes, fmt.Sprintf("In run %s other load generators sent a part of the requests, of which it knows nothing.", side))
 		}
 	}
+	if a.Name != b.Name {
+		notes = append(notes, fmt.Sprintf("The scenarios have different names: %s in run A, %s in run B. What they have in common is compared.", a.Name, b.Name))
+	}
 	for i, r := range []*results.Run{a, b} {
-		if cores, _ := r.Others(); cores > 0 {
-			notes = append(notes, fmt.Sprintf("In run %s other programs kept up to %.2f cores of the machine busy: what differs may be of their making.",
-				"AB"[i:i+1], cores))
+		if r.World == "sim" {
+			continue // what its warnings are about does not happen there, or stands in the intervals
+		}
+		for _, w := range r.Warnings() {
+			notes = append(notes, fmt.Sprintf("Of run %s: %s", "AB"[i:i+1], w))
 		}
 	}
 	return notes
@@ -187,7 +199,7 @@ func (o *Options) compare(p *pair, rng *rand.Rand) Point {
 		q.Metrics[i].judge(o.Margins)
 	}
 	q.Parts = partsOf(&e[1])
-	q.Distances = distancesOf(&e[2], floorOf(p.a, q.Block))
+	q.Distances = distancesOf(&e[2])
 	q.Decisions, q.Quantiles = decisionsOf(p), quantilesOf(a, b)
 	for i, d := range looking {
 		q.Causes = append(q.Causes, d.causes(&e[3+i])...)

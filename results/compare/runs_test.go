@@ -103,7 +103,7 @@ func TestRuns(t *testing.T) {
 	b := stored(t, all, setting{"30/s", "Random", []cluster{different(few(3)), different(few(4))}},
 		setting{"30/s", "JSQ", []cluster{different(few(8)), different(few(9))}}, setting{"70/s", "JSQ", []cluster{few(6)}})
 	b.Algorithms = "def"
-	c, err := Runs(a, b, Options{Resamples: 300, Seed: 5, Margins: Margins(Margin{Metric: "latency.p75", Value: 0.01}, Margin{Metric: "waiting.mean", Value: 0.001})})
+	c, err := Runs(a, b, Options{Resamples: fewestResamples, Seed: 5, Margins: Margins(Margin{Metric: "latency.p75", Value: 0.01}, Margin{Metric: "waiting.mean", Value: 0.001})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,20 +164,42 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// What a real run warns of is repeated, and so is that the runs are of different scenarios; a simulation's clock is never late.
+func TestNotesOfRuns(t *testing.T) {
+	a, b := stored(t, all, setting{"30/s", "JSQ", []cluster{few(1)}}), stored(t, all, setting{"30/s", "JSQ", []cluster{few(2)}})
+	a.World, b.Name = "real", "other"
+	for _, r := range []*results.Run{a, b} {
+		r.Points[0].Replications[0].Reality = &results.Reality{Others: 1.5}
+	}
+	c, err := Runs(a, b, Options{Resamples: fewestResamples})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := strings.Join(c.Notes, "\n")
+	for _, want := range []string{"different names: made-up in run A, other in run B", "Of run A: Other programs kept up to 1.50 cores", "Of run A: Only one replication"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the notes are %q; they should have %q", said, want)
+		}
+	}
+	if strings.Contains(said, "Of run B") {
+		t.Errorf("the notes are %q", said)
+	}
+}
+
 func TestNodesAndLoad(t *testing.T) {
-	a := stored(t, all, setting{"30/s", "JSQ", []cluster{few(1), few(2)}})
-	b := stored(t, all, setting{"30/s", "JSQ", []cluster{different(few(1))}})
-	c, err := Runs(a, b, Options{Resamples: 200})
+	a := stored(t, all, setting{"30/s", "JSQ", []cluster{few(1), few(2), few(3)}})
+	b := stored(t, all, setting{"30/s", "JSQ", []cluster{different(few(1)), different(few(2))}})
+	c, err := Runs(a, b, Options{Resamples: fewestResamples})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := c.Points[0]
-	other := b.Points[0].Replications[0]
+	third, fourth := b.Points[0].Replications[0], b.Points[0].Replications[1]
 	first, second := a.Points[0].Replications[0], a.Points[0].Replications[1]
 	seconds := (first.Measured + second.Measured).Seconds()
 	busy := (first.Nodes[3].Busy + second.Nodes[3].Busy).Seconds()
 	if n := p.Nodes[3]; len(p.Nodes) != 6 || n.ID != 3 || math.Abs(n.ExecutedA-float64(first.Nodes[3].Executed+second.Nodes[3].Executed)/seconds) > 1e-9 ||
-		math.Abs(n.UtilisationA-busy/4/seconds) > 1e-9 || math.Abs(n.UtilisationB-other.Nodes[3].Busy.Seconds()/4/other.Measured.Seconds()) > 1e-9 {
+		math.Abs(n.UtilisationA-busy/4/seconds) > 1e-9 || math.Abs(n.UtilisationB-(third.Nodes[3].Busy+fourth.Nodes[3].Busy).Seconds()/4/(third.Measured+fourth.Measured).Seconds()) > 1e-9 {
 		t.Errorf("node 3 is %+v of %d", n, len(p.Nodes))
 	}
 	// Samples every second in A, every 1.5 s in B: at 1.5 s the last one of A is that of 1 s, at 3 s that of 3 s.
@@ -185,8 +207,9 @@ func TestNodesAndLoad(t *testing.T) {
 		len(l.Nodes) != 2 || l.Nodes[1].ID != 2 || !slices.Equal(l.Nodes[1].A, []float64{0, 1}) || !slices.Equal(l.Nodes[1].B, []float64{0, 0}) {
 		t.Errorf("load is %+v", p.Load)
 	}
-	if !slices.Contains(p.Notes, "1 of 2 replications are compared: the others are only on one side.") {
-		t.Errorf("notes are %q", p.Notes)
+	if !slices.Contains(p.Notes, "What is compared is of the replications that both sides have, 2 of the 3 in A and of the 2 in B.") ||
+		!slices.Equal(p.Replications, []int{0, 1}) {
+		t.Errorf("replications are %v, notes are %q", p.Replications, p.Notes)
 	}
 }
 
@@ -220,7 +243,7 @@ func TestRunsErrors(t *testing.T) {
 
 func TestPointsOption(t *testing.T) {
 	a := stored(t, all, setting{"30/s", "JSQ", []cluster{few(1)}}, setting{"30/s", "Random", []cluster{few(3)}})
-	c, err := Runs(a, a, Options{Resamples: 200, Points: []string{"workload.rate = 30/s, Random"}})
+	c, err := Runs(a, a, Options{Resamples: fewestResamples, Points: []string{"workload.rate = 30/s, Random"}})
 	if err != nil || len(c.Points) != 1 || c.Points[0].Scheduler != "Random" || c.Unmatched != nil {
 		t.Fatalf("%+v, %v", c, err)
 	}
@@ -235,7 +258,7 @@ func TestNothingCompleted(t *testing.T) {
 	nothing := few(1)
 	nothing.slots, nothing.queue = 0, 0
 	a, b := stored(t, all, setting{"30/s", "JSQ", []cluster{few(1)}}), stored(t, all, setting{"30/s", "JSQ", []cluster{nothing}})
-	c, err := Runs(a, b, Options{Resamples: 200, Margins: Margins(Margin{Metric: "latency.p95", Value: 0.05, Relative: true})})
+	c, err := Runs(a, b, Options{Resamples: fewestResamples, Margins: Margins(Margin{Metric: "latency.p95", Value: 0.05, Relative: true})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +276,7 @@ func TestRunsRepeat(t *testing.T) {
 	a := stored(t, all, setting{"30/s", "JSQ", []cluster{few(1)}}, setting{"30/s", "Random", []cluster{few(2)}})
 	b := stored(t, all, setting{"30/s", "JSQ", []cluster{different(few(1))}}, setting{"30/s", "Random", []cluster{different(few(5))}})
 	write := func(seed uint64) (*Comparison, string) {
-		c, err := Runs(a, b, Options{Resamples: 200, Seed: seed})
+		c, err := Runs(a, b, Options{Resamples: fewestResamples, Seed: seed})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,8 +44,10 @@ func Table(w io.Writer, c *Comparison, colours bool) error {
 	if text := c.marginsText(); text != "" {
 		fmt.Fprintf(&b, "margins: %s\n", oneLine(text))
 	}
-	if floor := c.floorSays(); floor != "" {
-		fmt.Fprintln(&b, oneLine(floor))
+	for _, says := range []string{c.ofOneRun(), c.floorSays()} {
+		if says != "" {
+			fmt.Fprintln(&b, oneLine(says))
+		}
 	}
 	for i := range c.Points {
 		p := &c.Points[i]

@@ -360,7 +360,7 @@ func (c *Cause) explained() string {
 		switch closed := e.closed(); {
 		case math.IsNaN(closed) || math.IsInf(closed, 0):
 		case closed < 0:
-			text += fmt.Sprintf(", which is %.0f %% more", -100*closed)
+			text += ", which is further away: this cause alone does not explain it"
 		default:
 			text += fmt.Sprintf(", which closes %.0f %% of it", 100*closed)
 		}

@@ -119,7 +119,7 @@ func TestExplained(t *testing.T) {
 		want string
 	}{
 		{Explained{"latency.mean", 0.02, 0.005}, "With it put right, the difference of the mean latency goes from +20.0 to +5.0 ms, which closes 75 % of it."},
-		{Explained{"latency.p95", 0.02, -0.03}, "With it put right, the difference of the p95 latency goes from +20.0 to −30.0 ms, which is 50 % more."},
+		{Explained{"latency.p95", 0.02, -0.03}, "With it put right, the difference of the p95 latency goes from +20.0 to −30.0 ms, which is further away: this cause alone does not explain it."},
 		{Explained{"drop_rate", 0.02, 0}, "With it put right, the difference of the drop rate goes from +2.0 to 0 pp, which closes 100 % of it."},
 		{Explained{"drop_rate", 0, 0}, "With it put right, the difference of the drop rate goes from 0 to 0 pp."},
 	} {

@@ -20,9 +20,10 @@
 //
 // KS is the distance of Kolmogorov and Smirnov, the greatest difference between the distribution functions of the fit and of
 // the sample. Its tables assume parameters that were known before, so P is found by parametric bootstrap (Stute, González
-// Manteiga and Presedo Quindimil, Metrika 40, 1993): samples of the same size are drawn from the fit, the family is
-// fitted to each of them anew, and P is the share of those that are at least as far from their fit. Of samples of the family
-// itself, one in twenty has a P below 0.05. What is drawn depends on the seed alone.
+// Manteiga and Presedo Quindimil, Metrika 40, 1993): samples of the same size are drawn from the fit, and the family is
+// fitted to each of them anew. P is (1+f)/(1+n), where n of them had a fit and f of these were at least as far from it: never
+// 0, since the sample itself counts. Of samples of the family itself, one in twenty has a P below 0.05. What is drawn depends
+// on the seed alone.
 //
 // Both assume that the values are independent of each other.
 package fit

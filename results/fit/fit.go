@@ -69,7 +69,7 @@ func Families(seconds []float64, o Options) ([]Fit, error) {
 	return fits, nil
 }
 
-// p is the share of samples of a fit that are at least as far from their own fit.
+// p is (1+f)/(1+n), where n samples of a fit had a fit of their own and f of them were at least as far from it.
 func (f *family) p(m model, distance float64, n int, o Options) float64 {
 	r := rand.New(random.Stream(o.Seed, 0, "fit "+f.name, 0))
 	values := make([]float64, n)
