@@ -24,15 +24,19 @@ type event struct {
 type eventKind uint8
 
 const (
-	evFinish  eventKind = iota // aux: token of the execution
-	evMessage                  // ref: index of the message
-	evTimer                    // aux: token
-	evService                  // the executor of the node has work; aux: its generation
-	evSample                   // take a sample of the loads
-	evAnswer                   // ref: index of what a learner has answered
-	evEntries                  // ref: index of a message with entries for a learner
-	evArrive                   // ref: index of an arrival that is on the client's link
-	evMachine                  // node: index of the machine whose next job ends; aux: its generation
+	evFinish   eventKind = iota // aux: token of the execution
+	evMessage                   // ref: index of the message
+	evTimer                     // aux: token
+	evService                   // the executor of the node has work; aux: its generation
+	evSample                    // take a sample of the loads
+	evAnswer                    // ref: index of what a learner has answered
+	evEntries                   // ref: index of a message with entries for a learner
+	evArrive                    // ref: index of an arrival that is on the client's link
+	evMachine                   // node: index of the machine whose next job ends; aux: its generation
+	evFault                     // ref: index of the event of the plan of faults
+	evDatagram                  // ref: index of a message between machines of the membership
+	evWatch                     // a machine of the membership wants to be woken; aux: the instant
+	evGiveUp                    // aux: number of the request whose client has waited long enough; ref: its task's slot, plus 1, where the node alone has to learn it
 )
 
 const nothing = ^uint32(0)

@@ -182,7 +182,7 @@ func TestCalendarWithABurst(t *testing.T) {
 }
 
 // Many events of one instant: timers of all nodes set at the start. Neither to take them out nor to add to them may cost
-// the square of their number, which would be half a minute here.
+// the square of their number, which would be half a minute here. (The race detector, under which tests are short, takes ten times as long.)
 func TestCalendarOfOneInstant(t *testing.T) {
 	const n = 300_000
 	began := time.Now()
@@ -203,7 +203,7 @@ func TestCalendarOfOneInstant(t *testing.T) {
 		}
 		last = e.at
 	}
-	if d := time.Since(began); d > 10*time.Second {
+	if d := time.Since(began); d > 10*time.Second && !testing.Short() {
 		t.Errorf("it took %v", d)
 	}
 }

@@ -42,9 +42,9 @@ func (w *World) drawCost(n core.NodeID, s scenarios.Spread) int {
 	return w.costs.streams.of(int(n)).IntN(len(s))
 }
 
-// spend says how long a cost takes on the clock that begins now, the value of its spread with that index, half of it on each of two
-// machines; nil is one with cores to spare. What is on its way on the machines slows it, and its processor time is a load for them. Only
-// a share of it is spent, where it is the way there or back of something that was measured as a whole.
+// spend returns how long a cost takes that begins now: the value of its spread with the index drawn, half of it on each of the
+// machines a and b, where nil is a machine with cores to spare. Other jobs of these machines slow it, and its processor time is
+// a load for them. share is below 1 for one way, there or back, of what was measured as a whole.
 func (w *World) spend(cost *scenarios.Cost, drawn int, share float64, a, b *machine) time.Duration {
 	d := time.Duration(0)
 	if len(cost.Time) > 0 {
@@ -57,8 +57,9 @@ func (w *World) spend(cost *scenarios.Cost, drawn int, share float64, a, b *mach
 	return d + a.spend(d/2, busy/2) + b.spend(d/2, busy/2)
 }
 
-// spend has the machine do what a cost of d on the clock takes of its cores, and returns for how much longer it takes since other
-// requests are on their way; nil has cores to spare. As much as d goes first, since somebody waits for it; the rest goes on with all else.
+// spend has the machine do what a cost of d on the clock takes of its cores, and returns for how much longer it takes
+// since other requests are on their way; nil has cores to spare. As much as d goes first, since somebody waits for it;
+// the rest goes on with all else.
 func (m *machine) spend(d, busy time.Duration) time.Duration {
 	if m == nil || busy <= 0 {
 		return 0

@@ -15,7 +15,9 @@
 //
 // What is due at one instant is processed in this order: executions that end, with all else that the calendar holds;
 // messages; timeouts; arrivals; within each, first come first served (docs/adr/0002). A Sleep is the calendar's, but one
-// that is exactly as long as a timeout of the scenario counts among the timeouts. A run ends when the scenario's duration
+// that is exactly as long as a timeout of the scenario counts among the timeouts. Messages are the calendar's, too, where links
+// are not all of one constant latency, and where there are costs or faults, and so are requests on clients' links: these go
+// among the executions that end, in the order in which they were scheduled. A run ends when the scenario's duration
 // is over and every request has ended, or, where one does not end, when the duration is over once more.
 //
 // # The network
@@ -26,7 +28,8 @@
 // bytes of their own, since a latency includes a header's.
 //
 // A client is one more link away from its node where the scenario says so. A request that is lost on it never reaches
-// the node; where the answer is lost, the node has done the work and the request still counts as lost.
+// the node, and ends at once or, where its client has a timeout, after that; where the answer is lost, the node has done the
+// work and the request still counts as lost.
 //
 // # Executions
 //
@@ -37,17 +40,30 @@
 //
 // # Machines and costs
 //
-// Where the scenario has hosts, what computes on one shares its cores, whichever node it is of (machine.go). Where it has a calibration, each
-// part of a request takes what was measured of it, in time and in processor time (costs.go; docs/adr/0015). Without both, a
-// message costs a node nothing, and every node has cores of its own.
+// Where the scenario has hosts, what computes on one shares its cores, whichever node it is of (machine.go). Where it
+// has a calibration, each part of a request takes what was measured of it, in time and in processor time (costs.go;
+// docs/adr/0015). Without both, a message costs a node nothing, and every node has cores of its own.
+//
+// # Faults
+//
+// faults.go carries out what goes wrong by the scenario's plan (docs/adr/0016). A node that is down refuses: its
+// clients learn it at once, and a peer that probes it or forwards to it after the way there and back; what it had of
+// its peers goes unanswered. It comes back with its neighbours, a new value of the algorithm and no warm instance. One
+// that stands still takes no input until it goes on, then all in order; what it executes goes on where it was, and
+// slots that stand still count as busy. What becomes of a message is decided when it is sent. Each node runs the
+// failure detector of real nodes (peers.go), on the same links; the neighbours of a node are those of the scenario that
+// it holds to be there. At the beginning everybody knows everybody, as when a real run begins. In a large world there
+// is no detector, and neighbours stay what they are. Clients that have waited for the scenario's timeout give up, and
+// their node is told so.
 //
 // # What is counted
 //
 // Requests that arrive after the warm-up, when they end: see package results for the metrics. Requests are counted by
-// arrival, so that the ones still under way at the end of the duration are waited for. Utilisation and energy cover
+// arrival, so that the ones still under way at the end of the duration are waited for. Throughput and energy_per_completed are of the
+// completions between the warm-up and the end, whenever their requests arrived. Utilisation and energy cover
 // the part of each execution that lies between the warm-up and the end of the duration. Tasks are conserved, submitted
-// = ended + in flight, and no node holds more than it may: that is checked four times per run and at its end, and a
-// violation is an error of the run.
+// = ended + in flight, and no node holds more than it may: that is checked four times per run and at its end (where there
+// are more than 4096 nodes, at 4096 of them), and a violation is an error of the run.
 //
 // # Large worlds
 //

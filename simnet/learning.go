@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -105,6 +106,9 @@ func (w *World) Act(n core.NodeID, k core.Token, state []float64) (core.Action, 
 	if !l.asks() || int(n) >= len(l.nodes) {
 		return core.Action{}, true, core.ErrNoActor
 	}
+	if w.unreachable(n) {
+		return core.Action{}, true, errLearnerDown
+	}
 	a, err := l.nodes[n].Act(state)
 	if err == nil && a.Index >= l.spec.Config.Actions {
 		err = fmt.Errorf("the learner of node %d chooses action %d: there are 0 to %d", n, a.Index, l.spec.Config.Actions-1)
@@ -122,6 +126,28 @@ func (w *World) Act(n core.NodeID, k core.Token, state []float64) (core.Action, 
 	w.calendar.push(w.now.Add(d), evAnswer, n, l.answers.put(answer{k, a, err}), 0)
 	return core.Action{}, false, nil
 }
+
+// unreachable reports whether the learner of a node can be reached by nobody. It is in the node's process, unless it is
+// outside of all.
+func (w *World) unreachable(n core.NodeID) bool {
+	f := w.faults
+	return f != nil && (f.lies(n, scenarios.LearnerDown) > 0 || w.learning.spec.External == nil && f.down(n))
+}
+
+// forget has the learner of a node begin anew, where that was in the process which is gone.
+func (w *World) forget(n core.NodeID) {
+	l := w.learning
+	if !l.asks() || l.spec.External != nil {
+		return
+	}
+	var err error
+	if l.nodes[n], err = newLearner(w, int(n)); err != nil {
+		panic(fmt.Sprintf("simnet: a learner that could be made cannot be made again: %v", err))
+	}
+}
+
+// errLearnerDown is what an algorithm sees of a learner that does not answer.
+var errLearnerDown = errors.New("the learner cannot be reached")
 
 // answer brings an answer to its node.
 func (w *World) answer(n core.NodeID, i uint32) {
@@ -166,7 +192,9 @@ func (w *World) teach(n core.NodeID, t *core.Task, lesson *core.Lesson) {
 		down = core.Time(w.access.inside[t.Slot()].down)
 	}
 	if l.spec.Delay == nil && l.spec.Loss == 0 && l.spec.Batch == 1 && down == 0 {
-		w.train(n, l.entry)
+		if !w.unreachable(n) {
+			w.train(n, l.entry)
+		}
 		return
 	}
 	l.open[n] = l.append(l.open[n], &l.entry)
@@ -207,6 +235,10 @@ func (l *learning) append(to letter, e *learner.Entry) letter {
 func (w *World) entries(n core.NodeID, i uint32) {
 	l := w.learning
 	full := l.letters.take(i)
+	if w.unreachable(n) {
+		l.spare = append(l.spare, full[:0])
+		return
+	}
 	if b, ok := l.nodes[n].(batchLearner); ok {
 		for k := range full {
 			w.foldEntry(n, &full[k])

@@ -16,15 +16,16 @@ type machines struct {
 	nodes     []*machine // by node; nil: on no host
 	functions []*machine // by function, that of those which run there for all nodes; nil: where their node is
 	load      *machine   // of the load generator; nil: on no host
+	cloud     core.NodeID
 }
 
-// machine is a host. What somebody waits for who has just woken up goes first, as systems for interactive use have it: the cores
-// are shared among such jobs, and what these leave among all others.
+// machine is a host. Operating systems let a process go first that has just woken up, and a machine does the same with the short
+// jobs that a request waits for on its way: they share the cores, and all other jobs share what they leave.
 type machine struct {
 	world      *World
 	index      int
 	cores      float64
-	yield      []float64 // by the number of others: what they get of the cores, over what would be left if these were shared without loss
+	yield      []float64 // by the number of others, the last for more: their share of what sharing without loss would leave of the cores
 	first      class     // what a request waits for on its way: see World.spend
 	others     class     // executions, and what goes on when nobody waits any more
 	last       core.Time
@@ -32,8 +33,8 @@ type machine struct {
 	started    uint64 // jobs
 }
 
-// class is jobs that share cores equally. All advance by the same, so progress counts, in nanoseconds, how far a job has come that was
-// there from the beginning.
+// class is jobs that share cores equally. All advance by the same, so progress counts, in nanoseconds, how far a job
+// has come that was there from the beginning.
 type class struct {
 	jobs     jobHeap
 	progress float64
@@ -66,7 +67,7 @@ func newMachines(w *World) *machines {
 		return nil
 	}
 	m := &machines{all: make([]machine, len(s.Hosts)), nodes: make([]*machine, len(w.nodes)),
-		functions: make([]*machine, len(s.Functions))}
+		functions: make([]*machine, len(s.Functions)), cloud: core.NodeID(s.Cluster.Nodes())}
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
 		x := &m.all[i]
@@ -90,10 +91,10 @@ func newMachines(w *World) *machines {
 // leastCores is what a machine has that its nodes would keep busy without any request.
 const leastCores = 0.01
 
-// of is the machine that executes a function for a node; nil: one of its own.
+// of is the machine that executes a function for a node; nil: one of its own, as the cloud always has.
 func (m *machines) of(n core.NodeID, f core.TaskType) *machine {
 	switch {
-	case m == nil:
+	case m == nil || n == m.cloud:
 		return nil
 	case m.functions[f] != nil:
 		return m.functions[f]
@@ -112,14 +113,19 @@ func (m *machines) at(n core.NodeID) *machine {
 // rates at which each of the first and each of the other jobs advances.
 func (m *machine) rates() (first, others float64) {
 	first, others = m.first.rate(m.cores), m.others.rate(max(0, m.cores-float64(len(m.first.jobs))))
-	if n := len(m.others.jobs); n < len(m.yield) {
-		others *= m.yield[n]
+	if len(m.yield) > 0 {
+		others *= m.yield[min(len(m.others.jobs), len(m.yield)-1)]
 	}
 	return first, others
 }
 
-// yieldOf is what was measured of executions at once, as shares of what sharing without loss gives: systems do not always notice at
-// once that a core is free. Between the numbers that were measured it is interpolated; of the functions it is that which computes most.
+// leastComputing is the share of its time that a function computes for, of which executions at once tell what cores
+// yield: others may wait for each other elsewhere.
+const leastComputing = 0.5
+
+// yieldOf is what was measured of executions at once, as shares of what sharing without loss gives: systems do not
+// always notice at once that a core is free. Between the numbers that were measured it is interpolated; of the
+// functions it is that which computes most.
 func yieldOf(c *scenarios.Calibration, functions []scenarios.Function) []float64 {
 	if c == nil {
 		return nil
@@ -127,16 +133,29 @@ func yieldOf(c *scenarios.Calibration, functions []scenarios.Function) []float64
 	var of *scenarios.CalibratedFunction
 	for i := range functions {
 		f, known := c.Functions[functions[i].Name]
-		if known && f.CPU > 0 && len(f.Slowdown) > 0 && (of == nil || f.CPU > of.CPU) {
+		if known && f.CPU >= leastComputing && len(f.Slowdown) > 0 && (of == nil || f.CPU > of.CPU) {
 			of = &f
 		}
 	}
 	if of == nil {
 		return nil
 	}
+	// On the cores an execution takes so many times as long as one by itself, of its time in all.
+	shared := func(n int) float64 { return float64(of.CPU * max(1, float64(n)/float64(c.Cores))) }
 	yield, before := []float64{1, 1}, 1.0
-	for _, s := range of.Slowdown {
-		now, from := min(1, s.Model/s.Factor), len(yield)-1
+	for i, s := range of.Slowdown {
+		takes, more := shared(s.AtOnce), s.Factor-s.Model
+		if s.AtOnce > c.Cores {
+			// When the last of them end, they are few again. What more of them take more is without that.
+			switch {
+			case i > 0 && of.Slowdown[i-1].AtOnce > c.Cores:
+				fewer := of.Slowdown[i-1]
+				takes, more = takes-shared(fewer.AtOnce), more-(fewer.Factor-fewer.Model)
+			case i+1 < len(of.Slowdown):
+				continue
+			}
+		}
+		now, from := takes/(takes+max(0, more)), len(yield)-1
 		for n := from + 1; n <= s.AtOnce; n++ {
 			yield = append(yield, before+float64((now-before)*(float64(n-from)/float64(s.AtOnce-from))))
 		}
@@ -233,16 +252,4 @@ func (h *jobHeap) Pop() any {
 	x := (*h)[last]
 	*h = (*h)[:last]
 	return x
-}
-
-// execute executes t on node n for the time of its service, d, on the machine where its function runs: for the share of it that
-// keeps a core busy, the machine's cores are shared. more is what follows.
-func (w *World) execute(n core.NodeID, t *core.Task, d, more time.Duration) {
-	f := &w.scenario.Functions[t.Type]
-	if m := w.machines.of(n, t.Type); m != nil && f.CPU > 0 {
-		busy := time.Duration(float64(d) * f.CPU)
-		m.run(&m.others, work{token: t.Token(), node: n, then: d - busy + more}, busy)
-		return
-	}
-	w.calendar.push(w.now.Add(d+more), evFinish, n, 0, uint64(t.Token()))
 }

@@ -181,15 +181,17 @@ func TestMachineStops(t *testing.T) {
 	}
 }
 
-// Executions that were measured to lose something when two are at once lose it in simulation, and those in between in proportion.
+// Executions that were measured to lose something when two are at once lose it in simulation, and those in between in proportion; of
+// more than there are cores it counts what eight take more than four, which is a ninth longer than without loss.
 func TestMachineYields(t *testing.T) {
-	for at, want := range map[int]time.Duration{1: 1000, 2: 1250, 3: 1660, 4: 2000, 6: 3000} { // milliseconds, on two cores
+	for at, want := range map[int]time.Duration{1: 1000, 2: 1250, 3: 1837, 5: 2941, 8: 4444, 10: 5556} { // milliseconds, on two cores
 		w := world{length: "seed: 3, duration: 10s, warmup: 0s, replications: 1", cluster: fmt.Sprintf("nodes: %d, slots: unlimited", at),
 			functions: "{name: f, service: 1s}", workload: "arrivals: deterministic, phase: aligned, rate: 0.15/s", scheduler: "name: NoScheduler"}
 		_, all := w.on(t, func(s *scenarios.Scenario) {
 			laptop(2)(s)
-			s.Calibration = &scenarios.Calibration{Functions: map[string]scenarios.CalibratedFunction{"f": {Stretch: 1, CPU: 1,
-				Slowdown: []scenarios.Slowdown{{AtOnce: 1, Factor: 1, Model: 1}, {AtOnce: 2, Factor: 1.25, Model: 1}, {AtOnce: 4, Factor: 1.9, Model: 2}}}}}
+			s.Calibration = &scenarios.Calibration{Cores: 2, Functions: map[string]scenarios.CalibratedFunction{"f": {Stretch: 1, CPU: 1,
+				Slowdown: []scenarios.Slowdown{{AtOnce: 1, Factor: 1, Model: 1}, {AtOnce: 2, Factor: 1.25, Model: 1},
+					{AtOnce: 4, Factor: 2.5, Model: 2}, {AtOnce: 8, Factor: 2.5 + 2/0.9, Model: 4}}}}}
 		})
 		for id, r := range all {
 			if (r.Latency - want*time.Millisecond).Abs() > 10*time.Millisecond {
@@ -199,5 +201,46 @@ func TestMachineYields(t *testing.T) {
 		if len(all) != at {
 			t.Errorf("%d requests at %d nodes", len(all), at)
 		}
+	}
+}
+
+// Of a function that computes for half of its time, all that executions at once lose is lost in that half.
+func TestMachineYieldsOfHalf(t *testing.T) {
+	w := world{length: "seed: 3, duration: 10s, warmup: 0s, replications: 1", cluster: "nodes: 2, slots: unlimited",
+		functions: "{name: f, service: 1s}", workload: "arrivals: deterministic, phase: aligned, rate: 0.15/s", scheduler: "name: NoScheduler"}
+	for _, factor := range []float64{1.25, 0.9} { // less than the model is no gain
+		_, all := w.on(t, func(s *scenarios.Scenario) {
+			laptop(2)(s)
+			s.Functions[0].CPU = 0.5
+			s.Calibration = &scenarios.Calibration{Cores: 2, Functions: map[string]scenarios.CalibratedFunction{"f": {Stretch: 1, CPU: 0.5,
+				Slowdown: []scenarios.Slowdown{{AtOnce: 1, Factor: 1, Model: 1}, {AtOnce: 2, Factor: factor, Model: 1}}}}}
+		})
+		want := time.Duration(max(1, factor) * 1e9)
+		for id, r := range all {
+			if (r.Latency - want).Abs() > 10*time.Millisecond {
+				t.Errorf("factor %v: request %d took %v, want %v", factor, id, r.Latency, want)
+			}
+		}
+		if len(all) != 2 {
+			t.Errorf("%d requests", len(all))
+		}
+	}
+}
+
+// A host that executes a function for all nodes does not for the cloud, which has cores of its own.
+func TestMachineIsNotTheCloud(t *testing.T) {
+	w := world{length: "seed: 3, duration: 10s, warmup: 0s, replications: 1", cluster: "nodes: 2, slots: 1, cloud: {link: {latency: 5ms}}",
+		functions: "{name: f, service: 1s}", workload: "arrivals: deterministic, phase: aligned, rate: 0.15/s", scheduler: "name: CloudOffload, threshold: 0"}
+	_, all := w.on(t, func(s *scenarios.Scenario) {
+		s.Hosts = []scenarios.Host{{Name: "server", Cores: 1, Functions: []core.TaskType{0}}}
+		s.Functions[0].CPU = 1
+	})
+	for id, r := range all {
+		if r.Executor != 2 || r.Timing.Executing != time.Second {
+			t.Errorf("request %d executed for %v at node %d, want 1s in the cloud", id, r.Timing.Executing, r.Executor)
+		}
+	}
+	if len(all) != 2 {
+		t.Errorf("%d requests", len(all))
 	}
 }

@@ -32,7 +32,7 @@ type flight struct {
 
 func (n *network) init(w *World) {
 	n.Network = w.scenario.Cluster.Network()
-	if n.latency, n.uniform = n.Constant(); w.costs != nil {
+	if n.latency, n.uniform = n.Constant(); w.costs != nil || w.faults != nil {
 		n.uniform = false
 	}
 	if !n.uniform {
@@ -59,7 +59,7 @@ func (w *World) bytes(m *core.Msg) int {
 // Send implements core.Host.
 func (w *World) Send(m *core.Msg) {
 	n := &w.net
-	if w.now >= w.warm && w.now <= w.end {
+	if w.now >= w.warm && w.now < w.end {
 		w.messages++
 		if w.sentBytes != nil {
 			w.sentBytes[m.From] += int64(w.bytes(m))
@@ -75,7 +75,44 @@ func (w *World) Send(m *core.Msg) {
 		}
 		return
 	}
-	d, lost := n.Transit(m.From, m.To, w.bytes(m), n.streams.of(int(m.From)))
+	w.carry(m)
+}
+
+// carry takes a message over its link, which has something of its own.
+func (w *World) carry(m *core.Msg) {
+	hesitates := time.Duration(0)
+	if w.faults != nil && answers(m) && !w.faults.down(m.From) {
+		if w.faults.lies(m.From, scenarios.Garbage) > 0 {
+			w.spoil(m)
+		}
+		hesitates = w.faults.links.Hesitation(m.From, w.faults.streams.of(int(m.From)))
+	}
+	d, lost := w.transit(m)
+	if w.faults != nil && w.faults.links.Twice(m.From, m.To, w.faults.streams.of(int(m.From))) {
+		again, gone := w.transit(m)
+		switch {
+		case m.Task == nil:
+			w.fly(m, hesitates+again, gone)
+		case lost || !gone && again < d: // its connection throws away what comes second
+			d, lost = again, gone
+		}
+	}
+	w.fly(m, hesitates+d, lost)
+}
+
+// transit says what becomes of a message that is sent now.
+func (w *World) transit(m *core.Msg) (d time.Duration, lost bool) {
+	n := &w.net
+	d, lost = n.Transit(m.From, m.To, w.bytes(m), n.streams.of(int(m.From)))
+	if w.faults == nil || lost {
+		return d, lost
+	}
+	more, lost := w.faults.links.Transit(m.From, m.To, w.faults.streams.of(int(m.From)))
+	return d + more, lost
+}
+
+// fly takes a message to where it arrives so much later, and what it costs, or loses it.
+func (w *World) fly(m *core.Msg, d time.Duration, lost bool) {
 	if w.costs != nil && !lost {
 		d += w.messageCost(m)
 	}
@@ -88,7 +125,7 @@ func (w *World) Send(m *core.Msg) {
 	}
 	late := *m
 	late.Transit = d
-	w.calendar.push(w.now.Add(d), evMessage, m.To, n.late.put(late), 0)
+	w.calendar.push(w.now.Add(d), evMessage, m.To, w.net.late.put(late), 0)
 }
 
 // lookAhead is how many messages before its own the node of a message is asked for (see World.prefetch).
@@ -111,6 +148,10 @@ func (w *World) deliverInOrder() {
 
 func (w *World) deliverLate(i uint32) {
 	m := w.net.late.take(i)
+	if w.faults != nil && w.faults.down(m.To) {
+		w.refuse(&m)
+		return
+	}
 	w.delivered(&m)
 	w.nodes[m.To].Deliver(w.now, &m)
 }

@@ -14,12 +14,13 @@ import (
 	"testing/fstest"
 	"time"
 
+	"gonum.org/v1/gonum/stat"
+
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 	"github.com/p2pfaas/p2pfaas/simnet"
-	"gonum.org/v1/gonum/stat"
 )
 
 // These are relations between runs, or within one, that hold whatever the numbers are: no table of expected values is
@@ -392,6 +393,19 @@ func TestUtilisation(t *testing.T) {
 		}
 	}
 	near(t, "utilisation beyond lambda*E[S]/c", differences, 0)
+}
+
+// TestOverload: where twice as much comes as can be executed, c*mu is, whatever is executed when no more comes, and each
+// completion costs what all nodes draw in a second over c*mu.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	w := small.with(func(w *world) {
+		w.length = "seed: 7, duration: 500s, warmup: 50s, replications: 8"
+		w.cluster = "nodes: 4, slots: 2, queue: unlimited, power: {idle: 3W, busy: 5W}"
+		w.workload = "rate: 4/s"
+	})
+	near(t, "throughput", w.replications(t, "throughput"), 8)
+	near(t, "energy_per_completed", w.replications(t, "energy_per_completed"), (4*3+8*5)/8.)
 }
 
 // TestNumbersOfNodesDoNotMatter: what happens to a kind of node does not depend on which numbers its nodes have.

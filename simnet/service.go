@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
@@ -23,12 +24,27 @@ func (w *World) Start(n core.NodeID, t *core.Task) {
 	if w.trace != nil {
 		w.trace.start(n, t)
 	}
+	if w.faults != nil && w.faults.hangs(n, t) {
+		return
+	}
 	service, call := w.service(n, t, d)
 	if g.executor != nil {
 		g.executor.start(n, t, service+call+cold)
 		return
 	}
 	w.execute(n, t, service, call+cold)
+}
+
+// execute executes t on node n for the time of its service, d, on the machine where its function runs: for the share of it that
+// keeps a core busy, the machine's cores are shared. more is what follows.
+func (w *World) execute(n core.NodeID, t *core.Task, d, more time.Duration) {
+	f := &w.scenario.Functions[t.Type]
+	if m := w.machines.of(n, t.Type); m != nil && f.CPU > 0 {
+		busy := time.Duration(float64(d) * f.CPU)
+		m.run(&m.others, work{token: t.Token(), node: n, then: d - busy + more}, busy)
+		return
+	}
+	w.calendar.push(w.now.Add(d+more), evFinish, n, 0, uint64(t.Token()))
 }
 
 // Stop implements core.Host: the execution of t is given up. The finish that is already scheduled finds a dead token.
@@ -51,6 +67,9 @@ func (w *World) Stop(n core.NodeID, t *core.Task) {
 func (w *World) finished(n core.NodeID, t *core.Task) {
 	w.busy(n, t)
 	w.executed(n)
+	if w.faults != nil {
+		w.faults.executed(n, t)
+	}
 	if w.cold != nil {
 		w.cold.finish(w, n, t.Type)
 	}
@@ -66,10 +85,14 @@ type executor interface {
 	start(n core.NodeID, t *core.Task, demand time.Duration)
 	stop(n core.NodeID, t *core.Task)
 	wake(n core.NodeID, generation uint64)
+	pace(n core.NodeID, share float64) // from now on, of the node's speed
 }
 
 func newExecutor(w *World, g *scenarios.Group) executor {
-	if g.Service == scenarios.DedicatedSlots {
+	paced := slices.ContainsFunc(w.scenario.Faults, func(f scenarios.Fault) bool {
+		return f.Kind == scenarios.Pause || f.Kind == scenarios.Slow
+	})
+	if g.Service == scenarios.DedicatedSlots && !paced {
 		return nil
 	}
 	first := core.NodeID(0)
@@ -77,7 +100,12 @@ func newExecutor(w *World, g *scenarios.Group) executor {
 		first += core.NodeID(w.groups[i].nodes)
 	}
 	x := &shared{world: w, first: first, cores: float64(g.Cores), processors: make([]processor, g.Nodes)}
-	x.mode = g.Service
+	if x.mode = g.Service; x.mode == scenarios.DedicatedSlots { // a core for each slot
+		x.mode, x.cores = scenarios.ProcessorSharing, math.Inf(1)
+	}
+	for i := range x.processors {
+		x.processors[i].share = 1
+	}
 	return x
 }
 
@@ -96,6 +124,7 @@ type processor struct {
 	jobs       []job // processor sharing: in order of start; otherwise in the order in which they get the cores
 	last       core.Time
 	generation uint64
+	share      float64 // of the node's speed
 }
 
 type job struct {
@@ -152,9 +181,16 @@ func (p *processor) remove(i int) {
 func (x *shared) served(p *processor) (jobs int, rate float64) {
 	n := len(p.jobs)
 	if x.mode == scenarios.ProcessorSharing {
-		return n, min(1, x.cores/float64(max(1, n)))
+		return n, min(1, x.cores/float64(max(1, n))) * p.share
 	}
-	return min(n, int(x.cores)), 1
+	return min(n, int(x.cores)), p.share
+}
+
+func (x *shared) pace(n core.NodeID, share float64) {
+	p := &x.processors[n-x.first]
+	x.work(p)
+	p.share = share
+	x.schedule(n, p)
 }
 
 // work brings the work that is left up to now.
@@ -171,7 +207,7 @@ func (x *shared) work(p *processor) {
 func (x *shared) schedule(n core.NodeID, p *processor) {
 	p.generation++
 	k, rate := x.served(p)
-	if k == 0 {
+	if k == 0 || rate == 0 {
 		return
 	}
 	least := math.Inf(1)
@@ -237,6 +273,11 @@ func (c *cold) start(w *World, n core.NodeID, t *core.Task) time.Duration {
 	d := random.Duration(f.Time, c.streams.of(int(n)))
 	w.engine.SetCold(t, d)
 	return d
+}
+
+// lose forgets the instances of a node.
+func (c *cold) lose(n core.NodeID) {
+	clear(c.idle[int(n)*c.types : (int(n)+1)*c.types])
 }
 
 func (c *cold) finish(w *World, n core.NodeID, typ core.TaskType) {

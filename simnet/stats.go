@@ -3,7 +3,6 @@ package simnet
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"math/rand/v2"
 	"sort"
 	"time"
@@ -20,8 +19,7 @@ var ErrInterrupted = errors.New("interrupted")
 // stats is what a world counts. What concerns requests is counted when they end, what concerns nodes when an
 // execution ends; queue lengths and utilisation follow from the stamps on the tasks.
 type stats struct {
-	tally   *results.Tally
-	batches []*results.Tally // by time of arrival; none where there are several replications
+	measured *results.Window
 
 	jobs      uint64 // requests that left their clients
 	submitted uint64 // that reached their entry node
@@ -72,17 +70,12 @@ const (
 
 func (w *World) newStats(o Options, nodes int) {
 	s := w.scenario
-	names := make([]string, len(s.Functions))
-	for i := range names {
-		names[i] = s.Functions[i].Name
-	}
-	w.tally = results.NewTally(names...)
+	names := s.FunctionNames()
+	batches := 0
 	if s.Replications == 1 && s.Precision == nil {
-		// One long run: its batches take the place of replications.
-		for range results.Batches {
-			w.batches = append(w.batches, results.NewTally(names...))
-		}
+		batches = results.Batches // of one long run: they take the place of replications
 	}
+	w.measured = results.NewWindow(w.warm, w.end, batches, names...)
 	w.digest = s.Seed
 	if !w.large {
 		w.node = make([]nodeStat, nodes)
@@ -119,13 +112,14 @@ const (
 	inputFinish
 	inputAnswer
 	inputEntry
+	inputFault
+	inputCancel
+	inputPeers
 )
 
-// fold takes an input that a node gets into the digest. One multiplication alone waits for the input before.
+// fold takes an input of a node into the digest.
 func (w *World) fold(kind uint64, n core.NodeID, what uint64) {
-	x := (uint64(w.now) ^ kind<<56 ^ uint64(n)<<32) * 0x9e3779b97f4a7c15
-	x ^= x>>29 ^ what
-	w.digest = bits.RotateLeft64((w.digest^x)*0xbf58476d1ce4e5b9, 29)
+	w.digest = random.Fold(w.digest, uint64(w.now)^kind<<56^uint64(n)<<32, what)
 }
 
 // busy accounts an execution that ends now, as far as it fell into the measured part.
@@ -136,7 +130,7 @@ func (w *World) busy(n core.NodeID, t *core.Task) {
 }
 
 func (w *World) executed(n core.NodeID) {
-	if w.now >= w.warm && w.now <= w.end {
+	if w.now >= w.warm && w.now < w.end {
 		w.statOf(n).executed++
 	}
 }
@@ -147,68 +141,6 @@ func (w *World) statOf(n core.NodeID) *nodeStat {
 		return &w.node[n]
 	}
 	return &w.groupOf(n).stat
-}
-
-// Done implements core.Host: a task has ended at its entry node.
-func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
-	w.ended++
-	if w.trace != nil {
-		w.trace.done(n, t, o)
-	}
-	r := &w.one
-	// Every field, one by one: a literal is built elsewhere and copied, which takes twice as long.
-	r.Replication, r.ID, r.Node, r.Function = w.replication, t.ID, n, t.Type
-	r.Outcome, r.Executor, r.Cold, r.ColdStart = o, t.Executor(), t.Cold(), t.ColdStart()
-	r.Hops, r.Probes, r.Retries = int(t.Hops), int(t.Probes), int(t.Retries)
-	r.Arrival, r.Latency, r.Client, r.Deadline = t.Arrived, w.now.Sub(t.Arrived), 0, w.deadline(t)
-	r.Demand, r.Timing = t.Demand, t.Timing
-	if !w.access.none {
-		q := &w.access.inside[t.Slot()]
-		r.Arrival, r.Client = q.At, q.up+q.down+w.clientCost(n, q.cost)
-		r.Latency += r.Client
-		if q.unheard {
-			r.Outcome = core.LostNoAnswer
-		}
-	}
-	r.EnergyJ = w.energy(r)
-	l := t.Lesson()
-	w.reward(r, l)
-	if l != nil && w.learning.asks() {
-		w.teach(n, t, l)
-	}
-	w.record(r)
-}
-
-// lostOnAccess ends a request that never reached its entry node.
-func (w *World) lostOnAccess(q *request) {
-	w.one = results.Record{Replication: w.replication, ID: q.id, Node: q.Node, Function: q.Type, Arrival: q.At,
-		Outcome: core.LostNoAnswer, Executor: core.NoNode, Demand: q.Demand, Deadline: q.Deadline}
-	w.reward(&w.one, nil)
-	w.record(&w.one)
-}
-
-func (w *World) deadline(t *core.Task) time.Duration {
-	if t.Deadline == core.Never {
-		return 0
-	}
-	if !w.access.none {
-		return w.access.inside[t.Slot()].Deadline
-	}
-	return t.Budget()
-}
-
-// energy is what a request cost above the idle power of the nodes.
-func (w *World) energy(r *results.Record) float64 {
-	if w.powerless {
-		return 0
-	}
-	j := 0.0
-	if r.Executor != core.NoNode {
-		j = w.groupOf(r.Executor).power.BusyWatts * r.Timing.Executing.Seconds()
-	}
-	f := &w.scenario.Functions[r.Function]
-	sent := float64((r.Hops+r.Retries)*f.Payload + r.Hops*f.Reply)
-	return j + float64(sent*w.groupOf(r.Node).power.JoulesPerByte)
 }
 
 // record counts a request that has ended.
@@ -222,15 +154,13 @@ func (w *World) record(r *results.Record) {
 		w.bin.dropped++
 	}
 	w.bin.reward += r.Reward
-	if r.Arrival < w.warm {
+	if w.observer != nil {
+		w.observer.Ended(r)
+	}
+	if !w.measured.Add(r) {
 		return
 	}
 	w.statOf(r.Node).arrivals++
-	w.tally.Add(r)
-	if w.batches != nil {
-		at, measured := float64(r.Arrival-w.warm), float64(w.end-w.warm)
-		w.batches[min(len(w.batches)-1, int(at/measured*float64(len(w.batches))))].Add(r)
-	}
 	if w.wanted > 0 {
 		w.keep(r)
 	}
@@ -324,16 +254,16 @@ func (w *World) finish(wall time.Duration) (*results.Replication, error) {
 			w.busy(n, t) // what did not end was busy all the same
 		}
 	})
-	w.tally.Pack()
-	for _, b := range w.batches {
-		b.Pack()
-	}
+	w.measured.Pack()
 	measured := w.scenario.Duration - w.scenario.Warmup
-	r := &results.Replication{Index: w.replication, Measured: measured, Tally: w.tally, Series: &w.series,
+	r := &results.Replication{Index: w.replication, Measured: measured, Tally: w.measured.Tally, Series: &w.series,
 		Digest: w.digest, Requests: w.requests, Events: w.events, Jobs: w.jobs, WallTime: wall, InFlight: w.inFlight,
 		Submitted: w.jobs, Ended: w.jobs - uint64(w.inFlight),
-		Messages: w.messages, Batches: w.batches}
+		Messages: w.messages, Batches: w.measured.Batches}
 	w.nodeStats(r, measured)
+	if w.faults != nil {
+		r.Faults = w.faults.counts
+	}
 	sort.Slice(w.records, func(i, j int) bool { return w.records[i].ID < w.records[j].ID })
 	r.Records = w.records
 	return r, nil

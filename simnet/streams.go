@@ -9,9 +9,9 @@ import (
 // streams are the random streams of one purpose, one per node, behind one generator. What one node draws does not
 // change what another one will.
 type streams struct {
-	rand *rand.Rand
-	pcg  []rand.PCG
-	now  *rand.PCG
+	rand   *rand.Rand
+	source random.Source
+	pcg    []rand.PCG
 }
 
 func newStreams(w *World, purpose string) *streams {
@@ -19,15 +19,12 @@ func newStreams(w *World, purpose string) *streams {
 	for i := range s.pcg {
 		s.pcg[i] = *random.Stream(w.scenario.Seed, w.replication, purpose, i)
 	}
-	s.rand = rand.New(s)
+	s.rand = rand.New(&s.source)
 	return s
 }
 
 // of is the generator at the stream of node n, until the next call.
 func (s *streams) of(n int) *rand.Rand {
-	s.now = &s.pcg[n]
+	s.source.PCG = &s.pcg[n]
 	return s.rand
 }
-
-// Uint64 implements rand.Source.
-func (s *streams) Uint64() uint64 { return s.now.Uint64() }

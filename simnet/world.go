@@ -47,6 +47,9 @@ type World struct {
 	cold        *cold          // nil: instances are always warm
 	machines    *machines      // nil: everything has cores of its own
 	costs       *costs         // nil: what is not in the scenario takes no time
+	faults      *faults        // nil: all goes well
+	peers       *peers         // nil: neighbours stay what they are
+	observer    Observer       // nil: nobody watches
 	powerless   bool           // no node draws power
 	err         error
 	trace       *trace
@@ -59,6 +62,8 @@ type Options struct {
 	Trace  io.Writer             // one line per event; nil: none
 	// Learner makes what a node asks and trains, where that is outside the process (scenarios.External).
 	Learner func(core.NodeID) (Learner, error)
+	// Observer makes what watches the world; nil: nothing does.
+	Observer func(*World) Observer
 	// Learned takes the nodes' learners when the run has ended; nil: nobody does.
 	Learned func(core.NodeID, *learner.Learner) error
 }
@@ -77,7 +82,7 @@ func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {
 		topo.Cloud = core.NodeID(n)
 		total++
 	}
-	w.engine = core.NewEngine(w, topo)
+	w.engine = core.NewEngine(w.under(o), topo)
 	w.nodes = make([]core.Node, total)
 	w.engine.Attach(func(id core.NodeID) *core.Node { return &w.nodes[id] })
 	w.large = total > manyNodes
@@ -85,9 +90,10 @@ func New(s *scenarios.Scenario, replication int, o Options) (*World, error) {
 	if err := w.addNodes(); err != nil {
 		return nil, err
 	}
-	w.machines, w.costs = newMachines(w), newCosts(w)
+	w.machines, w.costs, w.faults = newMachines(w), newCosts(w), newFaults(w)
 	w.net.init(w)
 	w.access.init(w)
+	w.peers = newPeers(w)
 	w.cold = newCold(w)
 	if err := w.newLearning(o); err != nil {
 		return nil, err
@@ -200,6 +206,7 @@ func (w *World) Run(interrupted func() bool) (*results.Replication, error) {
 	w.interrupted = interrupted
 	last := w.end + w.end
 	w.engine.Drive(func() bool { return w.step(last) })
+	w.observe(w.now)
 	if w.trace != nil {
 		if err := w.trace.out.Flush(); err != nil {
 			return nil, fmt.Errorf("writing the trace: %w", err)
@@ -242,6 +249,9 @@ func (w *World) prefetchMore() {
 // calendar holds (executions that end), then messages, then timeouts, then arrivals; within each, first come first
 // served. It reports whether the run goes on.
 func (w *World) step(last core.Time) bool {
+	if w.faults != nil {
+		w.faults.look()
+	}
 	at, source := last, fromNowhere
 	switch {
 	case w.more:
@@ -263,12 +273,18 @@ func (w *World) step(last core.Time) bool {
 	}
 	if e := w.calendar.pop(at); e != nil {
 		w.advance(e.at)
+		if w.faults != nil {
+			w.faults.last = e.node
+		}
 		w.handle(e)
 		return w.err == nil
 	}
 	w.advance(at)
 	switch source {
 	case fromClients:
+		if w.faults != nil {
+			w.faults.last = w.arrival.Node
+		}
 		w.arrive()
 	case fromMessages:
 		w.deliverInOrder()
@@ -276,7 +292,12 @@ func (w *World) step(last core.Time) bool {
 		return false
 	default:
 		f := w.timeouts[source-fromTimeouts].take()
-		w.fire(f.node, f.token)
+		if w.faults != nil {
+			w.faults.last = f.node
+		}
+		if w.faults == nil || !w.faults.hold(&event{kind: evTimer, node: f.node, aux: uint64(f.token)}) {
+			w.fire(f.node, f.token)
+		}
 	}
 	return w.err == nil
 }
@@ -292,6 +313,9 @@ const (
 
 // advance moves the clock.
 func (w *World) advance(at core.Time) {
+	if w.observer != nil {
+		w.observe(at)
+	}
 	w.events++
 	if at != w.now {
 		w.now, w.instant = at, 0
@@ -308,6 +332,9 @@ const maxPerInstant = 10_000_000
 
 // handle processes an event of the calendar.
 func (w *World) handle(e *event) {
+	if w.faults != nil && e.kind != evGiveUp && w.faults.hold(e) {
+		return
+	}
 	switch e.kind {
 	case evFinish:
 		if w.large {
@@ -332,6 +359,14 @@ func (w *World) handle(e *event) {
 		w.entered(e.ref)
 	case evMachine:
 		w.machines.all[e.node].wake(e.aux)
+	case evFault:
+		w.faults.change(e.ref)
+	case evDatagram:
+		w.peers.receive(e.node, e.ref)
+	case evWatch:
+		w.peers.wake(e.node, core.Time(e.aux))
+	case evGiveUp:
+		w.giveUp(*e)
 	}
 }
 

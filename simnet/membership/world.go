@@ -176,9 +176,6 @@ func (x *node) Send(to core.NodeID, m *membership.Message) {
 
 // Changed implements membership.Host.
 func (x *node) Changed(id core.NodeID, s membership.State, _ bool) {
-	if Trace && x.id == 90 && id == 5 {
-		println(int64(x.world.now)/1000000, int(x.id), int(id), s.String(), x.machine.Incarnation())
-	}
 	w := x.world
 	has := s == membership.Alive || s == membership.Suspect
 	if has == x.has[id] {
@@ -316,5 +313,3 @@ func (q *queue) pop() event {
 	}
 	return top
 }
-
-var Trace = false

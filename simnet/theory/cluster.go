@@ -167,7 +167,7 @@ func llDelayed(p *params) []model {
 		}},
 		// By Little's law over all that is under way: the time on the link of those dropped at its end counts.
 		"T": {records: true, of: func(r *results.Replication) float64 {
-			return value("latency.mean")(r) + onLinks(r, true)*nodes(r)/value("throughput")(r)
+			return value("latency.mean")(r) + onLinks(r, true)*nodes(r)*r.Measured.Seconds()/value("completed")(r)
 		}}}
 	return []model{m}
 }

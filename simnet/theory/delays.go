@@ -33,14 +33,17 @@ type Delay struct {
 var ErrDecimal = errors.New("is written with the other decimal sign")
 
 // ReadDelays reads a comment line, as in "# pigo-face-detect k10 mi3 linux" (function, places, nominal service rate per
-// second), and rows "rate delay". comma says that decimals have a comma: whether "1,5" is one and a half is not guessed.
-// The error joins the first problems.
+// second), and rows "rate delay"; blank lines are nothing. comma says that decimals have a comma: whether "1,5" is one
+// and a half is not guessed. The error joins the first problems.
 func ReadDelays(from io.Reader, comma bool) (*Delays, error) {
 	d := &Delays{}
 	var problems []error
 	lines := bufio.NewScanner(from)
 	for n := 1; lines.Scan(); n++ {
 		text := strings.TrimSpace(lines.Text())
+		if text == "" {
+			continue
+		}
 		if about, ok := strings.CutPrefix(text, "#"); ok {
 			d.describe(about, comma)
 			continue

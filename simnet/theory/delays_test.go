@@ -91,7 +91,7 @@ func TestReadDelays(t *testing.T) {
 	}{
 		{text, false, []string{`line 2: "1,0" is written with the other`, `line 4: "3,0"`, "and 1 more"}},
 		{"1.0 2\n2 3\n3 4\n4 5", true, []string{`line 1: "1.0" is written with the other`}},
-		{"1 2\n2 3 4\n3\n\n5 x\n6 -1\n", false, []string{"line 2: ", "has 3 columns", "line 3: ", "has 1 columns", "line 4: ", "and 2 more"}},
+		{"1 2\n2 3 4\n3\n\n5 x\n6 -1\n", false, []string{"line 2: ", "has 3 columns", "line 3: ", "has 1 columns", "line 5: ", "and 1 more"}},
 		{"1 2\n2 -3\n3 0\nNaN 2\n", false, []string{`"-3" is not a number above 0`, `"0" is not`, `"NaN" is not`}},
 		{"1 2\n2 3\n3 4\n", false, []string{"there are 3 rows: at least 4"}},
 	} {

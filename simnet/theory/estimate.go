@@ -3,9 +3,10 @@ package theory
 import (
 	"math"
 
+	"gonum.org/v1/gonum/mat"
+
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/results"
-	"gonum.org/v1/gonum/mat"
 )
 
 // estimator measures one number of one replication. Replications are independent, so that the mean of its values has a
@@ -63,7 +64,7 @@ func presence(phases ...string) estimator {
 				sum += v
 			}
 		}
-		return sum * value("throughput")(r) / nodes(r)
+		return sum * value("completed")(r) / r.Measured.Seconds() / nodes(r)
 	})
 }
 
