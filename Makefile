@@ -30,11 +30,15 @@ test: ## the test command of the README
 
 .PHONY: race
 race: ## the race detector on the packages that a run goes through
-	$(GO) test -race -short ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
+	$(GO) test -race -short -timeout 30m ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
 
 .PHONY: containers
-containers: ## the tests in containers, which want an engine; about six minutes on two cores
-	P2PFAAS_CONTAINERS=1 $(GO) test -count 1 -timeout 9m -p 1 -parallel 4 ./compose/... ./realnet/deploy
+containers: ## the tests in containers, which want an engine; six to twelve minutes on two cores
+	P2PFAAS_CONTAINERS=1 $(GO) test -count 1 -timeout 20m -p 1 -parallel 4 ./compose/... ./realnet/deploy
+
+.PHONY: browser
+browser: ## the tests of the page in Chromium, half a minute; P2PFAAS_PICTURES=DIR keeps pictures
+	P2PFAAS_BROWSER=1 $(GO) test -count 1 -timeout 4m ./realnet/ui
 
 .PHONY: fmt
 fmt: ## fails where gofmt would change something
@@ -48,11 +52,19 @@ lint: ## vet, staticcheck, and a tidy go.mod
 
 .PHONY: fma
 fma: ## no fused multiply-add on arm64 in what must be equal bit for bit
-	.ci/fma core/... learner/... simnet scenarios
+	.ci/fma core/... learner/... simnet simnet/swarm scenarios
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	.ci/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: swarm
+swarm: build ## the scenarios of SEEDS (1-100000), and what must always hold in them; about a quarter of an hour of processor time
+	./p2pfaas swarm --seeds $(or $(SEEDS),1-100000)
+
+.PHONY: mutants
+mutants: ## sources that are broken on purpose, each of which the swarm must find; about two minutes on two idle cores
+	P2PFAAS_MUTANTS=1 $(GO) test -count 1 -timeout 30m -run Mutants -v ./simnet/swarm
 
 .PHONY: validate
 validate: build ## every exact value of theory, at most 60 minutes on two cores
@@ -66,6 +78,10 @@ membership: ## the failure detector in 1,000 clusters of 100 nodes for an hour e
 cost: ## what a real node adds to a function, and how much it bears; about a minute and a half
 	$(GO) run ./realnet/cost
 
+.PHONY: flood
+flood: build ## a node with 10,000 connections and ten times the requests that it can serve, half a minute
+	$(GO) run ./realnet/flood $(FLOOD)
+
 .PHONY: bench
 bench: ## the engine against the bare loop of the same model, in turn, and the ratio
 	$(GO) run ./simnet/yardstick -jobs $(JOBS) -pgo $(PGO)
@@ -76,7 +92,7 @@ profile: ## draw default.pgo anew
 
 .PHONY: golden
 golden: ## rewrite the golden files and show what changed
-	$(GO) test ./core/sched ./learner ./results ./scenarios ./simnet ./realnet/deploy -update
+	$(GO) test ./core/sched ./learner ./results ./scenarios ./simnet ./realnet/deploy ./cmd/top -update
 	git diff --stat
 
 .PHONY: figures

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ scenario with a sweep the nodes are those of the first point or, fresh ones, of 
 Leave the machine alone meanwhile.`,
 		Example: `  p2pfaas calibrate quickstart
   p2pfaas calibrate my.yaml --out pis.yaml --deployment my --cores 4
-  p2pfaas sim quickstart --set calibration=calibration.yaml`,
+  p2pfaas sim my.yaml --set calibration=calibration.yaml   # beside my.yaml`,
 		Args:              wants(1, 1, "one scenario"),
 		ValidArgsFunction: completeScenario,
 		RunE:              func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
@@ -174,7 +175,7 @@ func calibrateLocal(ctx context.Context, file *scenarios.File, points []scenario
 	fmt.Fprintf(notes, "starting %s\n", count(p.Scenario.Cluster.Nodes(), "node"))
 	cluster, to, known, err := startNodes(ctx, p.Scenario, first, filepath.Join(dir, "log"),
 		func(i int, places []realnet.Place, _ []string) []string {
-			return append([]string{self}, nodeCommand(path, p.Index, i, places, nil)...)
+			return append([]string{self}, nodeCommand(path, p, i, places, nil)...)
 		})
 	if err != nil {
 		return nil, err
@@ -186,7 +187,7 @@ func calibrateLocal(ctx context.Context, file *scenarios.File, points []scenario
 }
 
 // bareNodes writes the scenario of a point to a file, with what it names beside it, so that its nodes have links that hold nothing
-// and functions that stay warm. It returns the point of that file.
+// and functions that stay warm, and nothing befalls them. It returns the point of that file.
 func bareNodes(file *scenarios.File, p *scenarios.Point, path string) (*scenarios.Point, error) {
 	bundle, err := file.Bundle()
 	if err != nil {
@@ -203,7 +204,7 @@ func bareNodes(file *scenarios.File, p *scenarios.Point, path string) (*scenario
 	set := func(key, value string) { problems = append(problems, bare.Set(key, value)) }
 	var kept []string // values of keys that are swept still
 	for i, key := range file.Swept() {
-		if key == "cluster.links" || strings.HasPrefix(key, "cluster.links.") || strings.HasPrefix(key, "cluster.cloud.link") ||
+		if key == "faults" || strings.HasPrefix(key, "faults.") || key == "cluster.links" || strings.HasPrefix(key, "cluster.links.") || strings.HasPrefix(key, "cluster.cloud.link") ||
 			key == "learner.inference" || strings.HasSuffix(key, ".cold_start.keep_alive") {
 			set(key, p.Values[i])
 		} else {
@@ -212,6 +213,9 @@ func bareNodes(file *scenarios.File, p *scenarios.Point, path string) (*scenario
 	}
 	const none = "{latency: 0s}"
 	set("cluster.links", none)
+	if len(p.Scenario.Faults) > 0 { // what healthy nodes cost is measured
+		set("faults", "[]")
+	}
 	if p.Scenario.Cluster.Cloud != nil {
 		set("cluster.cloud.link", none)
 	}
@@ -267,7 +271,11 @@ func (f *calibrateFlags) calibrateDeployment(ctx context.Context, l *loadFlags, 
 	}
 	l.takeDeployment(points)
 	o.Scenario, o.Target = s, string(l.of.Target)
-	o.Cluster = calibrate.Cluster{Targets: l.targets, Known: l.known}
+	shown, err := l.of.Credentials()
+	if err != nil {
+		return nil, input(err)
+	}
+	o.Cluster = calibrate.Cluster{Targets: l.targets, Credentials: shown, Known: l.known}
 	if len(l.targets) > nodes {
 		o.Cluster.Targets, o.Cluster.Cloud = l.targets[:nodes], l.targets[nodes].Scheduler
 	}
@@ -295,16 +303,13 @@ func measure(ctx context.Context, o calibrate.Options, notes io.Writer) (*scenar
 
 // writeCalibration writes a calibration whole, or not at all.
 func writeCalibration(path string, k *scenarios.Calibration) error {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	var b bytes.Buffer
+	err := k.Write(&b)
+	if err == nil {
+		err = realnet.WriteWhole(path, b.Bytes())
+	}
 	if err != nil {
 		return fmt.Errorf("writing the calibration: %w", err)
-	}
-	err = errors.Join(k.Write(file), file.Chmod(0o644), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing the calibration: %w", err), os.Remove(file.Name()))
 	}
 	return nil
 }

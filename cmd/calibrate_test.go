@@ -61,21 +61,22 @@ func TestCalibrate(t *testing.T) {
 		t.Errorf("the function: %+v", work)
 	}
 	if runtime.GOOS == "linux" { // elsewhere the clocks of processes may be too coarse for so little
-		if c.Costs.Client.CPU < 20*time.Microsecond || c.Costs.Client.CPU > 20*time.Millisecond || work.Call.CPU <= 0 ||
-			c.Idle <= 0 || c.Idle > 0.5 {
-			t.Errorf("processor time of a client's way is %v, of a call %v, of an idle node %v", c.Costs.Client.CPU, work.Call.CPU, c.Idle)
+		if c.Costs.Client.CPU < 0 || c.Costs.Client.CPU > 20*time.Millisecond || c.Idle < 0 || c.Idle > 0.5 {
+			t.Errorf("processor time of a client's way is %v, of an idle node %v", c.Costs.Client.CPU, c.Idle)
 		}
-		if work.CPU < 0.8 {
-			t.Errorf("a function that computes keeps a core busy for %v of its time", work.CPU)
+		demand := 4 * time.Millisecond
+		computes := time.Duration(work.CPU*work.Stretch*float64(demand)) + work.Call.CPU
+		if all := computes + c.Costs.Client.CPU; computes < demand*8/10 || all < demand || all > 5*demand {
+			t.Errorf("a function that computes for %v uses %v, and the client's way %v", demand, computes, c.Costs.Client.CPU)
 		}
 	}
 	last := work.Slowdown[len(work.Slowdown)-1]
-	if few := float64(last.AtOnce) / float64(c.Cores); few > 1.5 {
+	// Beside other programs one by itself is slow already.
+	if few := float64(last.AtOnce) / float64(c.Cores); few > 1.5 && !strings.Contains(said, "other programs kept") {
 		if last.Model < 1+0.7*(few-1) {
 			t.Errorf("by the model %d at once on %d cores take %.2f times as long", last.AtOnce, c.Cores, last.Model)
 		}
-		// Beside other programs one by itself is slow already.
-		if last.Factor < 1+0.4*(few-1) && !strings.Contains(said, "other programs kept") {
+		if last.Factor < 1+0.4*(few-1) {
 			t.Errorf("%d at once on %d cores take %.2f times as long", last.AtOnce, c.Cores, last.Factor)
 		}
 	}

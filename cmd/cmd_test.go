@@ -224,6 +224,22 @@ func TestCompareTwoRuns(t *testing.T) {
 	}
 }
 
+// Whoever asks for a percentile that the replications do not have is told so, and nobody else.
+func TestSparsePercentiles(t *testing.T) {
+	workspace(t)
+	if status, _, errs := p2pfaas(t, "sim", "small.yaml", "--out", "a"); status != 0 {
+		t.Fatal(errs)
+	}
+	for _, args := range []string{"report a --metrics", "report a a --metrics", "plot a --y"} {
+		for metric, warned := range map[string]bool{"latency.p99.9": true, "latency.mean": false} {
+			status, _, errs := p2pfaas(t, append(strings.Fields(args), metric)...)
+			if status != 0 || strings.Contains(errs, "are beyond latency.p99.9 (") != warned {
+				t.Errorf("%s %s: status %d, %s", args, metric, status, errs)
+			}
+		}
+	}
+}
+
 // Of one replication each there is a difference, and no interval; scripts get lists where there is nothing to list.
 func TestCompareWithoutInterval(t *testing.T) {
 	workspace(t)

@@ -43,8 +43,9 @@ With two directories of runs (their records complete: --records all) it compares
 reality, reality with reality, or simulation with simulation.
 
 A verdict is that of an equivalence test: equivalent where the 90 % interval of the difference lies within the margin,
-different where it lies outside, undecided otherwise. The exit status is 1 if a difference is beyond a margin that was given, or
-what a node recorded is not repeated by its replay.`,
+different where it lies outside, undecided otherwise. It rests on the requests of this one real run; --repeat 2 shows
+how much real runs differ from each other. The exit status is 1 if a difference, as it is estimated and whatever its
+interval, is beyond a margin that was given, or what a node recorded is not repeated by its replay.`,
 		Example: `  p2pfaas compare fidelity
   p2pfaas compare quickstart --duration 30s --margin p95=5% --margin drop_rate=1pp
   p2pfaas compare my.yaml --repeat 2                    # how repeatable is reality?
@@ -187,7 +188,7 @@ func (x *comparison) open(name string) (err error) {
 		}
 	}
 	if entries, err := os.ReadDir(x.dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%w: %s: give another --out", results.ErrNotEmpty, x.dir)
+		return fmt.Errorf("%s: %w", x.dir, results.ErrNotEmpty)
 	}
 	return os.MkdirAll(x.dir, 0o777)
 }
@@ -267,7 +268,7 @@ func independent(k *scenarios.Calibration, run *results.Run) error {
 
 func provenance(k *scenarios.Calibration, file string) *compare.Provenance {
 	m := &k.Measured
-	return &compare.Provenance{File: file, Host: m.Host, Target: m.Target, At: m.At, Seed: m.Seed, Requests: m.Requests}
+	return &compare.Provenance{File: file, Host: m.Host, Target: m.Target, At: m.At, Seed: m.Seed, Requests: m.Requests, Notes: m.Notes}
 }
 
 func capitalised(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
@@ -344,7 +345,13 @@ func (x *comparison) model(file *scenarios.File, k *scenarios.Calibration) (*mod
 	if err != nil {
 		return nil, err
 	}
+	// On hosts the machines decide how fast a node executes, which these faults do as well.
+	own := slices.ContainsFunc(points, func(p scenarios.Point) bool {
+		return slices.ContainsFunc(p.Scenario.Faults, func(f scenarios.Fault) bool { return f.Kind == scenarios.Pause || f.Kind == scenarios.Slow })
+	})
 	switch shared := len(points[0].Scenario.Hosts) > 0; {
+	case own:
+		fmt.Fprintln(x.notes, "note: with faults of the kinds pause and slow, all nodes are simulated with cores of their own, whatever machine they share")
 	case len(x.flags.real) == 0: // they all ran here, whatever the scenario says of other machines
 		if err := m.file.Set("hosts", fmt.Sprintf("[{name: this-machine, cores: %d, nodes: all, load: true}]", runtime.NumCPU())); err != nil {
 			return nil, err
@@ -443,9 +450,12 @@ func (x *comparison) replay(ctx context.Context, r *results.Run) ([]compare.Repl
 	var all []compare.Replay
 	for i := range logs.logs {
 		l := &logs.logs[i]
-		one := compare.Replay{Log: l.path, Node: l.number(), Equal: !l.differs() && l.err == nil}
+		one := compare.Replay{Log: l.path, Node: l.number(), Equal: !l.differs() && (l.err == nil || l.empty())}
 		if l.Replayed != nil {
 			one.Inputs, one.Verdicts = l.Inputs, l.Verdicts
+		}
+		if l.empty() {
+			fmt.Fprintf(x.notes, "note: %s: %v\n", l.path, l.err)
 		}
 		if !one.Equal {
 			one.Says = l.result()

@@ -36,6 +36,7 @@ func explain(ctx context.Context, c *compare.Comparison, m *model) error {
 		}
 		for j := range p.Causes {
 			s := *m.points[i].Scenario
+			s.Replications, s.Precision = slices.Max(p.Replications)+1, nil
 			if right(&s, &p.Causes[j]) {
 				points = append(points, scenarios.Point{Index: len(points), Scenario: &s})
 				causes, of = append(causes, &p.Causes[j]), append(of, p)
@@ -47,6 +48,7 @@ func explain(ctx context.Context, c *compare.Comparison, m *model) error {
 		return err
 	}
 	for i, cause := range causes {
+		got[i].Replications = slices.DeleteFunc(got[i].Replications, func(r *results.Replication) bool { return !slices.Contains(of[i].Replications, r.Index) })
 		for _, metric := range explained {
 			k := slices.IndexFunc(of[i].Metrics, func(x compare.Metric) bool { return x.Name == metric })
 			if k < 0 {
@@ -331,7 +333,7 @@ func sensitivity(ctx context.Context, c *compare.Comparison, m *model) ([]compar
 			}
 			effect := d.Mean
 			if results.Unit(metric) == "s" {
-				effect /= got[v.base].Interval(metric, results.Confidence).Mean
+				effect /= d.Base
 			}
 			if err != nil || math.Abs(d.Mean) <= d.Half {
 				effect = math.NaN()

@@ -193,3 +193,31 @@ func independent(t *testing.T, dir string) {
 		t.Errorf("both have the seed %d", run.Seed)
 	}
 }
+
+// Runs with unlike numbers of replications are compared in those that both have, and so is what is left when a cause is put right.
+func TestCompareUnlikeReplications(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("four.yaml", []byte(fourNodes), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for dir, with := range map[string][]string{"a": {"--replications", "2", "--set", "functions.work.service.mean=120ms"}, "b": {"--replications", "4"},
+		"c": {"--replications", "3", "--set", "cluster.slots=2"}} {
+		if status, _, errs := p2pfaas(t, slices.Concat([]string{"sim", "four.yaml", "--out", dir}, with)...); status != 0 {
+			t.Fatal(errs)
+		}
+	}
+	_, c, _ := compared(t, "ab", "a", "b")
+	p := &c.Points[0]
+	if !p.Paired || !slices.Equal(p.Replications, []int{0, 1}) || len(p.Causes) == 0 || p.Causes[0].Component != "service-time" {
+		t.Fatalf("replications %v, notes %q, causes %+v", p.Replications, p.Notes, p.Causes)
+	}
+	for _, e := range p.Causes[0].Explains {
+		if math.Abs(e.After) > 0.01*math.Abs(e.Before) {
+			t.Errorf("put right, %v of the gap of %v in %s is left: it explains all of it", e.After, e.Before, e.Metric)
+		}
+	}
+	status, out, errs := p2pfaas(t, "report", "b", "c")
+	if want := "PowerOfNScheduler: A and B - A are of the 3 replications that both runs have, with a value in both: A has 4, B has 3\n"; status != 0 || strings.Count(out, want) != 1 {
+		t.Errorf("status %d, %s%s; want %q once", status, errs, out, want)
+	}
+}

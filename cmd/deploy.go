@@ -41,6 +41,7 @@ type deployFlags struct {
 	inventory *deploy.Inventory // of the target hosts
 	platforms []image.Platform  // of the machines, by index
 	images    []*image.Images   // for them
+	token     string            // that the nodes share
 	undone    bool              // the target hosts has undone what it made
 }
 
@@ -139,6 +140,9 @@ func (f *deployFlags) check(c *cobra.Command, path string) error {
 	told := map[string]bool{}
 	for _, p := range f.points {
 		refused := realnet.CheckScenario(p.Scenario)
+		if f.target != string(deploy.TargetCompose) {
+			refused = errors.Join(refused, realnet.RefuseFaults(p.Scenario, "the nodes of the target "+f.target))
+		}
 		if f.target == string(deploy.TargetLocal) {
 			refused = errors.Join(refused, realnet.CheckProcesses(p.Scenario))
 		}
@@ -306,14 +310,22 @@ func (f *deployFlags) up(c *cobra.Command, d *deploy.Deployment, before bool) ([
 	if err := f.pack(c, engines); err != nil {
 		return nil, err
 	}
+	if f.token, err = d.Token(); err != nil {
+		return nil, input(fmt.Errorf("the token of the nodes: %w", err))
+	}
 	tag := func(machine int, kind string) string { return f.images[machine].Tag(kind) }
 	if d.Plan, err = f.plan(d, tag); err != nil {
 		return nil, input(err)
 	}
+	shown, err := d.Credentials()
+	if err != nil {
+		return nil, input(err)
+	}
+	show(engines, shown)
 	if err := d.Save(); err != nil { // so that it can be taken down, whatever comes
 		return nil, err
 	}
-	o := deploy.HostsOptions{Images: f.open, Progress: progressOf(notes)}
+	o := deploy.HostsOptions{Images: f.open, Token: f.token, Progress: progressOf(notes)}
 	var reports []deploy.HostReport
 	if d.Target == deploy.TargetCompose {
 		reports, err = d.ComposeUp(ctx, engines[0], o)
@@ -417,14 +429,15 @@ func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind stri
 		all++
 	}
 	var err error
-	o := deploy.Options{Name: d.Name, Scenario: s, Files: d.ScenarioDir(), Content: d.Content, Base: filepath.Dir(d.Scenario), Tag: tag}
+	o := deploy.Options{Name: d.Name, Scenario: s, Files: d.ScenarioDir(), Content: d.Content, Base: filepath.Dir(d.Scenario), Tag: tag,
+		Token: f.token, TokenFile: deploy.MountedToken}
 	machines, containers := 1, all*(1+len(s.Functions))
 	if d.Target == deploy.TargetHosts {
 		places, err := f.inventory.Layout(all)
 		if err != nil {
 			return nil, err
 		}
-		o.Shared, machines = true, len(f.inventory.Machines)
+		o.Shared, o.TokenFile, machines = true, deploy.CopiedToken, len(f.inventory.Machines)
 		for _, at := range places {
 			o.Places, o.Hosts = append(o.Places, at.Place), append(o.Hosts, at.Machine)
 		}
@@ -444,7 +457,7 @@ func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind stri
 		}
 	}
 	o.Command = func(i int, functions map[string]string) []string {
-		return nodeCommand(deploy.FilesDir+"/"+scenarios.BundleFile, f.points[0].Index, i, o.Places, functions)
+		return nodeCommand(deploy.FilesDir+"/"+scenarios.BundleFile, &f.points[0], i, o.Places, functions)
 	}
 	o.FunctionCommand = func(i int, x *scenarios.Function) []string {
 		words := []string{"function", x.Backend.Kind, "--bind", "0.0.0.0"}
@@ -464,14 +477,17 @@ func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind stri
 }
 
 // nodeCommand are the arguments of node i of a cluster at these places, whose functions are at these URLs.
-func nodeCommand(scenario string, point, i int, places []realnet.Place, functions map[string]string) []string {
+func nodeCommand(scenario string, point *scenarios.Point, i int, places []realnet.Place, functions map[string]string) []string {
 	var addresses []string
 	for _, p := range places {
 		addresses = append(addresses, p.Address())
 	}
 	at := places[i]
-	words := []string{"node", "--scenario", scenario, "--select", strconv.Itoa(point), "--number", strconv.Itoa(i),
-		"--cluster", strings.Join(addresses, ","), "--bind", at.IP, "--init-servers", places[0].DiscoveryAddress()}
+	words := []string{"node", "--scenario", scenario, "--select", strconv.Itoa(point.Index), "--number", strconv.Itoa(i),
+		"--cluster", strings.Join(addresses, ","), "--bind", at.IP, "--init-servers", initServers(point.Scenario, places)}
+	if len(point.Scenario.Faults) > 0 {
+		words = append(words, "--faults")
+	}
 	for _, port := range []struct {
 		flag           string
 		port, standard int
@@ -522,6 +538,6 @@ func (f *deployFlags) upLocal(ctx context.Context, d *deploy.Deployment) error {
 	d.Plan = deploy.Processes(d.Name, s, places, d.Content)
 	scenario := filepath.Join(d.ScenarioDir(), scenarios.BundleFile)
 	return d.StartLocal(ctx, program, func(n *deploy.Node) []string {
-		return append([]string{self}, nodeCommand(scenario, f.points[0].Index, n.Number, places, nil)...)
+		return append([]string{self}, nodeCommand(scenario, &f.points[0], n.Number, places, nil)...)
 	}, slices.DeleteFunc(os.Environ(), isNodeVariable))
 }

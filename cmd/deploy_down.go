@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/deploy"
 )
 
@@ -108,4 +109,13 @@ func enginesOf(ctx context.Context, d *deploy.Deployment) ([]*deploy.Engine, err
 		return []*deploy.Engine{e}, err
 	}
 	return deploy.ConnectAll(ctx, d.Machines)
+}
+
+// show has the nodes of a deployment be shown credentials.
+func show(engines []*deploy.Engine, c *realnet.Credentials) {
+	for _, e := range engines {
+		if e != nil {
+			e.Show(c)
+		}
+	}
 }

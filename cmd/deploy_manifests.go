@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/deploy"
 )
 
@@ -61,6 +62,9 @@ func (f *manifestsFlags) run(c *cobra.Command, path string) error {
 	if !slices.Contains(systems, f.system) {
 		err = errors.Join(err, fmt.Errorf("--for %s: write one of %s", f.system, strings.Join(systems, ", ")))
 	}
+	if f.points != nil {
+		err = errors.Join(err, realnet.RefuseFaults(f.points[0].Scenario, "what manifests are for"))
+	}
 	if f.system != "balena" && len(f.init) > 0 {
 		err = errors.Join(err, errors.New("--init-servers is for balena: leave it out"))
 	}
@@ -78,10 +82,22 @@ func (f *manifestsFlags) run(c *cobra.Command, path string) error {
 		return input(err)
 	}
 	for name, text := range files {
-		to := filepath.Join(f.out, filepath.FromSlash(name))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o777), os.WriteFile(to, text, 0o666)); err != nil {
+		to, mode := filepath.Join(f.out, filepath.FromSlash(name)), os.FileMode(0o666)
+		if name == deploy.SecretManifest {
+			mode = 0o600
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o777), os.WriteFile(to, text, mode)); err != nil {
 			return err
 		}
+	}
+	switch f.system {
+	case "compose":
+		err = deploy.WriteToken(f.out, f.token)
+	case "balena":
+		err = os.WriteFile(filepath.Join(f.out, "token"), []byte(f.token+"\n"), 0o600)
+	}
+	if err != nil {
+		return err
 	}
 	if f.system == "balena" {
 		if err := f.copyBuilds(); err != nil {
@@ -116,6 +132,7 @@ func (f *manifestsFlags) manifests(path string) (map[string][]byte, error) {
 		return nil, err
 	}
 	of := func(kind string) string { return strings.ReplaceAll(f.image, "{kind}", kind) }
+	f.token = realnet.NewToken()
 	d := &deploy.Deployment{Name: f.name, Scenario: path, Dir: f.out, Content: deploy.ContentOf(files)}
 	if d.Plan, err = f.plan(d, func(_ int, kind string) string { return of(kind) }); err != nil {
 		return nil, err
@@ -126,7 +143,7 @@ func (f *manifestsFlags) manifests(path string) (map[string][]byte, error) {
 			f.built = append(f.built, i)
 		}
 	}
-	fleet := deploy.Fleet{Scenario: f.points[0].Scenario, Files: files, Image: of, InitServers: f.init}
+	fleet := deploy.Fleet{Scenario: f.points[0].Scenario, Files: files, Image: of, InitServers: f.init, Token: f.token}
 	switch f.system {
 	case "kubernetes":
 		return d.Plan.Kubernetes(fleet)

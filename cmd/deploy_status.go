@@ -103,6 +103,10 @@ func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, err
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	s := &deploymentStatus{Name: d.Name, Target: d.Target, Scenario: d.Scenario, Deployed: d.Deployed, Version: d.Version, Algorithms: d.Algorithms}
+	shown, err := d.Credentials()
+	if err != nil {
+		return nil, err
+	}
 	states := map[string]string{} // by container
 	var engines []*deploy.Engine
 	var unreached error
@@ -124,6 +128,8 @@ func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, err
 			}
 		}
 	}
+	show(engines, shown)
+	direct := directly(shown)
 	s.Nodes = make([]nodeStatus, len(d.Plan.Nodes))
 	var asking sync.WaitGroup
 	for i := range d.Plan.Nodes {
@@ -136,7 +142,7 @@ func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, err
 				x.Machine, x.State, x.Problem = machineName(d, n.Host), "unknown", "its machine was not reached"
 			case engines != nil:
 				e := engines[n.Host]
-				x.Machine, client = e.Name, e.HTTP()
+				x.Machine, client = e.Name, e.Nodes()
 				x.State = stateOf(states, n.Containers[0].Name)
 				for _, c := range n.Containers[1:] {
 					f := functionStatus{c.Function, c.Address, stateOf(states, c.Name)}
@@ -166,8 +172,10 @@ func statusOf(ctx context.Context, d *deploy.Deployment) (*deploymentStatus, err
 	return s, nil
 }
 
-// direct calls nodes without a proxy: they are near.
-var direct = &http.Client{Transport: &http.Transport{}}
+// directly calls nodes without a proxy: they are near.
+func directly(c *realnet.Credentials) *http.Client {
+	return c.Client(&http.Transport{})
+}
 
 func machineName(d *deploy.Deployment, machine int) string {
 	if machine < len(d.Machines) {

@@ -16,6 +16,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/precise"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -90,7 +91,7 @@ func newTimedFunction(name, short string) *cobra.Command {
 		Short: short,
 		Long: short + `.
 
-The service time is that of the header ` + realnet.HeaderService + `, which nodes set where they know it, or of the query
+The service time is that of the header ` + wire.HeaderService + `, which nodes set where they know it, or of the query
 ?service=50ms, or drawn from --service.`,
 		Example: `  p2pfaas function ` + name + ` --service '{distribution: exponential, mean: 300ms}'
   curl 'http://127.0.0.1:8080/?service=50ms'`,
@@ -169,9 +170,8 @@ func (f *timedFlags) run(c *cobra.Command, name string) error {
 }
 
 // startFunction begins to serve h; failed says why it has ended, where nobody has ended it.
-func startFunction(c *cobra.Command, at place, h http.Handler) (s *http.Server, failed <-chan error, err error) {
-	limits := realnet.DefaultServerLimits()
-	l, err := limits.Listen(net.JoinHostPort(at.bind, strconv.Itoa(at.port)))
+func startFunction(c *cobra.Command, at place, limits realnet.ServerLimits, h http.Handler) (s *http.Server, failed <-chan error, err error) {
+	l, err := limits.Listen(net.JoinHostPort(at.bind, strconv.Itoa(at.port)), nil)
 	if err != nil {
 		return nil, nil, input(fmt.Errorf("the function cannot listen: %w", err))
 	}
@@ -190,7 +190,7 @@ func serveFunction(c *cobra.Command, at place, h http.Handler) error {
 			return input(fmt.Errorf("the variable PORT is %q: write a number", text))
 		}
 	}
-	s, failed, err := startFunction(c, at, h)
+	s, failed, err := startFunction(c, at, realnet.DefaultServerLimits(), h)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ waited. A node that is restarted has what its scenario says; so has a deployment
 				return input(errors.New("write NAME=URL, as face-detect=http://10.0.0.9:8080/, or NAME=IMAGE"))
 			}
 			if strings.HasPrefix(what, "http://") || strings.HasPrefix(what, "https://") {
-				if err := checkFunctionURL(what); err != nil {
+				if err := realnet.CheckFunctionURL(what); err != nil {
 					return input(fmt.Errorf("%s: %w", args[0], err))
 				}
 				return f.each(c, func(ctx context.Context, n *askedNode) ([]realnet.FunctionStatus, error) {

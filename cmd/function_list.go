@@ -44,6 +44,7 @@ place of its own.`,
 // nodesFlags are the flags of what is asked of running nodes.
 type nodesFlags struct {
 	deploymentFlags
+	credentialFlags
 	deployed string
 	numbers  []int
 	hosts    []string
@@ -66,6 +67,7 @@ type askedNode struct {
 func (f *nodesFlags) add(c *cobra.Command) {
 	fl := c.Flags()
 	f.deploymentFlags.add(c)
+	f.credentialFlags.add(fl)
 	fl.StringVar(&f.deployed, "deployment", "", "instead of --hosts: the nodes of this deployment")
 	fl.IntSliceVar(&f.numbers, "node", nil, "numbers of its nodes (default all)")
 	fl.StringSliceVar(&f.hosts, "hosts", nil, "addresses of the nodes: IP, or IP:port")
@@ -125,11 +127,17 @@ func (f *nodesFlags) nodes(ctx context.Context) ([]askedNode, error) {
 	if err != nil {
 		return nil, err
 	}
+	shown, err := f.credentials(d)
+	if err != nil {
+		return nil, err
+	}
 	if f.of = d; d.Target != deploy.TargetLocal {
 		if f.engines, err = enginesOf(ctx, d); err != nil {
 			return nil, err
 		}
+		show(f.engines, shown)
 	}
+	direct := directly(shown)
 	var nodes []askedNode
 	for i := range d.Plan.Nodes {
 		n := &d.Plan.Nodes[i]
@@ -138,7 +146,7 @@ func (f *nodesFlags) nodes(ctx context.Context) ([]askedNode, error) {
 		}
 		x := askedNode{strconv.Itoa(n.Number), n.Place.Dial(), direct, n}
 		if f.engines != nil {
-			x.client = f.engines[n.Host].HTTP()
+			x.client = f.engines[n.Host].Nodes()
 		}
 		nodes = append(nodes, x)
 	}
@@ -162,6 +170,9 @@ func (f *nodesFlags) ofHosts() (nodes []askedNode, err error) {
 	if f.port < 1 || f.port > 1<<16-1 || f.timeout <= 0 {
 		problems = append(problems, fmt.Errorf("--scheduler-port %d, --timeout %v: write a port, and a time above 0", f.port, f.timeout))
 	}
+	shown, err := f.credentials(nil)
+	problems = append(problems, err)
+	direct := directly(shown)
 	for _, h := range f.hosts {
 		host, port, err := net.SplitHostPort(h)
 		if err != nil {

@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"io"
@@ -10,8 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -122,6 +125,79 @@ func TestWatchdogEnds(t *testing.T) {
 	}
 	if s := <-status; s != 0 {
 		t.Errorf("exit status %d: %s", s, said)
+	}
+}
+
+// said waits until o matches, and returns what it has in parentheses.
+func said(t *testing.T, o *output, pattern string) string {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+		if m := regexp.MustCompile(pattern).FindStringSubmatch(o.String()); m != nil {
+			return m[1]
+		}
+	}
+	t.Fatalf("it does not say %s: %s", pattern, o)
+	return ""
+}
+
+func kill(t *testing.T, pid string, s syscall.Signal) error {
+	t.Helper()
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return syscall.Kill(n, s)
+}
+
+// A watchdog whose process ends does not outlive it, and says why.
+func TestWatchdogProcessDies(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("mode", "http")
+	t.Setenv("upstream_url", fmt.Sprintf("http://127.0.0.1:%d", freePorts(t, 1)[0]))
+	o, status := &output{}, make(chan int, 1)
+	go func() {
+		status <- cmd.Run(t.Context(), []string{"function", "watchdog", "--port", "0", "--", "sh", "-c", `echo "process $$" >&2; exec "$0" function sleep`, self},
+			io.Discard, o)
+	}()
+	said(t, o, `function on (http://127.0.0.1:\d+/)\n`) // the watchdog, which is there when the process is
+	if err := kill(t, said(t, o, `process (\d+)`), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case s := <-status:
+		if s != 1 || !strings.Contains(o.String(), "the process of the function has ended: signal: killed") {
+			t.Errorf("exit status %d: %s", s, o)
+		}
+	case <-time.After(10 * time.Second):
+		t.Errorf("it goes on: %s", o)
+	}
+}
+
+// A client that does not take its answer is waited for as long as write_timeout says, not longer.
+func TestWatchdogWriteTimeout(t *testing.T) {
+	t.Setenv("write_timeout", "200ms")
+	t.Setenv("exec_timeout", "0")
+	o := &output{}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		cmd.Run(ctx, []string{"function", "watchdog", "--port", "0", "--", "sh", "-c", `echo "process $$" >&2; exec cat /dev/zero`}, io.Discard, o)
+	})
+	defer running.Wait()
+	defer stop()
+	a, err := http.Get(said(t, o, `(http://\S+)\n`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	pid, began := said(t, o, `process (\d+)`), time.Now()
+	for kill(t, pid, 0) == nil {
+		if time.Sleep(10 * time.Millisecond); time.Since(began) > 8*time.Second { // other services wait for 10 s
+			t.Fatalf("the process of an answer that nobody takes runs on: %s", o)
+		}
 	}
 }
 

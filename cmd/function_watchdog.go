@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/p2pfaas/p2pfaas/cmd/function"
+	"github.com/p2pfaas/p2pfaas/realnet"
 )
 
 func newWatchdog() *cobra.Command {
@@ -88,15 +89,17 @@ func serveWatchdog(c *cobra.Command, at place, o function.WatchdogOptions) error
 		return err
 	}
 	defer d.Close()
-	s, failed, err := startFunction(c, at, d)
+	limits := realnet.DefaultServerLimits()
+	limits.TakeTimeout = -1 // the watchdog has its own
+	s, failed, err := startFunction(c, at, limits, d)
 	if err != nil {
 		return err
 	}
 	select {
 	case err := <-failed:
 		return err
-	case err := <-d.Ended():
-		return errors.Join(err, s.Close())
+	case <-d.Ended():
+		return errors.Join(d.Death(), s.Close())
 	case <-c.Context().Done():
 	}
 	d.Drain()

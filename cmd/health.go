@@ -1,9 +1,13 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,16 +17,22 @@ import (
 
 func newHealth() *cobra.Command {
 	var patience time.Duration
+	var credentials credentialFlags
 	c := &cobra.Command{
 		Use:   "health [URL]",
 		Short: "ask a node or a function whether it answers: for health checks of containers",
-		Long: fmt.Sprintf(`health asks a URL once, http://127.0.0.1:%d/ where none is given, and ends with status 0 where it is answered with a status
-below 500. It is the health check of the images, which have no shell and no curl.`, realnet.SchedulerPort),
+		Long: fmt.Sprintf(`health asks a URL once, and ends with status 0 where it is answered with a status below 500: without credentials, too, since a refusal is
+an answer. Where no URL is given it is that of the scheduler at the address of the variable P2PFAAS_NODE_BIND or, without that, at
+http://127.0.0.1:%d/. It is the health check of the images, which have no shell and no curl.`, realnet.SchedulerPort),
 		Args: wants(0, 1, "one URL"),
 		RunE: func(c *cobra.Command, args []string) error {
-			url := fmt.Sprintf("http://127.0.0.1:%d/", realnet.SchedulerPort)
+			url := "http://" + net.JoinHostPort(cmp.Or(os.Getenv(variable("bind")), "127.0.0.1"), strconv.Itoa(realnet.SchedulerPort)) + "/"
 			if len(args) > 0 {
 				url = args[0]
+			}
+			shown, err := credentials.read()
+			if err != nil {
+				return input(err)
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), patience)
 			defer cancel()
@@ -30,7 +40,7 @@ below 500. It is the health check of the images, which have no shell and no curl
 			if err != nil {
 				return input(err)
 			}
-			a, err := direct.Do(q)
+			a, err := directly(shown).Do(q)
 			if err != nil {
 				return err
 			}
@@ -41,6 +51,7 @@ below 500. It is the health check of the images, which have no shell and no curl
 			return nil
 		},
 	}
+	credentials.add(c.Flags())
 	c.Flags().DurationVar(&patience, "timeout", 4*time.Second, "how long to wait for the answer")
 	return c
 }

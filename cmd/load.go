@@ -17,6 +17,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/deploy"
+	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
@@ -26,6 +27,7 @@ type loadFlags struct {
 	scenarioFlags
 	outputFlags
 	deploymentFlags
+	credentialFlags
 	deployed  string
 	hosts     []string
 	hostsFile string
@@ -36,13 +38,14 @@ type loadFlags struct {
 	payloads  []string
 	timeout   time.Duration
 
-	targets []realnet.Target
+	targets []loadgen.Target
 	cloud   string   // address of the cloud's scheduler; empty: there is none
 	known   []string // addresses by which the nodes know each other
-	part    realnet.Share
+	part    loadgen.Share
 	start   time.Time
-	of      *deploy.Deployment // nil: the nodes are somebody's
-	missing string             // name of the deployment that was looked for and is not there
+	of      *deploy.Deployment   // nil: the nodes are somebody's
+	shown   *realnet.Credentials // to the nodes; nil: nothing is
+	missing string               // name of the deployment that was looked for and is not there
 }
 
 func newLoad() *cobra.Command {
@@ -71,6 +74,7 @@ the same instant to begin --at.`,
 	f.outputFlags.add(c)
 	f.deploymentFlags.add(c)
 	fl := c.Flags()
+	f.credentialFlags.add(fl)
 	fl.StringVar(&f.deployed, "deployment", "", "name of the deployment whose nodes these are (default the scenario's)")
 	fl.StringSliceVar(&f.hosts, "hosts", nil, "addresses of the nodes, by number, the cloud last: IP, or IP:port")
 	fl.StringVar(&f.hostsFile, "hosts-file", "", "file with these addresses, one on each line; # begins a comment")
@@ -88,10 +92,26 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	var problems []error
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	unread := false
+	var err error
+	f.shown, err = f.credentials(f.of)
+	problems = append(problems, err)
 	if f.of != nil {
 		f.takeDeployment(points)
 	} else {
 		unread = f.readTargets(points, wrong)
+	}
+	for _, p := range points {
+		if f.of != nil && f.of.Target == deploy.TargetCompose || len(f.hosts) == 0 {
+			break
+		}
+		where := "the nodes of --hosts"
+		if f.of != nil {
+			where = "the nodes of the target " + string(f.of.Target)
+		}
+		if err := realnet.RefuseFaults(p.Scenario, where); err != nil {
+			problems = append(problems, err)
+			break
+		}
 	}
 	cluster := &points[0].Scenario.Cluster
 	nodes, wanted, also := cluster.Nodes(), cluster.Nodes(), ""
@@ -104,8 +124,11 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 		wrong("where are the nodes? There is no deployment %s in %s: start one with p2pfaas deploy, name another with --deployment, or give "+
 			"--hosts, or --hosts-file, with one address for each: the scenario has %d%s", f.missing, f.dir, nodes, also)
 	case len(f.hosts) != wanted:
-		wrong("the scenario has %d nodes%s, and --hosts and --hosts-file name %d: give %d addresses, or change cluster.nodes by --set",
-			nodes, also, len(f.hosts), wanted)
+		or := ""
+		if n := len(f.hosts) - (wanted - nodes); n > 0 && len(cluster.Groups) == 1 && cluster.Groups[0].Name == "nodes" { // else it has groups
+			or = fmt.Sprintf(", or let the scenario have as many nodes (--set cluster.nodes=%d)", n)
+		}
+		wrong("--hosts: the scenario has %d nodes%s, and %s given: give %d%s", nodes, also, addresses(len(f.hosts)), wanted, or)
 	case len(f.targets) > nodes:
 		f.cloud, f.targets = f.targets[nodes].Scheduler, f.targets[:nodes]
 	}
@@ -121,9 +144,14 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	if !ok || err1 != nil || err2 != nil || i < 1 || i > n {
 		wrong("--share %s: write the part and of how many, as in --share 2/3", f.share)
 	}
-	f.part = realnet.Share{Index: i - 1, Of: n}
+	f.part = loadgen.Share{Index: i - 1, Of: n}
+	if s, l := f.ports.scheduler, f.ports.learner; !isPort(strconv.Itoa(s)) || !isPort(strconv.Itoa(l)) {
+		wrong("--scheduler-port %d, --learner-port %d: write ports, from 1 to 65535", s, l)
+	}
+	if n > 1 && slices.ContainsFunc(points, func(p scenarios.Point) bool { return len(p.Scenario.Faults) > 0 }) {
+		wrong("--share %s: each of the machines would make all faults of the scenario: send the load from one, or leave the faults out by --set 'faults=[]'", f.share)
+	}
 	if f.at != "" {
-		var err error
 		if f.start, err = time.Parse(time.RFC3339, f.at); err != nil {
 			wrong("--at %s: write an instant, as in --at 2030-01-31T12:00:00Z", f.at)
 		} else if f.start.Before(time.Now()) {
@@ -138,26 +166,30 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 
 // readTargets finds the nodes of --hosts and --hosts-file. It reports whether that could not be read.
 func (f *loadFlags) readTargets(points []scenarios.Point, wrong func(string, ...any)) (unread bool) {
+	where := make([]string, len(f.hosts))
+	for i := range where {
+		where[i] = "--hosts"
+	}
 	if f.hostsFile != "" {
-		hosts, err := readHosts(f.hostsFile)
+		hosts, lines, err := readHosts(f.hostsFile)
 		if err != nil {
 			unread = true
 			wrong("%w", err)
 		}
-		f.hosts = append(f.hosts, hosts...)
+		f.hosts, where = append(f.hosts, hosts...), append(where, lines...)
 	}
-	for _, h := range f.hosts {
+	for i, h := range f.hosts {
 		host, port, err := net.SplitHostPort(h)
 		if err != nil {
 			host, port = h, strconv.Itoa(f.ports.scheduler)
 		}
-		if net.ParseIP(host) == nil {
-			wrong("the address %q is none: write an IP, or IP:port", h)
+		if net.ParseIP(host) == nil || err == nil && !isPort(port) {
+			wrong("%s: %q is no address of a node: write an IP, or IP:port, as 10.0.0.1 or 10.0.0.1:%d", where[i], h, realnet.SchedulerPort)
 			continue
 		}
-		t := realnet.Target{Scheduler: net.JoinHostPort(host, port)}
-		if slices.ContainsFunc(f.targets, func(o realnet.Target) bool { return o.Scheduler == t.Scheduler }) {
-			wrong("the address %s is given twice: each node has its own", t.Scheduler)
+		t := loadgen.Target{Scheduler: net.JoinHostPort(host, port)}
+		if slices.ContainsFunc(f.targets, func(o loadgen.Target) bool { return o.Scheduler == t.Scheduler }) {
+			wrong("%s: the address %s is given twice: each node has its own", where[i], t.Scheduler)
 		}
 		if points[0].Scenario.Learner.Asks() {
 			t.Learner = "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))
@@ -171,7 +203,7 @@ func (f *loadFlags) readTargets(points []scenarios.Point, wrong func(string, ...
 // takeDeployment finds the nodes of a deployment.
 func (f *loadFlags) takeDeployment(points []scenarios.Point) {
 	for _, n := range f.of.Plan.Nodes {
-		t := realnet.Target{Scheduler: n.Place.Dial()}
+		t := loadgen.Target{Scheduler: n.Place.Dial()}
 		if l := points[0].Scenario.Learner; l.Asks() && l.External == nil {
 			t.Learner = n.Place.LearnerURL()
 		}
@@ -224,20 +256,38 @@ func (f *loadFlags) ofDeployment(c *cobra.Command, path string) (string, error) 
 	return filepath.Join(d.ScenarioDir(), scenarios.BundleFile), errors.Join(problems...)
 }
 
-// readHosts reads v1's file of hosts.
-func readHosts(path string) (hosts []string, err error) {
+// isPort reports whether a text is a port.
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
+}
+
+// addresses says how many are given.
+func addresses(n int) string {
+	if n == 1 {
+		return "1 address is"
+	}
+	return fmt.Sprintf("%d addresses are", n)
+}
+
+// readHosts reads v1's file of hosts, and returns where each of them stands.
+func readHosts(path string) (hosts, where []string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("--hosts-file: %w", err)
+		return nil, nil, fmt.Errorf("--hosts-file: %w", err)
 	}
 	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); err = lines.Err() {
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
 		line, _, _ := strings.Cut(lines.Text(), "#")
 		if line = strings.TrimSpace(line); line != "" {
-			hosts = append(hosts, line)
+			hosts, where = append(hosts, line), append(where, fmt.Sprintf("--hosts-file: %s:%d", path, n))
 		}
 	}
-	return hosts, err
+	if err := lines.Err(); err != nil {
+		return nil, nil, fmt.Errorf("--hosts-file %s: %w", path, err)
+	}
+	return hosts, where, nil
 }
 
 func (f *loadFlags) run(c *cobra.Command, path string) error {
@@ -260,15 +310,31 @@ func (f *loadFlags) run(c *cobra.Command, path string) error {
 	if err = errors.Join(err, f.check(points)); err != nil {
 		return input(err)
 	}
+	var machines loadgen.Machines
+	if len(points[0].Scenario.Faults) > 0 {
+		e, err := deploy.ThisMachine(c.Context())
+		if err != nil {
+			return input(err)
+		}
+		defer e.Close()
+		machines = e.Machines(f.of.Plan)
+	}
+	if err := loadgen.Ready(c.Context(), loadgen.Options{Scenario: points[0].Scenario, Targets: f.targets, Credentials: f.shown}); err != nil {
+		if unreached := (*loadgen.UnreachedError)(nil); !errors.As(err, &unreached) {
+			return err
+		}
+		return fmt.Errorf("%w\nthe load goes to nodes that run already (p2pfaas node, p2pfaas deploy), each at the address of its scheduler, "+
+			"with the token of their cluster where they have one (--token-file)", err)
+	}
 	r := &real{payloads: payloads, timeout: f.timeout, notes: c.ErrOrStderr(), out: c.OutOrStdout(), json: f.json,
 		points: points, result: newRun(file, points, "real", keep)}
 	return r.run(c.Context(), f.out, func(ctx context.Context, point, replication int) (*results.Replication, error) {
 		if f.configure {
-			if err := realnet.Configure(ctx, points[point].Scenario, f.targets, f.known); err != nil {
+			if err := loadgen.Configure(ctx, points[point].Scenario, f.targets, f.known, f.shown); err != nil {
 				return nil, err
 			}
 		}
-		return r.load(ctx, point, replication, realnet.LoadOptions{Targets: f.targets, Cloud: f.cloud, Share: f.part,
-			Start: f.start})
+		return r.load(ctx, point, replication, loadgen.Options{Targets: f.targets, Credentials: f.shown, Cloud: f.cloud, Share: f.part,
+			Start: f.start, Machines: machines})
 	})
 }

@@ -185,6 +185,11 @@ func TestWeakness23(t *testing.T) {
 	var tracing []string
 	v1 := http.NewServeMux()
 	v1.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"name":"p2pfaas-scheduler"}`) })
+	v1.HandleFunc("/monitoring/load", func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range []string{"X-P2pfaas-Load", "X-P2pfaas-Maxload", "X-P2pfog-Queue-Length"} {
+			w.Header().Set(name, "0")
+		}
+	})
 	v1.HandleFunc("/function/f", func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		tracing = append(tracing, r.Header.Get("X-P2pfaas-Scheduler-Task-Tracing-Id"))
@@ -312,16 +317,16 @@ func TestLoadSaysWhy(t *testing.T) {
 		http.Error(w, "this is no picture", http.StatusBadRequest)
 	}))
 	defer function.Close()
-	good := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler true")
-	lacks := startNode(t, "--function", "f=http://127.0.0.1:9/", "--scheduler", "NoScheduler true")
-	leaves := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler true")
+	good := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler true", "--queue", "1000")
+	lacks := startNode(t, "--function", "f=http://127.0.0.1:9/", "--scheduler", "NoScheduler true", "--queue", "1000")
+	leaves := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler true", "--queue", "1000")
 	var hosts []string
 	for _, n := range []*nodeAt{good, lacks, leaves} {
 		hosts = append(hosts, strings.TrimPrefix(n.url, "http://"))
 	}
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "why.yaml")
-	text := "{name: why, duration: 2s, warmup: 0s, replications: 1, cluster: {nodes: 3, slots: 4}, functions: [{name: f, service: 1ms}], " +
+	text := "{name: why, duration: 2s, warmup: 0s, replications: 1, cluster: {nodes: 3, slots: 4, queue: 1000}, functions: [{name: f, service: 1ms}], " +
 		"workload: {rate: 40/s}, scheduler: {name: NoScheduler}}"
 	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
@@ -374,22 +379,64 @@ func TestLoadSaysWhy(t *testing.T) {
 	}
 }
 
+// Where a node lacks a function, or does not answer, no request is sent, and nothing is written. Where no request is answered, that is no success.
+func TestLoadThatNobodyCanAnswer(t *testing.T) {
+	has := startNode(t, "--function", "f=http://127.0.0.1:9/", "--scheduler", "NoScheduler true", "--queue", "1000") // a stall fills a short one
+	lacks := startNode(t, "--function", "g=http://127.0.0.1:9/")
+	dir := t.TempDir()
+	scenario := filepath.Join(dir, "two.yaml")
+	text := "{name: two, duration: 300ms, warmup: 0s, replications: 1, cluster: {nodes: 2}, functions: [{name: f, service: 1ms}], " +
+		"workload: {rate: 40/s}, scheduler: {name: NoScheduler}}"
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	at := func(n *nodeAt) string { return strings.TrimPrefix(n.url, "http://") }
+	for i, x := range []struct{ hosts, more, says string }{
+		{at(has) + "," + at(lacks), "", fmt.Sprintf("node 1 at %s lacks f (it has g): deploy what is missing (p2pfaas function deploy f=URL --hosts %[1]s)", at(lacks))},
+		{at(has) + ",127.0.0.1:9", "", "node 1 at 127.0.0.1:9: connect: connection refused"},
+		{at(has), "cluster.nodes=1", "no request was answered"},
+	} {
+		out := filepath.Join(dir, fmt.Sprint(i))
+		args := []string{"load", scenario, "--hosts", x.hosts, "--out", out}
+		if x.more != "" {
+			args = append(args, "--set", x.more)
+		}
+		status, _, said := command(t, args...)
+		if _, err := os.Stat(out); status != 1 || !strings.Contains(said, x.says) || strings.Contains(said, "node 0") != (x.more != "") || strings.Contains(said, "--token-file") != (i == 1) || os.IsNotExist(err) != (x.more == "") {
+			t.Errorf("%v: exit status %d, %v: %s; want %q", args, status, err, said, x.says)
+		}
+	}
+}
+
 func TestLoadBadInput(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "hosts.txt")
+	if err := os.WriteFile(list, []byte("# two\n127.0.0.1\nhttp://127.0.0.2 # is a URL\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	broken := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(broken, []byte(strings.Repeat("127.0.0.1\n", 12)+strings.Repeat("x", 1<<17)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, x := range []struct {
 		args []string
 		says string
 	}{
-		{[]string{"--hosts", "127.0.0.1,nowhere"}, `"nowhere" is none`},
-		{[]string{"--hosts", "127.0.0.1"}, "give 12 addresses"},
+		{[]string{"--hosts", "127.0.0.1,nowhere"}, `--hosts: "nowhere" is no address of a node: write an IP`},
+		{[]string{"--hosts", "127.0.0.1,127.0.0.2:99999"}, `--hosts: "127.0.0.2:99999" is no address`},
+		{[]string{"--hosts-file", list}, "--hosts-file: " + list + `:3: "http://127.0.0.2" is no address`},
+		{[]string{"--hosts", "127.0.0.1", "--scheduler-port", "0"}, "--scheduler-port 0, --learner-port 19020: write ports"},
+		{[]string{"--hosts", "127.0.0.1"}, "--hosts: the scenario has 12 nodes, and 1 address is given: give 12, or let the scenario have as many nodes (--set cluster.nodes=1)"},
 		{[]string{"--hosts", "127.0.0.1,127.0.0.2,127.0.0.1:18080"}, "127.0.0.1:18080 is given twice"},
 		{[]string{"--hosts", "127.0.0.1"}, "--configure change the nodes"},
 		{[]string{"--share", "3/2"}, "--share 2/3"},
 		{[]string{"--at", "noon"}, "--at 2030-01-31T12:00:00Z"},
 		{[]string{"--at", "2020-01-31T12:00:00Z"}, "it has passed"},
 		{[]string{"--set", "cluster.nodes=2", "--set", "cluster.cloud={link: {latency: 1ms}}", "--hosts", "127.0.0.1,127.0.0.2"},
-			"the scenario has 2 nodes and a cloud, which comes last, and --hosts and --hosts-file name 2: give 3 addresses"},
+			"the scenario has 2 nodes and a cloud, which comes last, and 2 addresses are given: give 3, or let"},
+		{[]string{"--hosts", "127.0.0.1", "--set", "faults=[{kind: slow, factor: 2, random: 1, at: 1s}]"}, "faults (slow of a random node at 1s): nothing here can crash or pause the nodes of --hosts: run"},
 		{[]string{"--payload", "g=picture.jpg"}, "with a function of the scenario"},
 		{[]string{"--hosts-file", "missing.txt"}, "--hosts-file"},
+		{[]string{"--hosts-file", broken}, "--hosts-file " + broken + ": bufio.Scanner: token too long"},
 		{nil, "where are the nodes?"},
 	} {
 		said := &output{}
@@ -400,5 +447,9 @@ func TestLoadBadInput(t *testing.T) {
 		if strings.Contains(said.String(), "cluster.nodes=0") {
 			t.Errorf("%v: %q advises a cluster of no nodes", x.args, said)
 		}
+	}
+	if status, _, said := command(t, "load", "heterogeneous", "--hosts", "127.0.0.1"); status != 2 || !strings.Contains(said, "1 address is given: give ") ||
+		strings.Contains(said, "cluster.nodes") {
+		t.Errorf("exit status %d, %q: in a scenario with groups, cluster.nodes cannot be set", status, said)
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"log"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -27,7 +27,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet"
-	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/realnet/watch"
 )
 
 func newNode() *cobra.Command {
@@ -56,7 +56,7 @@ a key of the file of --config (max-body: 1MB). The variables of the first P2PFaa
 // ofFlags makes the node what the flags say.
 func (f *nodeFlags) ofFlags() error {
 	seed, err := f.seedNumber()
-	for _, name := range []string{"set", "select", "duration", "replications", "replication", "number", "cluster"} {
+	for _, name := range []string{"set", "select", "duration", "replications", "replication", "number", "cluster", "faults"} {
 		if f.isSet(name) {
 			err = errors.Join(err, fmt.Errorf("%s is about a node of a scenario: give --scenario, or leave it out", f.source(name)))
 		}
@@ -83,8 +83,12 @@ func (f *nodeFlags) ofFlags() error {
 	return errors.Join(err, err2, err3)
 }
 
-// place is a number of this node's own, by its address: nodes that have all settings in common, the seed too, do not draw alike.
+// place is a number of this node's own, without a scenario by its address: nodes that have all settings in common, the seed too,
+// do not draw alike.
 func (f *nodeFlags) place() int {
+	if f.point != nil {
+		return f.number
+	}
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%s %d", f.ip, f.ports.scheduler)
 	return int(h.Sum32() >> 1)
@@ -120,8 +124,13 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		return fmt.Errorf("the scenario has %d points: choose one with --select", len(points))
 	}
 	f.point = points[0].Scenario
-	if err := realnet.CheckScenario(f.point); err != nil {
+	switch err := realnet.CheckScenario(f.point); {
+	case err != nil:
 		return err
+	case len(f.point.Faults) > 0 && !f.faults:
+		return errors.New("faults: a node makes those of its scenario only with --faults: add it, or leave them out (--set faults=[])")
+	case len(f.point.Faults) == 0 && f.faults:
+		return fmt.Errorf("%s: the scenario has no faults: leave it out", f.source("faults"))
 	}
 	o, err := realnet.ScenarioNode(f.point, f.replication, core.NodeID(f.number), f.cluster)
 	if err != nil {
@@ -136,11 +145,6 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		return err
 	}
 	o.Backend = realnet.Backend{Functions: map[string]realnet.Function{}}
-	for name := range f.functions {
-		if !slices.ContainsFunc(f.point.Functions, func(x scenarios.Function) bool { return x.Name == name }) {
-			return fmt.Errorf("%s %s: the scenario has no function of that name", f.source("function"), name)
-		}
-	}
 	for i := range f.point.Functions {
 		x := &f.point.Functions[i]
 		if !x.On(core.NodeID(f.number), &f.point.Cluster) {
@@ -168,6 +172,9 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		o.Backend.Functions[x.Name] = b
 	}
 	o.Identity.ID = cmp.Or(f.id, o.Identity.ID)
+	if f.faults && f.number < f.point.Cluster.Nodes() { // the cloud nothing befalls
+		o.Faults = realnet.NewFaults(f.point, f.replication, core.NodeID(f.number), f.cluster)
+	}
 	f.node = &o
 	return nil
 }
@@ -201,7 +208,7 @@ func (f *nodeFlags) ownLearner() (realnet.LearnerServiceOptions, bool) {
 	}
 	seed, _ := f.seedNumber() // it has been checked
 	return realnet.LearnerServiceOptions{Config: learner.Default(), Data: f.data,
-		Stream: *random.Stream(seed, 0, random.Learner, 0)}, true
+		Stream: *random.Stream(seed, 0, random.Learner, f.place())}, true
 }
 
 // runningNode is a node with its servers.
@@ -217,11 +224,34 @@ func (f *nodeFlags) run(c *cobra.Command) error {
 	if err := f.check(c); err != nil {
 		return input(err)
 	}
-	if f.debug {
-		defer slog.SetLogLoggerLevel(slog.SetLogLoggerLevel(slog.LevelDebug))
-	}
+	defer f.startLog()()
 	r := &runningNode{flags: f, notes: c.ErrOrStderr(), failed: make(chan error, 5)}
 	return r.run(c.Context())
+}
+
+// startLog has the process log as the settings say, until what it returns is called.
+func (f *nodeFlags) startLog() (end func()) {
+	before := slog.SetLogLoggerLevel(slog.Level(f.logs.level))
+	if f.logs.format == "text" {
+		return func() { slog.SetLogLoggerLevel(before) }
+	}
+	was, to, flags := slog.Default(), log.Writer(), log.Flags()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(to, &slog.HandlerOptions{Level: slog.Level(f.logs.level)})))
+	return func() {
+		slog.SetDefault(was)
+		log.SetOutput(to) // which the other default has taken
+		log.SetFlags(flags)
+		slog.SetLogLoggerLevel(before)
+	}
+}
+
+// note says what people read while a node starts.
+func (r *runningNode) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); r.flags.logs.format == "json" {
+		slog.Info(text)
+	} else {
+		fmt.Fprintln(r.notes, text)
+	}
 }
 
 func (r *runningNode) run(ctx context.Context) (err error) {
@@ -229,14 +259,21 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 	var own realnet.Learner
 	defer func() { err = errors.Join(err, r.stop()) }()
 	if f.ip != f.bind && f.ip != "" && f.discovery == "" {
-		fmt.Fprintf(r.notes, "known by the address %s, of %s\n", f.node.Identity.IP, f.iface)
+		r.note("known by the address %s, of %s", f.node.Identity.IP, f.iface)
+	}
+	if wrong := f.known.CheckCertificate(f.ip, time.Now()); wrong != nil {
+		slog.Warn("the certificate of this node will not do: make another one with p2pfaas certs", "file", f.tls.certificate, "error", wrong)
+	}
+	if f.node.Faults != nil {
+		slog.Warn("whoever may configure this node may have faults of the scenario lie on it, as --faults says: it is for experiments alone")
 	}
 	if f.ports.pprof > 0 {
-		if err := r.serve("profile", "pprof-port", profile()); err != nil {
+		if err := r.serve("profile", "pprof-port", realnet.ProfileHandler(f.known)); err != nil {
 			return input(err)
 		}
 	}
 	if o, has := f.ownLearner(); has && f.runs("learner") {
+		o.Program, o.Credentials, o.Faults = version(), f.known, f.node.Faults
 		l, err := realnet.OpenLearner(o)
 		if err != nil {
 			return input(err)
@@ -260,8 +297,25 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 			defer l.Close()
 			own = l
 		}
-		var wrong error
-		if n, wrong = f.open(own); wrong != nil {
+		if f.traces.URL != "" {
+			f.traces.Program = version()
+			traces, wrong := realnet.OpenTraces(f.traces)
+			if wrong != nil {
+				return input(wrong)
+			}
+			defer func() {
+				grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+				defer cancel()
+				err = errors.Join(err, traces.Close(grace))
+			}()
+			f.node.Traces = traces
+		}
+		feed, wrong := watch.NewFeed(watch.Options{Addresses: []string{f.own()}, Credentials: f.known})
+		if wrong != nil {
+			return wrong
+		}
+		defer feed.Close()
+		if n, wrong = f.open(own, feed); wrong != nil {
 			return input(wrong)
 		}
 		defer func() {
@@ -296,10 +350,7 @@ func (r *runningNode) run(ctx context.Context) (err error) {
 		case f.discovery != "":
 			follower.Go(func() { n.FollowDiscovery(following, f.discovery) })
 		case discovery != nil && (len(f.init) > 0 || len(f.cluster) == 0):
-			discovery.Subscribe(func(me realnet.Identity, peers []string) {
-				n.Rename(me)
-				n.SetPeers(peers)
-			})
+			n.Follow(discovery)
 		default:
 			n.SetPeers(f.cluster)
 		}
@@ -327,8 +378,9 @@ func (f *nodeFlags) openDiscovery() (*realnet.DiscoveryService, error) {
 	}
 	return realnet.OpenDiscovery(realnet.DiscoveryOptions{Identity: realnet.Identity{ID: f.node.Identity.ID, IP: f.ip},
 		Bind: bind, Port: f.ports.discovery, SchedulerPort: f.ports.scheduler, Data: f.data, Kept: f.kept, Group: f.group, InitServers: f.init,
-		PollTime: f.poll.time, PollTimeout: f.poll.timeout, DeadPolls: f.deadPolls, Membership: membership.DefaultOptions(0),
-		Stream: *random.Stream(seed, f.replication, random.Membership, f.number)})
+		PollTime: f.poll.time, PollTimeout: f.poll.timeout, DeadPolls: f.deadPolls, Membership: membership.DefaultOptions(0), Program: version(), Credentials: f.known,
+		Faults: f.node.Faults,
+		Stream: *random.Stream(seed, f.replication, random.Membership, f.place())})
 }
 
 // kept tells of what a client configured, and --data has kept, in the place of a setting: loudly where somebody gave that.
@@ -382,7 +434,7 @@ func (f *nodeFlags) remoteLearner() (o realnet.LearnerOptions, ok bool) {
 		return realnet.LearnerOptions{Act: at(l.External.Act), Train: at(l.External.Train), Timeout: l.External.Timeout}, true
 	}
 	return realnet.LearnerOptions{Act: "ws://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.websocket)),
-		Train: "http://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.learner))}, f.learner != ""
+		Train: "http://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.learner)), Credentials: f.known}, f.learner != ""
 }
 
 // callFrom is the address to call peers from; nil: any of the machine's.
@@ -393,26 +445,24 @@ func (f *nodeFlags) callFrom() net.IP {
 	return nil
 }
 
+// own is where this process reaches its own scheduler service.
+func (f *nodeFlags) own() string {
+	host := cmp.Or(f.ip, f.bind)
+	if net.ParseIP(host).IsUnspecified() { // the interface has no address yet
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(f.ports.scheduler))
+}
+
 // open makes the node.
-func (f *nodeFlags) open(l realnet.Learner) (*realnet.Node, error) {
+func (f *nodeFlags) open(l realnet.Learner, feed *watch.Feed) (*realnet.Node, error) {
 	o := *f.node
 	o.Bind, o.Port, o.Data, o.Kept = f.callFrom(), f.ports.scheduler, f.data, f.kept
 	o.Limits = realnet.Limits{Body: int64(f.most.body), Requests: f.most.requests}
 	o.Backend.Timeout, o.Backend.Start, o.Backend.MaxAnswer = f.timeouts.function, f.timeouts.start, int64(f.most.answer)
-	o.Development, o.Record, o.Program = f.development, f.record, version()
-	o.Learner = l
+	o.Development, o.Record, o.Program, o.Credentials = f.development, f.record, version(), f.known
+	o.Learner, o.Feed = l, feed
 	return realnet.OpenNode(o)
-}
-
-// profile is Go's profiler.
-func profile() http.Handler {
-	m := http.NewServeMux()
-	m.HandleFunc("/debug/pprof/", pprof.Index)
-	m.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	m.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	m.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	m.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return m
 }
 
 // serve starts a service; flag says its port.
@@ -420,13 +470,13 @@ func (r *runningNode) serve(name, flag string, h http.Handler) error {
 	f := r.flags
 	limits := realnet.ServerLimits{Connections: f.most.connections, Header: int(f.most.header),
 		HeaderTimeout: f.timeouts.header, IdleTimeout: f.timeouts.idle}
-	l, err := limits.Listen(net.JoinHostPort(f.bind, f.flags.Lookup(flag).Value.String()))
+	l, err := limits.Listen(net.JoinHostPort(f.bind, f.flags.Lookup(flag).Value.String()), f.known)
 	if err != nil {
 		return f.cannotListen(flag, fmt.Errorf("the %s cannot listen: %w", name, err))
 	}
 	s := limits.Server(h)
 	r.servers = append(r.servers, s)
-	fmt.Fprintf(r.notes, "%s on %s\n", name, l.Addr())
+	r.note("%s on %s", name, l.Addr())
 	r.serving.Go(func() {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			r.failed <- fmt.Errorf("the %s has ended: %w", name, err)

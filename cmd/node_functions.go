@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -40,7 +39,7 @@ func (f functionsFlag) Set(text string) error {
 	var err error
 	switch {
 	case kind == "http", kind == "https":
-		x.Kind, x.URL, err = "url", what, checkFunctionURL(what)
+		x.Kind, x.URL, err = "url", what, realnet.CheckFunctionURL(what, "{function}")
 	case kind == "exec" && strings.TrimSpace(rest) != "":
 		x.Command = strings.Fields(rest)
 	case kind == "face-detect" && !more:
@@ -62,15 +61,6 @@ func (f functionsFlag) add(name string, x nodeFunction) error {
 		return fmt.Errorf("the function %s is given twice: leave one out", name)
 	}
 	f[name] = x
-	return nil
-}
-
-// checkFunctionURL checks the URL of functions, with its {function} and {port}.
-func checkFunctionURL(text string) error {
-	u, err := url.Parse(strings.NewReplacer("{function}", "f", "{port}", "1").Replace(text))
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return errors.New("write a URL, as http://127.0.0.1:8080/")
-	}
 	return nil
 }
 

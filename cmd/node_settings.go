@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"net/netip"
@@ -60,9 +61,17 @@ type nodeFlags struct {
 		requests, connections int
 	}
 
+	credentialFlags
+	insecure bool
+
 	record      string
+	traces      realnet.TraceOptions
 	development bool
-	debug       bool
+	faults      bool
+	logs        struct {
+		level  logLevel
+		format string
+	}
 
 	// Of a node of a scenario's cluster.
 	scenarioFlags
@@ -76,6 +85,7 @@ type nodeFlags struct {
 	ip      string               // that the node is known by; empty: discovery will say
 	point   *scenarios.Scenario  // what these say; nil: there is no scenario
 	node    *realnet.NodeOptions // what the node is made of
+	known   *realnet.Credentials // nil: nothing is asked of callers
 }
 
 // add makes the flags.
@@ -100,7 +110,8 @@ func (f *nodeFlags) add(c *cobra.Command) {
 
 	fl.IntVar(&f.slots, "slots", 4, "K: functions that run at once")
 	fl.IntVar(&f.queue, "queue", 4, "Q: places in the waiting room; 0 = none")
-	fl.StringVar(&f.scheduler, "scheduler", "PowerOfNScheduler 1 2 true 1", "algorithm, and its parameters: as v1 orders them, "+
+	v1 := realnet.DefaultScheduler()
+	fl.StringVar(&f.scheduler, "scheduler", strings.Join(append([]string{v1.Name}, v1.Parameters...), " "), "algorithm, and its parameters: as v1 orders them, "+
 		"or by name, as in \"JSQ d=3\" (p2pfaas schedulers NAME lists them); or JSON, as clients configure it")
 	fl.IntVar(&f.types, "task-types", 16, "task types that are counted apart: as many as a LearningScheduler that clients configure may ask for")
 
@@ -141,9 +152,17 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	fl.DurationVar(&f.timeouts.idle, "idle-timeout", limits.IdleTimeout, "time after which a connection without a request is closed")
 	fl.DurationVar(&f.timeouts.grace, "grace", 30*time.Second, "time that running functions have when the node is told to end")
 
+	f.credentialFlags.add(fl)
+	fl.BoolVar(&f.insecure, "insecure", false, "let whoever reaches the node do everything, as the first P2PFaaS does, on an address that is no loopback one")
+
 	fl.StringVar(&f.record, "record", "", "directory to log every input of the scheduler in, for p2pfaas replay (default: there is no log)")
-	fl.BoolVar(&f.debug, "debug", false, "log more: every request, and what becomes of messages and machines")
+	fl.TextVar(&f.logs.level, "log-level", logLevel(slog.LevelInfo), "least level that is logged: debug (every decision and request, and what becomes "+
+		"of messages and machines), info, warn or error")
+	fl.StringVar(&f.logs.format, "log-format", "text", "of the log: text, or json, with an object on each line")
+	fl.StringVar(&f.traces.URL, "otlp", "", "collector to send OpenTelemetry traces of requests to by OTLP over HTTP, as http://127.0.0.1:4318 (default: there are none)")
+	fl.Float64Var(&f.traces.Share, "otlp-share", 1, "share of the traces that begin at this node, 0 to 1; those that clients began are followed as they say")
 	fl.BoolVar(&f.development, "development", false, "serve v1's routes for trying a node out, /dev/...")
+	fl.BoolVar(&f.faults, "faults", false, "have whoever may configure the node make the faults of the scenario lie on this node: for p2pfaas run and load alone")
 	fl.IntVar(&f.ports.pprof, "pprof-port", 0, "port to profile the process at, /debug/pprof/; 0: none")
 
 	fl.StringVar(&f.scenario, "scenario", "", "be a node of this scenario's cluster; --set, --seed and so on change it, --select names one point")
@@ -151,7 +170,28 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	fl.IntVar(&f.number, "number", 0, "number of the node in the scenario's cluster")
 	fl.StringSliceVar(&f.cluster, "cluster", nil, "addresses of all its nodes by number, the cloud last: IP, or IP:port")
 	f.scenarioFlags.add(c)
+	completeFlag(c, "log-level", "debug", "info", "warn", "error")
+	completeFlag(c, "log-format", "text", "json")
 	completeFlag(c, "services", "scheduler", "discovery", "learner")
+}
+
+// logLevel is one of the named levels of slog, in small letters.
+type logLevel slog.Level
+
+// MarshalText implements encoding.TextMarshaler.
+func (l logLevel) MarshalText() ([]byte, error) {
+	return []byte(strings.ToLower(slog.Level(l).String())), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	for _, x := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if strings.EqualFold(x.String(), string(text)) {
+			*l = logLevel(x)
+			return nil
+		}
+	}
+	return errors.New("write debug, info, warn or error")
 }
 
 // source is where the value of a flag comes from, as an error names it.
@@ -196,6 +236,7 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	wrong(len(f.services) == 0 || slices.ContainsFunc(f.services, func(s string) bool {
 		return s != "scheduler" && s != "discovery" && s != "learner"
 	}), "services", "write some of scheduler, discovery, learner")
+	wrong(f.logs.format != "text" && f.logs.format != "json", "log-format", "write text or json")
 	within := func(least, most int64, say string, flags ...string) {
 		for _, flag := range flags {
 			n := reflect.ValueOf(f.flags.Lookup(flag).Value).Elem().Int() // of a number, a time, bytes
@@ -218,13 +259,20 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	wrong(strings.ContainsAny(f.learner, "/[] ") || strings.Contains(f.learner, ":") && net.ParseIP(f.learner) == nil, "learner",
 		"write a host, as 192.168.1.7: its ports are --learner-port and --websocket-port")
 	wrong(f.openfaas.url != "" && isNoURL(f.openfaas.url), "openfaas", "write a URL, as http://192.168.1.7:8080")
-	if err := checkFunctionURL(f.functionURL); err != nil {
+	if err := realnet.CheckFunctionURL(f.functionURL, "{function}", "{port}"); err != nil {
 		wrong(true, "function-url", err.Error())
 	}
 	wrong(f.isSet("function-port") && !f.isSet("openfaas") && !strings.Contains(f.functionURL, "{port}"), "function-port",
 		"there is no {port} in "+f.functionURL)
 	wrong(len(f.init) > 0 && !f.runs("discovery"), "init-servers", "they are for the node's own discovery: have it in --services")
 	wrong(f.record != "" && !f.runs("scheduler"), "record", "it logs the scheduler's inputs: have it in --services")
+	wrong(f.traces.URL != "" && !f.runs("scheduler"), "otlp", "traces are the scheduler's: have it in --services")
+	wrong(f.isSet("otlp-share") && f.traces.URL == "", "otlp-share", "there are no traces without --otlp")
+	if f.traces.URL != "" {
+		if err := f.traces.Check(); err != nil {
+			wrong(true, "otlp", err.Error())
+		}
+	}
 	for _, x := range []struct{ a, b, say string }{
 		{"peers", "discovery", "both say who the peers are"},
 		{"function-url", "openfaas", "both say where functions are"},
@@ -238,6 +286,7 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 		wrong(f.isSet("services") && f.isSet(service) && f.runs("scheduler") && f.runs(service), service,
 			"it runs here too, as "+f.source("services")+" says: leave one out")
 	}
+	problems = append(problems, f.checkCredentials())
 	if f.data != "" {
 		problems = append(problems, os.MkdirAll(f.data, 0o777))
 	}
@@ -252,6 +301,31 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 		err = f.ofFlags()
 	}
 	return errors.Join(append(problems, err)...)
+}
+
+// checkCredentials reads what is asked of callers, and refuses to let everybody do everything from elsewhere unasked.
+func (f *nodeFlags) checkCredentials() (err error) {
+	if f.known, err = f.credentialFlags.read(); err != nil {
+		return err
+	}
+	ip := net.ParseIP(f.bind)
+	switch {
+	case f.known != nil && f.insecure:
+		return fmt.Errorf("%s lets everybody do everything, and there is a token or a certificate: leave one out", f.source("insecure"))
+	case ip == nil || ip.IsLoopback(): // the first is complained about
+		return nil
+	case f.insecure:
+		slog.Warn("whoever reaches this node may do everything: configure, reset and train it, and be its peer", "from", f.source("insecure"), "bind", f.bind)
+		return nil
+	case f.known == nil:
+		return fmt.Errorf("%s %s: others than this machine reach the node there, and could do everything: give it a token that its cluster shares (--token-file "+
+			"FILE, made by: openssl rand -hex 32; or the variable %s), or certificates (p2pfaas certs), or, in a network where everybody is trusted, "+
+			"as the first P2PFaaS wants it, --insecure", f.source("bind"), f.bind, realnet.TokenVariable)
+	case !f.known.Token() && f.runs("discovery"):
+		return fmt.Errorf("%s: messages of the discovery travel by UDP, which certificates do not protect: give it a token as well (--token-file; "+
+			"p2pfaas certs has made one), or leave discovery out of --services", f.source("bind"))
+	}
+	return nil
 }
 
 func isNoAddress(text string) bool {

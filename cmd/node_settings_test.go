@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,9 +14,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/p2pfaas/p2pfaas/realnet"
 )
 
 // settingsOf are the settings of a node that is started with these arguments.
@@ -81,7 +86,7 @@ init-servers: [10.0.0.11]
 
 // Each flag can be set by its variable, and by its key in the file.
 func TestNodeEverySetting(t *testing.T) {
-	values := map[string]string{"int": "7", "bool": "true", "duration": "7s", "bytes": "7kB", "string": "seven",
+	values := map[string]string{"int": "7", "bool": "true", "duration": "7s", "bytes": "7kB", "float64": "0.7", "string": "seven",
 		"stringSlice": "a,b", "stringArray": "a=1\nb=2", "function": "f=sleep:1ms\ng=exec:a b", "": "next"} // a core.Fallback has no type here
 	keys := map[string]string{"stringSlice": "[a, b]", "stringArray": "[a=1, b=2]", "function": "{f: 'sleep:1ms', g: [a, b]}"}
 	listed := map[string]string{"stringSlice": "[a,b]", "stringArray": "[a=1,b=2]", "function": "f,g"}
@@ -92,6 +97,9 @@ func TestNodeEverySetting(t *testing.T) {
 		}
 		kind := fl.Value.Type()
 		value, want := values[kind], listed[kind]
+		if fl.Name == "log-level" { // which has none either
+			value = "warn"
+		}
 		if want == "" {
 			want = value
 		}
@@ -182,11 +190,12 @@ func TestNodeV1Variables(t *testing.T) {
 		{"DEV_ENV=development", "development", "true", false},
 		{"RUNNING_ENVIRONMENT=development", "development", "true", false},
 		{"DEV_ENV=production", "development", "false", false},
-		{"LOG_ENV=development", "debug", "true", false},
+		{"LOG_ENV=development", "log-level", "debug", false},
 		{"PROF=true", "pprof-port", "16060", false},
 		{"PROF=false", "pprof-port", "0", false},
 		{"PROF=yes", "pprof-port", "0", true}, // as there, but here it is told
-		{"LOG_ENV=true", "debug", "false", true},
+		{"LOG_ENV=production", "log-level", "info", false},
+		{"LOG_ENV=true", "log-level", "info", true},
 		{"DEV_ENV=test", "development", "false", true},
 		{"OPENFAAS_ENABLED=maybe OPENFAAS_HOST=o", "openfaas", "", true},
 		{"FNS_LIST=f,g", "function", "", false},
@@ -246,6 +255,37 @@ func TestNodeGuide(t *testing.T) {
 	})
 }
 
+// Secrets that others on the machine get at are warned of, those of a deployment, in a directory of its user's own, are not.
+func TestSecretsOfOthers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "certs")
+	if _, err := realnet.MakeCertificates(dir, []string{"127.0.0.1"}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, x := range []struct {
+		dir, file fs.FileMode
+		warnings  int
+	}{{0o755, 0o600, 0}, {0o700, 0o444, 0}, {0o755, 0o444, 2}} {
+		for path, mode := range map[string]fs.FileMode{dir: x.dir, in("token"): x.file, in("client.key"): x.file} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var said bytes.Buffer
+		was, to, flags := slog.Default(), log.Writer(), log.Flags()
+		slog.SetDefault(slog.New(slog.NewTextHandler(&said, nil)))
+		f := credentialFlags{tokenFile: in("token")}
+		f.tls.certificate, f.tls.key, f.tls.authority = in("client.pem"), in("client.key"), in("ca.pem")
+		_, err := f.read()
+		slog.SetDefault(was)
+		log.SetOutput(to) // which the other default has taken
+		log.SetFlags(flags)
+		if err != nil || strings.Count(said.String(), "others on this machine") != x.warnings {
+			t.Errorf("a directory of %v with files of %v: %v, %s", x.dir, x.file, err, said.String())
+		}
+	}
+}
+
 // What a variable, a flag or the file says wrong is told with its place, all at once; nothing else is taken instead.
 func TestNodeBadSettings(t *testing.T) {
 	for name, x := range map[string]struct {
@@ -255,15 +295,15 @@ func TestNodeBadSettings(t *testing.T) {
 	}{
 		"keys": {file: "slots: 1\nquue: 2\nslots: 3\n", says: []string{`node.yaml:2:1: the key "quue" is not known here: did you mean queue?`,
 			`node.yaml:3:1: the key "slots" is given twice`}},
-		"values": {file: "slots: many\nqueue: '4'\ntask-types: [1]\npoll-time: 2\ndebug: yes\nmax-body: 3\ndata:\npeers: 10.0.0.1\n" +
+		"values": {file: "slots: many\nqueue: '4'\ntask-types: [1]\npoll-time: 2\ndevelopment: yes\nlog-level: loud\nmax-body: 3\ndata:\npeers: 10.0.0.1\n" +
 			"init-servers: []\nservices: [[discovery]]\nfunction: {f: nothing, g: {kind: sleep}, h: 'sleep:x'}\n", says: []string{
 			`node.yaml:1:8: slots "many": write a whole number`, `node.yaml:2:8: queue "4": write a whole number`,
 			`node.yaml:3:13: task-types: write a whole number`, `node.yaml:4:12: poll-time "2": write a number and a unit of time`,
-			`node.yaml:5:8: debug "yes": write true or false`, `node.yaml:6:11: max-body "3": 3 has no unit`,
-			`node.yaml:7:6: data: write a single value`, `node.yaml:8:8: peers "10.0.0.1": write a list`,
-			`node.yaml:9:15: init-servers: write a list`, `node.yaml:10:11: services: write a list`,
-			`node.yaml:11:15: function "f=nothing": write NAME=URL`, `node.yaml:11:27: function "g=": write NAME=URL`,
-			`node.yaml:11:45: function "h=sleep:x": the service time of h`}},
+			`node.yaml:5:14: development "yes": write true or false`, `node.yaml:6:12: log-level "loud": write debug, info, warn or error`, `node.yaml:7:11: max-body "3": 3 has no unit`,
+			`node.yaml:8:6: data: write a single value`, `node.yaml:9:8: peers "10.0.0.1": write a list`,
+			`node.yaml:10:15: init-servers: write a list`, `node.yaml:11:11: services: write a list`,
+			`node.yaml:12:15: function "f=nothing": write NAME=URL`, `node.yaml:12:27: function "g=": write NAME=URL`,
+			`node.yaml:12:45: function "h=sleep:x": the service time of h`}},
 		"a text":  {file: "record: true\n", says: []string{`node.yaml:1:9: record "true": write a single value, a text`}},
 		"twice":   {file: "function: {f: face-detect, f: face-detect}", says: []string{"the function f is given twice"}},
 		"anchor":  {file: "slots: &a 4\n", says: []string{"node.yaml:1:8: &a is an anchor"}},
@@ -290,7 +330,7 @@ func TestNodeBadSettings(t *testing.T) {
 				"--peers [nobody]: write", "--cluster [10.0.0.1:x]: write", "--discovery 10.0.0.1:19000: write a URL", "--services [nothing]: write",
 				"--max-body 0B: write more", "--max-requests 0: write more", "--max-connections 0: write more", "--max-header 0B: write more",
 				"--max-answer 0B: write more", "--probe-timeout -1s: write 0 or more", "--idle-timeout 0s: write more", "--header-timeout 0s",
-				"--function-start-timeout 0s", "--grace -1s", "--function-url f:8080: write a URL", "--function-url and --openfaas both say",
+				"--function-start-timeout 0s", "--grace -1s", "--function-url f:8080: \"f:8080\" is no URL of a function", "--function-url and --openfaas both say",
 				"--function-port and --openfaas both say", "--openfaas o: write a URL", "--openfaas-secrets /nowhere: there are no files",
 				"--pprof-port -1: write", "--record r: it logs", "--init-servers [10.0.0.1]: they are for the node's own", "--seed x: write",
 				"--scheduler: write the name", "--peers and --discovery both say"}},
@@ -300,8 +340,18 @@ func TestNodeBadSettings(t *testing.T) {
 		"wrong parameters": {file: "scheduler: JSQ dd=3\n", says: []string{"node.yaml:1:12: scheduler: JSQ: dd: unknown parameter: use d, replacement"}},
 		"elsewhere": {args: []string{"--services", "scheduler,learner", "--learner", "l"}, says: []string{
 			"--learner l: it runs here too, as --services says: leave one out"}},
-		"no port":  {args: []string{"--function-url", "http://g/", "--function-port", "81"}, says: []string{"--function-port 81: there is no {port}"}},
-		"no iface": {args: []string{"--bind", "0.0.0.0", "--iface", "none", "--peers", "10.0.0.1"}, says: []string{"--iface none: it has no address"}},
+		"no port":      {args: []string{"--function-url", "http://g/", "--function-port", "81"}, says: []string{"--function-port 81: there is no {port}"}},
+		"no iface":     {args: []string{"--bind", "0.0.0.0", "--insecure", "--iface", "none", "--peers", "10.0.0.1"}, says: []string{"--iface none: it has no address"}},
+		"everybody":    {args: []string{"--bind", "0.0.0.0", "--iface", "lo"}, says: []string{"--bind 0.0.0.0: others than this machine reach the node there"}},
+		"everybody v1": {variables: "LISTENING_HOST=0.0.0.0 DEFAULT_IFACE=lo", says: []string{"P2PFAAS_LISTENING_HOST 0.0.0.0: others than this machine"}},
+		"token and insecure": {args: []string{"--bind", "0.0.0.0", "--iface", "lo", "--insecure"}, variables: "TOKEN=0123456789abcdef0123456789abcdef",
+			says: []string{"--insecure lets everybody do everything, and there is a token"}},
+		"token and insecure here": {args: []string{"--insecure"}, variables: "TOKEN=0123456789abcdef0123456789abcdef",
+			says: []string{"--insecure lets everybody do everything, and there is a token"}},
+		"short token":    {variables: "TOKEN=secret", says: []string{"the token has 6 characters, and could be guessed"}},
+		"no token":       {args: []string{"--token-file", "/nowhere"}, says: []string{"--token-file: open /nowhere: no such file"}},
+		"half of TLS":    {args: []string{"--tls-cert", "a.pem"}, says: []string{"TLS wants all of --tls-cert, --tls-key and --tls-ca: p2pfaas certs"}},
+		"no certificate": {args: []string{"--tls-cert", "a.pem", "--tls-key", "a.key", "--tls-ca", "ca.pem"}, says: []string{"the certificate a.pem with the key a.key"}},
 		"scenario": {args: []string{"--scenario", "quickstart", "--slots", "3", "--function", "f=sleep", "--data", "d"}, variables: "NODE_QUEUE=3", says: []string{
 			"--slots is the scenario's to say", "--function is the scenario's", "P2PFAAS_NODE_QUEUE is the scenario's", "--data keeps what clients configure"}},
 		"elsewhere in the cluster": {args: []string{"--scenario", "quickstart", "--select", "scheduler=NoScheduler", "--set", "cluster.nodes=2",

@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/p2pfaas/p2pfaas/core/spelling"
+	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -53,7 +54,7 @@ var v1Variables = []v1Variable{
 	{"P2PFAAS_OPENFAAS_ENABLED", "openfaas", v1OpenFaaS},
 	{"P2PFAAS_DEV_ENV", "development", isDevelopment},
 	{"P2PFAAS_RUNNING_ENVIRONMENT", "development", isDevelopment},
-	{"P2PFAAS_LOG_ENV", "debug", isDevelopment},
+	{"P2PFAAS_LOG_ENV", "log-level", v1Level},
 	{"P2PFAAS_PROF", "pprof-port", v1Profile},
 }
 
@@ -74,6 +75,18 @@ func isDevelopment(text string) (string, error) {
 		return "", fmt.Errorf("%w: write development or production", errTakenForOff)
 	}
 	return strconv.FormatBool(text == "development"), nil
+}
+
+// v1Level logs more in development.
+func v1Level(text string) (string, error) {
+	development, err := isDevelopment(text)
+	if err != nil {
+		return "", err
+	}
+	if development == "true" {
+		return "debug", nil
+	}
+	return "info", nil
 }
 
 func v1Profile(text string) (string, error) {
@@ -112,7 +125,7 @@ func v1URL(variables, host, port string) (string, error) {
 // isNodeVariable reports whether a variable, as in os.Environ, is a setting of a node.
 func isNodeVariable(entry string) bool {
 	name, _, _ := strings.Cut(entry, "=")
-	return strings.HasPrefix(name, ownVariables) ||
+	return strings.HasPrefix(name, ownVariables) || name == realnet.TokenVariable ||
 		slices.ContainsFunc(v1Variables, func(v v1Variable) bool { return v.name == name })
 }
 

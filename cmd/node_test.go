@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/cmd"
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet"
 )
 
 // output collects what a command writes while it runs.
@@ -165,6 +167,8 @@ func TestNodeBadInput(t *testing.T) {
 		says string
 	}{
 		{[]string{"--bind", "localhost"}, "write an IP address"},
+		{[]string{"--function", "f=http://user:secret@127.0.0.1/"}, "is no URL of a function"},
+		{[]string{"--function", "f=http://127.0.0.1/#part"}, "is no URL of a function"},
 		{[]string{"--services", "discoverer"}, "write some of scheduler, discovery, learner"},
 		{[]string{"--dead-polls", "0"}, "--dead-polls 0"},
 		{[]string{"--services", "scheduler", "--init-servers", "127.0.0.1"}, "have it in --services"},
@@ -175,8 +179,8 @@ func TestNodeBadInput(t *testing.T) {
 		{[]string{"--services", "scheduler", "--scheduler-port", port}, "--scheduler-port " + port + ": the port is taken on 127.0.0.1: is another node running here?"},
 		{[]string{"--services", "discovery", "--discovery-port", port}, "--discovery-port " + port + ": the port is taken on 127.0.0.1: is another node"},
 		{[]string{"--learner-port", port, "--websocket-port", port}, "--learner-port " + port + ": the port is taken"},
-		{[]string{"--bind", "192.0.2.1", "--function", "f=http://127.0.0.1:1/"}, "--bind 192.0.2.1: it is no address of this machine\n"},
-		{[]string{"--services", "discovery", "--bind", "192.0.2.1"}, "--bind 192.0.2.1: it is no address of this machine\n"},
+		{[]string{"--bind", "192.0.2.1", "--insecure", "--function", "f=http://127.0.0.1:1/"}, "--bind 192.0.2.1: it is no address of this machine\n"},
+		{[]string{"--services", "discovery", "--bind", "192.0.2.1", "--insecure"}, "--bind 192.0.2.1: it is no address of this machine\n"},
 		{[]string{"--services", "scheduler", "--function-keep-alive", "-1s"}, "--function-keep-alive -1s: write 0 or more"},
 		{[]string{"--services", "scheduler", "--function-keep-alive", "1s", "--function", "f=http://127.0.0.1:1/"},
 			"--function-keep-alive 1s: it is for functions whose processes the node starts, and there are none"},
@@ -520,7 +524,7 @@ func TestNodeStart(t *testing.T) {
 	log.SetOutput(said)
 	defer log.SetOutput(os.Stderr)
 	function := []string{"--function", "f=http://127.0.0.1:1/"}
-	n := startNode(t, append(function, "--bind", "0.0.0.0", "--iface", loopback(t), "--slots", "0", "--queue", "0")...)
+	n := startNode(t, append(function, "--bind", "0.0.0.0", "--insecure", "--iface", loopback(t), "--slots", "0", "--queue", "0")...)
 	if port := n.url[strings.LastIndex(n.url, ":"):]; !strings.Contains(n.said.String(), "known by the address 127.0.0.1"+port+", of ") {
 		t.Errorf("a node that listens on all addresses says: %s", n.said)
 	}
@@ -531,6 +535,39 @@ func TestNodeStart(t *testing.T) {
 	n = startNode(t, function...)
 	if strings.Contains(n.said.String(), "known by") || strings.Contains(strings.TrimPrefix(said.String(), before), "no slots") {
 		t.Errorf("an ordinary node says: %s %s", n.said, said)
+	}
+}
+
+// Nodes that have all settings in common but where they are have learners that explore apart.
+func TestNodesExploreApart(t *testing.T) {
+	var explored []string
+	for range 2 {
+		ports := freePorts(t, 2)
+		n := startNode(t, "--services", "scheduler,learner", "--function", "f=http://127.0.0.1:1/", "--seed", "7",
+			"--learner-port", fmt.Sprint(ports[0]), "--websocket-port", fmt.Sprint(ports[1]))
+		r, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/learner/parameters", ports[0]), "application/json", strings.NewReader(`{"actions_n":9}`))
+		if err != nil || r.StatusCode != 200 {
+			t.Fatal(r, err)
+		}
+		r.Body.Close()
+		l, err := realnet.DialLearner(t.Context(), realnet.LearnerOptions{Act: fmt.Sprintf("ws://127.0.0.1:%d", ports[1])})
+		if err != nil {
+			t.Fatal(err)
+		}
+		actions := ""
+		for range 30 {
+			a, err := l.Act(t.Context(), []float64{0})
+			if err != nil {
+				t.Fatal(err)
+			}
+			actions += fmt.Sprint(a.Index)
+		}
+		_ = l.Close()
+		explored = append(explored, actions)
+		n.end()
+	}
+	if explored[0] == explored[1] {
+		t.Errorf("both choose %s", explored[0])
 	}
 }
 
@@ -571,11 +608,11 @@ func TestNodeInsight(t *testing.T) {
 	said := &output{}
 	log.SetOutput(said)
 	defer log.SetOutput(os.Stderr)
-	n := startNode(t, "--function", "f=sleep:1ms", "--development", "--debug", "--pprof-port", profile)
+	n := startNode(t, "--function", "f=sleep:1ms", "--development", "--log-level", "debug", "--pprof-port", profile)
 	n.answers(t, 200, "OK", "GET", "/dev/http/get", "")
 	n.answers(t, 200, "", "GET", "/function/f", "", "X-P2pfaas-Service-Tracing-Id", "trace")
 	if !strings.Contains(said.String(), "a request has ended") {
-		t.Errorf("--debug: the log is %s", said)
+		t.Errorf("--log-level debug: the log is %s", said)
 	}
 	(&nodeAt{url: "http://127.0.0.1:" + profile}).answers(t, 200, "goroutine", "GET", "/debug/pprof/", "")
 	n.end()
@@ -584,7 +621,69 @@ func TestNodeInsight(t *testing.T) {
 	before := said.String()
 	n.answers(t, 200, "", "GET", "/function/f", "")
 	if more := strings.TrimPrefix(said.String(), before); strings.Contains(more, "a request has ended") {
-		t.Errorf("without --debug: the log is %s", more)
+		t.Errorf("without --log-level: the log is %s", more)
+	}
+}
+
+// With --otlp what a node was asked is at the collector when the node has ended; without it, no collector is spoken to.
+func TestNodeTraces(t *testing.T) {
+	var got atomic.Int64
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/traces" && r.ContentLength > 0 {
+			got.Add(1)
+		}
+	}))
+	defer collector.Close()
+	n := startNode(t, "--function", "f=sleep:1ms", "--otlp", collector.URL)
+	n.answers(t, 200, "", "GET", "/function/f", "")
+	n.end()
+	if got.Load() == 0 {
+		t.Error("--otlp: the collector has got nothing")
+	}
+	got.Store(0)
+	n = startNode(t, "--function", "f=sleep:1ms", "--otlp", collector.URL, "--otlp-share", "0")
+	n.answers(t, 200, "", "GET", "/function/f", "")
+	n.end()
+	if got.Load() != 0 {
+		t.Error("--otlp-share 0: the collector has got something")
+	}
+	for _, x := range [][]string{{"--otlp", "127.0.0.1:4318"}, {"--otlp-share", "0.5"}, {"--otlp", collector.URL, "--services", "learner"},
+		{"--otlp", collector.URL, "--otlp-share", "2"}} {
+		status, _, said := p2pfaas(t, append([]string{"node", "--bind", "127.0.0.1"}, x...)...)
+		if status != 2 || !strings.Contains(said, "otlp") {
+			t.Errorf("%v: exit status %d, %s", x, status, said)
+		}
+	}
+}
+
+// Each line of a log in JSON is an object, from the first one on, and afterwards the log is as it was.
+func TestNodeLogJSON(t *testing.T) {
+	said := &output{}
+	log.SetOutput(said)
+	defer log.SetOutput(os.Stderr)
+	n := startNode(t, "--function", "f=sleep:1ms", "--log-format", "json", "--log-level", "debug")
+	n.answers(t, 200, "", "GET", "/function/f", "", "X-P2pfaas-Scheduler-Task-Tracing-Id", "mine")
+	n.end()
+	found := map[string]bool{}
+	for line := range strings.Lines(said.String() + n.said.String()) {
+		var x struct{ Time, Level, Msg, Request, Outcome string }
+		if err := json.Unmarshal([]byte(line), &x); err != nil || x.Time == "" || x.Msg == "" {
+			t.Errorf("%q: %v", line, err)
+		}
+		found[strings.Join([]string{x.Level, x.Msg, x.Request, x.Outcome}, "|")] = true
+	}
+	for _, want := range []string{"DEBUG|a task is decided about|mine|", "DEBUG|a request has ended|mine|completed"} {
+		if !found[want] {
+			t.Errorf("there is no %q in %s", want, said)
+		}
+	}
+	slog.Info("as before")
+	if !strings.HasSuffix(said.String(), " INFO as before\n") {
+		t.Errorf("after the node the log says %s", said)
+	}
+	startNode(t, "--function", "f=sleep:1ms", "--log-level", "error").answers(t, 200, "", "GET", "/function/f", "")
+	if strings.Contains(said.String(), " INFO a function has started") {
+		t.Errorf("--log-level error: the log is %s", said)
 	}
 }
 
@@ -613,7 +712,7 @@ func TestNodeShiftedPorts(t *testing.T) {
 	}
 	start("--services", "discovery", "--scheduler-port", schedulers[0], "--discovery-port", discoveries[0])
 	start("--services", "scheduler", "--scheduler-port", schedulers[0], "--discovery", fmt.Sprintf("http://127.0.0.1:%d", discoveries[0]))
-	start("--services", "scheduler,discovery", "--bind", "0.0.0.0", "--iface", loopback(t), "--scheduler-port", schedulers[1],
+	start("--services", "scheduler,discovery", "--bind", "0.0.0.0", "--insecure", "--iface", loopback(t), "--scheduler-port", schedulers[1],
 		"--discovery-port", discoveries[1], "--init-servers", fmt.Sprintf("127.0.0.1:%d", discoveries[0]))
 	for i := range schedulers {
 		n := &nodeAt{url: fmt.Sprintf("http://127.0.0.1:%d", schedulers[i])}

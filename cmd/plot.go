@@ -29,6 +29,7 @@ func newPlot() *cobra.Command {
 			if err := results.PlotXY(r, x, y, by, out); err != nil {
 				return input(err)
 			}
+			noteSparse(c.ErrOrStderr(), r, x, y)
 			_, err = fmt.Fprintln(c.OutOrStdout(), out)
 			return err
 		},

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -30,7 +31,8 @@ no socket, and compares all that it does with all that the recorded one did: eve
 outcome. DIR is a directory of logs, of one node or of a whole run, or a single log.
 
 The exit status is 0 if all are equal, 1 if one differs: the first difference is printed; 2 if a log cannot be read. A log
-without an end, as that of a node that was killed, is compared as far as it goes, and called incomplete. Nodes of a
+without an end, as that of a node that was killed, is compared as far as it goes, and called incomplete; one that is empty
+is named. Nodes of a
 cluster whose logs are not beside those of the others are named.`,
 		Example: `  p2pfaas run quickstart --record --out runs/mine && p2pfaas replay runs/mine
   p2pfaas node --bind 192.168.1.7 --record /var/log/p2pfaas
@@ -157,11 +159,13 @@ func (w watchedReader) Read(p []byte) (int, error) {
 
 // verdict is the error that the command ends with.
 func (r *replays) verdict() error {
-	differ, bad := 0, 0
+	differ, bad, empty := 0, 0, 0
 	for i := range r.logs {
 		switch l := &r.logs[i]; {
 		case l.differs():
 			differ++
+		case l.empty():
+			empty++
 		case l.err != nil:
 			bad++
 		}
@@ -171,17 +175,24 @@ func (r *replays) verdict() error {
 		return fmt.Errorf("%d of %s did otherwise in the replay", differ, count(len(r.logs), "node"))
 	case bad > 0:
 		return input(fmt.Errorf("%d of %s cannot be read to its end", bad, count(len(r.logs), "log")))
+	case empty == len(r.logs):
+		return input(fmt.Errorf("nothing is compared: %w", realnet.ErrEmptyLog))
 	}
 	return nil
 }
 
 func (l *replayed) differs() bool { return l.Replayed != nil && l.Difference != nil }
 
+// empty reports whether there is nothing to compare, which is no difference.
+func (l *replayed) empty() bool { return errors.Is(l.err, realnet.ErrEmptyLog) }
+
 // result is what became of the log, in a word or two.
 func (l *replayed) result() string {
 	switch {
 	case l.differs():
 		return "differs"
+	case l.empty():
+		return "empty"
 	case l.err != nil:
 		return "cannot be read"
 	case l.Incomplete != "":
@@ -255,6 +266,9 @@ func (r *replays) text() error {
 			if x.Incomplete != "" {
 				incomplete++
 			}
+		}
+		if l.empty() {
+			incomplete++
 		}
 		t.AppendRow(row)
 		l.say(&said)
@@ -359,7 +373,7 @@ func (l *replayed) effect(x *core.Effect) string {
 // jsonReplay is a log in the output of --json.
 type jsonReplay struct {
 	Path       string          `json:"path"`
-	Result     string          `json:"result"` // equal, differs, bad
+	Result     string          `json:"result"` // equal, differs, empty, bad
 	Error      string          `json:"error,omitempty"`
 	Incomplete string          `json:"incomplete,omitempty"`
 	Difference *jsonDifference `json:"difference,omitempty"`
@@ -401,6 +415,9 @@ func (r *replays) json() error {
 		j := jsonReplay{Path: l.path, Result: "equal"}
 		if l.err != nil {
 			j.Result, j.Error = "bad", l.err.Error()
+		}
+		if l.empty() {
+			j.Result = "empty"
 		}
 		if x := l.Replayed; x != nil {
 			j.Incomplete, j.Node, j.ID, j.Address = x.Incomplete, x.Node, x.Identity.ID, x.Identity.IP

@@ -69,6 +69,23 @@ func TestReplay(t *testing.T) {
 	if err := os.Rename(away, logs[2]); err != nil {
 		t.Fatal(err)
 	}
+	whole, err := os.ReadFile(logs[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(logs[2], 0); err != nil {
+		t.Fatal(err)
+	}
+	if status, said = program("replay", out); status != 0 || !strings.Contains(said, logs[2]+": the log is empty: the node was killed") ||
+		!strings.Contains(said, ": all equal; 1 log incomplete\n") {
+		t.Errorf("replay where a log is empty: exit status %d: %s", status, said)
+	}
+	if status, said = program("replay", logs[2]); status != 2 || !strings.Contains(said, "nothing is compared: ") {
+		t.Errorf("replay of an empty log: exit status %d: %s", status, said)
+	}
+	if err := os.WriteFile(logs[2], whole, 0o666); err != nil {
+		t.Fatal(err)
+	}
 	// By another program, and a line that is none of a log; the log of a node that has none of its lines is not missing.
 	change(t, logs[0], `"program":"`, `"program":"v0.0.1-\u001b[31m`)
 	change(t, logs[0], `{"did":{"Kind":"verdict"`, `{"did":{"Kind":"verdict","More":1`)

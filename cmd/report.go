@@ -23,7 +23,7 @@ func newReport() *cobra.Command {
 		Long: `report writes summary, figures and report.html of a run's directory anew, complete or not, and prints the table.
 
 With two directories it compares them, setting by setting: B minus A with a confidence interval, paired by replication
-where both faced the same requests (the same seed and workload).`,
+where both faced the same requests (the same seed and workload): replications that only one of them has are left out.`,
 		Args: wants(1, 2, "the directory of a run, or of two"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var runs []*results.Run
@@ -43,6 +43,14 @@ where both faced the same requests (the same seed and workload).`,
 				}
 			}
 			if len(runs) == 2 {
+				if len(metrics) == 0 {
+					metrics = compared
+				}
+				for i, r := range runs {
+					for _, says := range r.Sparse(metrics...) {
+						fmt.Fprintf(c.ErrOrStderr(), "note: of %s: %s\n", "AB"[i:i+1], says)
+					}
+				}
 				return compareRuns(w, runs[0], runs[1], metrics, asJSON)
 			}
 			if err := runs[0].Render(); err != nil {
@@ -54,7 +62,11 @@ where both faced the same requests (the same seed and workload).`,
 			if err := results.Table(w, runs[0], colours(w), metrics...); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(c.ErrOrStderr(), "\nreport: %s\n", runs[0].Report())
+			notes := c.ErrOrStderr()
+			fmt.Fprintln(notes)
+			tellFaults(notes, runs[0])
+			noteSparse(notes, runs[0], metrics...)
+			_, err := fmt.Fprintf(notes, "report: %s\n", runs[0].Report())
 			return err
 		},
 	}
@@ -63,13 +75,27 @@ where both faced the same requests (the same seed and workload).`,
 	return c
 }
 
+// noteSparse warns of percentiles among the metrics that are shown which rest on few requests.
+func noteSparse(notes io.Writer, r *results.Run, metrics ...string) {
+	for _, says := range r.Sparse(metrics...) {
+		fmt.Fprintf(notes, "note: %s\n", says)
+	}
+}
+
+// tellFaults says how the faults of a run went on real nodes, and of the first ones whom they befell, and when.
+func tellFaults(w io.Writer, r *results.Run) {
+	if said := r.Befallen(); said != "" {
+		fmt.Fprintf(w, "faults: %s\n", said)
+	}
+	if said := r.Befell(3, 5); said != nil {
+		fmt.Fprintf(w, "what befell whom, and when it began (the report has more):\n  %s\n", strings.Join(said, "\n  "))
+	}
+}
+
 // compared are the metrics of a comparison unless its user names others.
 var compared = []string{"latency.mean", "latency.p95", "drop_rate", "forwarded_share", "messages_per_request"}
 
 func compareRuns(w io.Writer, a, b *results.Run, metrics []string, asJSON bool) error {
-	if len(metrics) == 0 {
-		metrics = compared
-	}
 	differences, unmatched, err := results.CompareRuns(a, b, metrics...)
 	if err != nil {
 		return input(err)
@@ -112,6 +138,24 @@ func compareRuns(w io.Writer, a, b *results.Run, metrics []string, asJSON bool) 
 		if slices.ContainsFunc(differences, n.holds) {
 			notes = append(notes, n.says)
 		}
+	}
+	var last *results.Difference // that was told to be partial
+	for i := range differences {
+		d := &differences[i]
+		if !d.Partial() {
+			continue
+		}
+		what := strings.Join(d.Where, ", ")
+		switch same := last != nil && slices.Equal(last.Where, d.Where); {
+		case same && last.N == d.N: // metrics of one setting, mostly
+			continue
+		case same:
+			what += ", " + d.Metric
+		default:
+			last = d
+		}
+		notes = append(notes, fmt.Sprintf("%s: A and B - A are of the %s that both runs have, with a value in both: A has %d, B has %d", what,
+			count(d.N, "replication"), d.Replications[0], d.Replications[1]))
 	}
 	for _, u := range unmatched {
 		notes = append(notes, "not compared: "+u)

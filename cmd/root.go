@@ -78,6 +78,7 @@ to run it here, to forward it to a peer, or to reject it.
   p2pfaas load quickstart --hosts 10.0.0.1,..  or on nodes that run already
   p2pfaas deploy quickstart                   or in containers, here or on machines that are reached over SSH
   p2pfaas node --bind 127.0.0.1               a real node, with the services of the first P2PFaaS
+  p2pfaas top                                 watch the nodes of a cluster
   p2pfaas schedulers                          the algorithms that there are
   p2pfaas scenario check my.yaml              is my scenario right?`,
 		Version:       version(),
@@ -99,8 +100,8 @@ to run it here, to forward it to a peer, or to reject it.
 		}
 		return input(err)
 	})
-	root.AddCommand(newSim(), newRunReal(), newCompare(), newCalibrate(), newLoad(), newNode(), newReplay(), newTrace(), newFunction(), newScenario(),
-		newSchedulers(), newReport(), newPlot(), newLearner(), newValidate(), newDeploy(), newImage(), newHealth())
+	root.AddCommand(newSim(), newRunReal(), newCompare(), newCalibrate(), newLoad(), newNode(), newCerts(), newReplay(), newPlay(), newTrace(), newFunction(), newScenario(),
+		newSchedulers(), newReport(), newPlot(), newLearner(), newValidate(), newSwarm(), newDeploy(), newImage(), newHealth(), newTop())
 	return root
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/realnet/processor"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
@@ -39,10 +40,11 @@ func newRunReal() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run SCENARIO",
 		Short: "run a scenario on real nodes on this machine",
-		Long: `run starts the nodes of a scenario as processes on this machine, node k on 127.0.0.k with the standard ports, lets
-them find each other, sends the scenario's requests when they are due, and writes the same directory as sim does. Each
-point and each replication has fresh nodes. What the nodes execute are the functions' back ends (functions.NAME.backend;
-by default one that waits for exactly as long as the simulated task takes).`,
+		Long: `run starts the nodes of a scenario as processes on this machine, node 0 on 127.0.0.1, node 1 on 127.0.0.2 and
+so on, with the standard ports, lets them find each other, sends the scenario's requests when they are due, and writes
+the same directory as sim does. Each point and each replication has fresh nodes. What the nodes execute are the
+functions' back ends (functions.NAME.backend; by default one that waits for exactly as long as the simulated task
+takes).`,
 		Example: `  p2pfaas run quickstart
   p2pfaas run scenarios/quickstart.yaml --select scheduler=NoScheduler --duration 10s`,
 		Args:              wants(1, 1, "one scenario"),
@@ -61,7 +63,7 @@ by default one that waits for exactly as long as the simulated task takes).`,
 // addPayloads adds the flags about single requests, which load has too.
 func addPayloads(c *cobra.Command, payloads *[]string, timeout *time.Duration) {
 	c.Flags().StringArrayVar(payloads, "payload", nil, "send this file with requests of a function: --payload FUNCTION=FILE; with several, they take turns")
-	c.Flags().DurationVar(timeout, "request-timeout", time.Minute, "an answer that is not there by then is lost")
+	c.Flags().DurationVar(timeout, "request-timeout", 0, "an answer that is not there by then is lost (default the scenario's client.timeout or, without, 1m)")
 }
 
 // readPayloads reads the files of --payload.
@@ -127,7 +129,7 @@ func (f *runFlags) prepare(c *cobra.Command, path string) (*realRun, error) {
 		return nil, err
 	}
 	return &realRun{real: real{payloads: payloads, timeout: f.timeout, notes: c.ErrOrStderr(), out: c.OutOrStdout(), json: f.json,
-		points: points, result: newRun(file, points, "real", keep)}, flags: f, self: self, path: path, given: f.given(c)}, nil
+		points: points, result: newRun(file, points, "real", keep), recorded: f.record}, flags: f, self: self, path: path, given: f.given(c)}, nil
 }
 
 // isLoopback reports whether a text is a loopback address of IPv4.
@@ -149,6 +151,7 @@ type real struct {
 	bar      *progressbar.ProgressBar
 	done     int
 	expected int
+	recorded bool // the nodes log their inputs
 }
 
 // run runs every replication of every point, one after the other, and stores what comes out.
@@ -225,6 +228,10 @@ func (r *real) wants(point int, s *scenarios.Scenario, replication int) bool {
 }
 
 func (r *real) announce() {
+	fills := func(f scenarios.Fault) bool { return f.Kind == scenarios.FullDisk }
+	if !r.recorded && slices.ContainsFunc(r.points, func(p scenarios.Point) bool { return slices.ContainsFunc(p.Scenario.Faults, fills) }) {
+		fmt.Fprintf(r.notes, "note: the fault full-disk does nothing here: nodes of a scenario write only what they record, and that takes p2pfaas run --record\n")
+	}
 	requests, replications, length := 0.0, 0, time.Duration(0)
 	for _, p := range r.points {
 		replications += p.Scenario.Replications
@@ -256,7 +263,7 @@ func (r *real) progress(requests int) {
 }
 
 // load sends the requests of a replication.
-func (r *real) load(ctx context.Context, point, replication int, o realnet.LoadOptions) (*results.Replication, error) {
+func (r *real) load(ctx context.Context, point, replication int, o loadgen.Options) (*results.Replication, error) {
 	s := r.points[point].Scenario
 	o.Scenario, o.Replication, o.Payloads, o.Timeout, o.Progress = s, replication, r.payloads, r.timeout, r.progress
 	var stream *results.Stream
@@ -278,7 +285,7 @@ func (r *real) load(ctx context.Context, point, replication int, o realnet.LoadO
 		}
 		o.Each = stream.Add
 	}
-	rep, err := realnet.Generate(ctx, o)
+	rep, err := loadgen.Generate(ctx, o)
 	if stream == nil {
 		return rep, err
 	}
@@ -291,6 +298,13 @@ func (r *real) load(ctx context.Context, point, replication int, o realnet.LoadO
 
 // report prints what came out.
 func (r *real) report() error {
+	if err := r.print(); err != nil || !r.result.Unanswered() {
+		return err
+	}
+	return fmt.Errorf("no request was answered: %s says why", r.result.Report())
+}
+
+func (r *real) print() error {
 	if r.json {
 		return results.WriteJSON(r.out, r.result)
 	}
@@ -307,9 +321,11 @@ func (r *real) report() error {
 	if said := r.result.Links(); said != "" {
 		fmt.Fprintf(r.notes, "emulated links: %s\n", said)
 	}
+	tellFaults(r.notes, r.result)
 	for _, w := range r.result.Warnings() {
 		fmt.Fprintf(r.notes, "note: %s\n", w)
 	}
+	noteSparse(r.notes, r.result) // of the percentiles of the table
 	fmt.Fprintf(r.notes, "report: %s\n", r.result.Report())
 	return nil
 }
@@ -334,6 +350,7 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 	if err != nil {
 		return nil, err
 	}
+	o.Machines = cluster
 	defer func() {
 		err = errors.Join(err, cluster.Ended(), cluster.Stop())
 	}()
@@ -341,7 +358,10 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 	others, unknown := own.Watch(ctx)
 	rep, err := r.load(ctx, point, replication, o)
 	if err == nil && unknown == nil {
-		rep.Reality.Others, unknown = others()
+		own.Nodes = cluster.Processes()
+		if own.Killed, unknown = cluster.Killed(); unknown == nil {
+			rep.Reality.Others, unknown = others()
+		}
 	}
 	if unknown != nil && err == nil {
 		fmt.Fprintf(r.notes, "note: how busy other programs kept the machine is not known: %v\n", unknown)
@@ -355,7 +375,7 @@ func (r *realRun) replication(ctx context.Context, point, replication int) (_ *r
 // startNodes starts the nodes of a scenario as processes of this machine, from a loopback address on. It returns where they are, as
 // the load generator is to know it, and the addresses by which they know each other.
 func startNodes(ctx context.Context, s *scenarios.Scenario, first, logs string,
-	command func(i int, places []realnet.Place, addresses []string) []string) (cluster *realnet.Local, o realnet.LoadOptions, addresses []string, err error) {
+	command func(i int, places []realnet.Place, addresses []string) []string) (cluster *realnet.Local, o loadgen.Options, addresses []string, err error) {
 	nodes := s.Cluster.Nodes()
 	all := nodes
 	if s.Cluster.Cloud != nil {
@@ -377,7 +397,7 @@ func startNodes(ctx context.Context, s *scenarios.Scenario, first, logs string,
 		return nil, o, nil, err
 	}
 	for _, place := range places[:nodes] {
-		t := realnet.Target{Scheduler: place.Dial()}
+		t := loadgen.Target{Scheduler: place.Dial()}
 		if s.Learner.Asks() && s.Learner.External == nil {
 			t.Learner = place.LearnerURL()
 		}
@@ -400,16 +420,32 @@ func (r *realRun) command(p *scenarios.Point, replication, i int, places []realn
 	words := []string{r.self, "node", "--scenario", r.path, "--select", strconv.Itoa(p.Index),
 		"--replication", strconv.Itoa(replication), "--number", strconv.Itoa(i), "--cluster", strings.Join(addresses, ","),
 		"--bind", at.IP, "--scheduler-port", strconv.Itoa(at.Scheduler),
-		"--discovery-port", strconv.Itoa(at.Discovery), "--init-servers", places[0].DiscoveryAddress(),
+		"--discovery-port", strconv.Itoa(at.Discovery), "--init-servers", initServers(p.Scenario, places),
 		"--learner-port", strconv.Itoa(at.Learner), "--websocket-port", strconv.Itoa(at.Websocket)}
+	if len(p.Scenario.Faults) > 0 {
+		words = append(words, "--faults")
+	}
 	if r.flags.record {
 		words = append(words, "--record", filepath.Join(r.result.Dir, "record", processes(p, replication)))
 	}
 	return append(words, r.given...)
 }
 
+// initServers are the addresses of the discovery services by which a node finds the others: the first node's or, where that may be down
+// when another one comes back, everybody's.
+func initServers(s *scenarios.Scenario, places []realnet.Place) string {
+	if len(s.Faults) == 0 {
+		places = places[:1]
+	}
+	var all []string
+	for _, p := range places {
+		all = append(all, p.DiscoveryAddress())
+	}
+	return strings.Join(all, ",")
+}
+
 // keepWeights writes what the learners of the nodes have learned.
-func (r *realRun) keepWeights(ctx context.Context, p *scenarios.Point, targets []realnet.Target) error {
+func (r *realRun) keepWeights(ctx context.Context, p *scenarios.Point, targets []loadgen.Target) error {
 	if !p.Scenario.Learner.Asks() || p.Scenario.Learner.External != nil {
 		return nil
 	}
@@ -418,7 +454,7 @@ func (r *realRun) keepWeights(ctx context.Context, p *scenarios.Point, targets [
 		return fmt.Errorf("writing weights: %w", err)
 	}
 	for i, t := range targets[:min(len(targets), weightsKept)] {
-		if err := realnet.FetchWeights(ctx, t.Learner, filepath.Join(dir, fmt.Sprintf("node-%d.json", i))); err != nil {
+		if err := loadgen.FetchWeights(ctx, t.Learner, filepath.Join(dir, fmt.Sprintf("node-%d.json", i))); err != nil {
 			return err
 		}
 	}

@@ -445,6 +445,8 @@ func (s *simulation) report() error {
 	if said := s.result.ColdStarts(); said != "" {
 		fmt.Fprintf(s.notes, "cold starts: %s\n", said)
 	}
+	tellFaults(s.notes, s.result)
+	noteSparse(s.notes, s.result)
 	fmt.Fprintf(s.notes, "digest %016x\nreport: %s\n", s.result.Digest(), s.result.Report())
 	return nil
 }

@@ -108,16 +108,14 @@ func (f *traceFlags) fromRun(dir string) (tasks []scenarios.TraceTask, notes []s
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := whole(r, "a trace"); err != nil {
+		return nil, nil, err
+	}
 	switch {
-	case r.Keep.Mode != results.All:
-		kept := map[results.Mode]string{results.None: "no records", results.Sample: "a sample of its records"}[r.Keep.Mode]
-		return nil, nil, fmt.Errorf("%s kept %s, and a trace needs all: run it again with --records all", dir, kept)
-	case r.State == results.Running:
-		return nil, nil, fmt.Errorf("%s is not complete: the run goes on, or was killed (p2pfaas sim --resume completes a simulation)", dir)
 	case f.actual && r.World == "sim":
 		return nil, nil, fmt.Errorf("--actual: the requests of a simulation, as %s, leave when they are meant to: leave it out", dir)
 	}
-	p, err := f.point(r)
+	p, err := onePoint(r, f.pick, "a trace")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -171,20 +169,32 @@ func demandOf(took time.Duration, speed float64) time.Duration {
 	return random.Seconds(took.Seconds() * speed)
 }
 
-// point is the one that is wanted.
-func (f *traceFlags) point(r *results.Run) (*results.Point, error) {
+// whole says what a run lacks that what is made of it needs: all of its records.
+func whole(r *results.Run, what string) error {
+	switch {
+	case r.Keep.Mode != results.All:
+		kept := map[results.Mode]string{results.None: "no records", results.Sample: "a sample of its records"}[r.Keep.Mode]
+		return fmt.Errorf("%s kept %s, and %s needs all: run it again with --records all", r.Dir, kept, what)
+	case r.State == results.Running:
+		return fmt.Errorf("%s is not complete: the run goes on, or was killed (p2pfaas sim --resume completes a simulation)", r.Dir)
+	}
+	return nil
+}
+
+// onePoint is the point that is wanted of a run.
+func onePoint(r *results.Run, pick, what string) (*results.Point, error) {
 	points := make([]scenarios.Point, len(r.Points))
 	for i, p := range r.Points {
 		points[i] = scenarios.Point{Index: p.Index, Values: p.Values}
 	}
-	if f.pick != "" {
+	if pick != "" {
 		var err error
-		if points, err = scenarios.SelectPoints(r.Swept, points, f.pick); err != nil {
+		if points, err = scenarios.SelectPoints(r.Swept, points, pick); err != nil {
 			return nil, err
 		}
 	}
 	if len(points) != 1 {
-		return nil, fmt.Errorf("a trace is of one point, and these are %d: choose one with --select", len(points))
+		return nil, fmt.Errorf("%s is of one point, and these are %d: choose one with --select", what, len(points))
 	}
 	i := slices.IndexFunc(r.Points, func(p *results.Point) bool { return p.Index == points[0].Index })
 	return r.Points[i], nil

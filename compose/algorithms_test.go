@@ -11,6 +11,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/results"
 )
 
@@ -50,11 +51,11 @@ func TestAlgorithms(t *testing.T) {
 				spec += ", " + p
 			}
 			s := parse(t, fmt.Sprintf(uneven, spec))
-			var targets []realnet.Target
+			var targets []loadgen.Target
 			for _, m := range c.nodes {
-				targets = append(targets, realnet.Target{Scheduler: m.dial()})
+				targets = append(targets, loadgen.Target{Scheduler: m.dial()})
 			}
-			if err := realnet.Configure(t.Context(), s, targets, c.addresses()); err != nil {
+			if err := loadgen.Configure(t.Context(), s, targets, c.addresses(), nil); err != nil {
 				t.Fatal(err)
 			}
 			l := c.load(t, s, time.Time{})

@@ -30,6 +30,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/image"
+	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
@@ -231,7 +232,7 @@ func startNodes(t *testing.T, n int, flags ...string) *cluster {
 	function := func(i int) string { return b.at(100 + i) }
 	startAll(t, n, func(i int) (*machine, error) { return start(t, b, function(i), spec{image: tag(image.Sleep)}) })
 	c := &cluster{nodes: startAll(t, n, func(i int) (*machine, error) {
-		return start(t, b, b.at(10+i), spec{image: tag(image.Node), command: slices.Concat([]string{"node", "--bind", "0.0.0.0",
+		return start(t, b, b.at(10+i), spec{image: tag(image.Node), command: slices.Concat([]string{"node", "--bind", "0.0.0.0", "--insecure",
 			"--init-servers", b.at(10), "--function", "work=http://" + function(i) + ":8080/"}, flags)})
 	})}
 	meet(t, c.nodes)
@@ -252,7 +253,7 @@ func startScenario(t *testing.T, s *scenarios.Scenario, file []byte) *cluster {
 	}
 	machines := startAll(t, n, func(i int) (*machine, error) {
 		return start(t, b, all[i], spec{image: tag(image.Node), file: file, command: []string{"node", "--scenario", scenarioFile,
-			"--cluster", strings.Join(all, ","), "--number", fmt.Sprint(i), "--bind", "0.0.0.0", "--init-servers", all[0]}})
+			"--cluster", strings.Join(all, ","), "--number", fmt.Sprint(i), "--bind", "0.0.0.0", "--insecure", "--init-servers", all[0]}})
 	})
 	c := &cluster{nodes: machines[:s.Cluster.Nodes()]}
 	if s.Cluster.Cloud != nil {
@@ -342,10 +343,10 @@ func soon() time.Time { return time.Now().Add(2 * time.Second) }
 // load begins to send the requests of a scenario: at an instant, or at once where that is zero.
 func (c *cluster) load(t *testing.T, s *scenarios.Scenario, at time.Time) *loading {
 	l := &loading{t: t, began: at, ended: make(chan struct{})}
-	o := realnet.LoadOptions{Scenario: s, Start: at, Timeout: 15 * time.Second,
+	o := loadgen.Options{Scenario: s, Start: at, Timeout: 15 * time.Second,
 		Each: func(r *results.Record) { l.records = append(l.records, *r) }}
 	for _, m := range c.nodes {
-		target := realnet.Target{Scheduler: m.dial()}
+		target := loadgen.Target{Scheduler: m.dial()}
 		if s.Learner.Asks() {
 			target.Learner = realnet.Place{IP: m.address, Learner: realnet.LearnerPort}.LearnerURL()
 		}
@@ -356,7 +357,7 @@ func (c *cluster) load(t *testing.T, s *scenarios.Scenario, at time.Time) *loadi
 	}
 	go func() {
 		defer close(l.ended)
-		l.result, l.err = realnet.Generate(t.Context(), o)
+		l.result, l.err = loadgen.Generate(t.Context(), o)
 	}()
 	return l
 }

@@ -185,8 +185,8 @@ func TestDeployTwelve(t *testing.T) {
 	u.do("deploy", scenario)
 	took := time.Since(began)
 	t.Logf("twelve nodes were ready after %v", took.Round(100*time.Millisecond))
-	if took > 20*time.Second {
-		t.Errorf("that is more than 20 s")
+	if took > time.Minute { // a quiet machine with two cores takes 8 to 16 s, with other tests beside this one
+		t.Errorf("that is more than a minute")
 	}
 	first := left(t, name)
 	if len(first) != 25 { // twelve nodes and their functions, and the network
@@ -417,4 +417,54 @@ func freePort(t *testing.T) int {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
+}
+
+// befallen has what only an engine does to a node, and what the node does itself.
+const befallen = `
+duration: 20s
+warmup: 1s
+replications: 1
+cluster: {nodes: 3, slots: 4, queue: 8}
+functions: [{name: work, service: {distribution: exponential, mean: 50ms}}]
+workload: {rate: 8/s}
+client: {timeout: 2s}
+scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 2, probe_timeout: 200ms, answer_timeout: 1s}
+faults:
+  - {kind: crash, nodes: [1], at: 2s, for: 4s}
+  - {kind: pause, nodes: [2], at: 8s, for: 3s}
+  - {kind: function-hangs, nodes: [0], at: 13s, for: 2s}
+  - {kind: crash, nodes: [0], at: 19s}
+`
+
+// Faults of a deployment in containers: requests to the node that is killed are lost, those to the one that stands still and with the function
+// that hangs have no answer, and in the end all is as before.
+func TestFaultsOfADeployment(t *testing.T) {
+	u := newTool(t)
+	name := fmt.Sprintf("befallen-%d", os.Getpid())
+	scenario := u.write(name, befallen)
+	u.down(name)
+	u.do("deploy", scenario)
+	said := u.do("load", scenario, "--records", "all", "--out", "run")
+	if !strings.Contains(said, "all nodes knew each other and served") {
+		t.Errorf("the load says: %s", said)
+	}
+	r, err := results.Open(filepath.Join(u.dir, "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := map[int32]map[string]int{0: {}, 1: {}, 2: {}}
+	for row, err := range results.ReadRows(r.Requests()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !row.Completed() && row.ArrivalNS < int64(18*time.Second) {
+			lost[row.Node][row.Outcome]++
+		}
+	}
+	if lost[1]["lost-node-down"] == 0 || lost[2]["lost-no-answer"] == 0 || lost[0]["lost-no-answer"] == 0 || lost[0]["lost-node-down"] > 0 {
+		t.Errorf("lost by node: %v", lost)
+	}
+	if f := r.Points[0].Replications[0].Reality.Faults; f == nil || f.Restarts.Count != 2 || len(f.Unrecovered) > 0 {
+		t.Errorf("the faults went so: %+v", f)
+	}
 }

@@ -28,7 +28,7 @@ func TestUnprivileged(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, false)
 	m, err := start(t, b, b.at(10), spec{image: tag(image.Node), data: true,
-		command: []string{"node", "--bind", "0.0.0.0", "--data", "/data", "--function", "work=sleep:1ms"}})
+		command: []string{"node", "--bind", "0.0.0.0", "--insecure", "--data", "/data", "--function", "work=sleep:1ms"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +185,7 @@ func TestHealth(t *testing.T) {
 		h := *i.Config.Healthcheck // its own test, more often
 		h.Interval, h.StartPeriod, h.Retries = time.Second, time.Millisecond, 2
 		c.Healthcheck = &h
+		c.Env = append(c.Env, "P2PFAAS_TOKEN=0123456789abcdef0123456789abcdef") // which a node wants where others reach it; its health is no secret
 	}
 	for i, of := range []struct {
 		kind    string
@@ -214,7 +215,7 @@ func TestHealth(t *testing.T) {
 func TestStop(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, false)
-	m, err := start(t, b, b.at(10), spec{image: tag(image.Node), command: []string{"node", "--bind", "0.0.0.0", "--function", "work=sleep:2s"}})
+	m, err := start(t, b, b.at(10), spec{image: tag(image.Node), command: []string{"node", "--bind", "0.0.0.0", "--insecure", "--function", "work=sleep:2s"}})
 	if err != nil {
 		t.Fatal(err)
 	}

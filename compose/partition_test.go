@@ -22,7 +22,7 @@ func TestPartition(t *testing.T) {
 	half := func(i int) int { return i * 2 / n }
 	c := &cluster{nodes: startAll(t, n, func(i int) (*machine, error) {
 		own, other := networks[half(i)], networks[1-half(i)]
-		m, err := start(t, own, own.at(10+i), spec{image: tag(image.Node), command: slices.Concat([]string{"node", "--bind", "0.0.0.0",
+		m, err := start(t, own, own.at(10+i), spec{image: tag(image.Node), command: slices.Concat([]string{"node", "--bind", "0.0.0.0", "--insecure",
 			"--init-servers", networks[0].at(10) + "," + networks[1].at(10+n-1), "--function", "work=sleep"}, eager)})
 		if err == nil {
 			err = m.connect(t.Context(), other, other.at(10+i)) // the second interface: it is not the first one that began

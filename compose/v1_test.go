@@ -82,7 +82,9 @@ func TestV1(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := &v1{t: t}
-	for _, m := range startAll(t, 3, func(i int) (*machine, error) { return start(t, b, b.at(10+i), spec{image: tag(image.Node)}) }) {
+	for _, m := range startAll(t, 3, func(i int) (*machine, error) {
+		return start(t, b, b.at(10+i), spec{image: tag(image.Node), command: []string{"node", "--bind", "0.0.0.0", "--insecure"}})
+	}) {
 		m.answers(t)
 		v.hosts = append(v.hosts, m.address)
 	}

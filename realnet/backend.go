@@ -8,10 +8,13 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // call is a request to run a function, as the function sees it.
@@ -39,6 +42,15 @@ func (c *call) load(r *http.Request) {
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(c.body.reader()), nil }
 	}
 	r.ContentLength = c.length
+}
+
+// withoutQuery takes what a client asked out of the error of an HTTP client, which is logged.
+func withoutQuery(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		e.URL, _, _ = strings.Cut(e.URL, "?")
+	}
+	return err
 }
 
 // validStatus reports whether a function may answer with it.
@@ -197,7 +209,8 @@ func (b *Backend) request(ctx context.Context, at *deployment, c *call, taken *i
 	if c.query != "" {
 		r.URL.RawQuery = c.query
 	}
-	copyHeader(r.Header, c.header)
+	wire.CopyHeader(r.Header, c.header)
+	carryTrace(ctx, r.Header)
 	if at == nil && b.OpenFaaS != nil {
 		b.OpenFaaS.authenticate(r)
 	}
@@ -215,8 +228,12 @@ func (b *Backend) run(ctx context.Context, at *deployment, c *call, service time
 		return nil, cold, err
 	}
 	a, err = b.call(ctx, at, c, service, i)
-	// One that was given up may have been cold: then it is not taken for a warm one, as in simulation.
-	at.pool.give(i, err == nil || ctx.Err() != nil && cold == 0)
+	switch gone := ctx.Err() != nil; {
+	case err != nil && (gone && cold == 0 || !gone && c.body.wrong.Load() != nil):
+		at.pool.regain(i)
+	default: // one that was given up cold is not taken for a warm one, as in simulation
+		at.pool.give(i, err == nil)
+	}
 	return a, cold, err
 }
 
@@ -234,12 +251,12 @@ func (b *Backend) call(ctx context.Context, at *deployment, c *call, service tim
 	}
 	c.load(r)
 	if service > 0 {
-		r.Header.Set(HeaderService, formatSeconds(service))
+		r.Header.Set(wire.HeaderService, wire.FormatSeconds(service))
 	}
 	response, err := b.http.Do(r)
-	if err != nil {
-		if errors.Is(err, errTooLarge) {
-			return nil, failure(codeTooLarge, "The body of the request is longer than %d bytes", c.body.limit)
+	if err = withoutQuery(err); err != nil {
+		if f := c.body.failure(err); f != nil {
+			return nil, f
 		}
 		var lookup *net.DNSError
 		if at == nil && b.OpenFaaS == nil && errors.As(err, &lookup) && lookup.IsNotFound {
@@ -260,6 +277,6 @@ func (b *Backend) call(ctx context.Context, at *deployment, c *call, service tim
 		return nil, fmt.Errorf("the answer of function %s is longer than %d bytes", c.function, b.MaxAnswer)
 	}
 	a := &answer{status: response.StatusCode, header: http.Header{}, body: text}
-	copyHeader(a.header, response.Header)
+	wire.CopyHeader(a.header, response.Header)
 	return a, nil
 }

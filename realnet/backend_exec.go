@@ -32,6 +32,8 @@ type patience struct {
 
 const mostPause = time.Minute
 
+const mostRegaining = 4 // processes of a function that may compute on, of requests that nobody waits for
+
 const (
 	functionLine = 64 << 10               // bytes of a line that a process writes to the log
 	lastWords    = 200 * time.Millisecond // for the log to take what a process that has ended had written
@@ -135,8 +137,9 @@ func (i *instance) once(first chan<- error) (err error) {
 		words[k] = fill.Replace(w)
 	}
 	c := exec.Command(words[0], words[1:]...)
-	c.Env = append(os.Environ(), "PORT="+strconv.Itoa(port))
-	ownGroup(c)
+	c.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, TokenVariable+"=") }) // it is none of its business
+	c.Env = append(c.Env, "PORT="+strconv.Itoa(port))
+	OwnGroup(c, syscall.SIGTERM)
 	out, in, err := os.Pipe()
 	if err != nil {
 		return err
@@ -157,7 +160,7 @@ func (i *instance) once(first chan<- error) (err error) {
 	died := make(chan error, 1)
 	go func() {
 		err := c.Wait()
-		killGroup(c) // what it has left behind
+		KillGroup(c) // what it has left behind
 		select {
 		case <-read:
 		case <-time.After(lastWords): // what has left the group, too, has its output still open
@@ -186,7 +189,7 @@ func (i *instance) once(first chan<- error) (err error) {
 	select {
 	case <-died:
 	case <-time.After(i.end):
-		killGroup(c)
+		KillGroup(c)
 		<-died
 	}
 	return err
@@ -233,7 +236,11 @@ type pool struct {
 	idle   []*idleInstance // the longest first
 	starts int
 	closed bool
+	life   context.Context
+	die    context.CancelFunc
 	ending sync.WaitGroup
+
+	regaining int // processes that are to be idle again
 
 	// After a start that failed: none is tried before, and how long after the next failure, and why.
 	again time.Time
@@ -252,7 +259,9 @@ func newPool(name string, command []string, p patience, keep time.Duration) (*po
 	if _, err := exec.LookPath(command[0]); err != nil {
 		return nil, fmt.Errorf("function %s: %s cannot be started: %w", name, command[0], err)
 	}
-	return &pool{patience: p, name: name, command: command, keep: keep, wait: p.pause}, nil
+	x := &pool{patience: p, name: name, command: command, keep: keep, wait: p.pause}
+	x.life, x.die = context.WithCancel(context.Background())
+	return x, nil
 }
 
 // take is a process for a request, to be given back. cold is how long its start took; 0: it was there.
@@ -313,6 +322,32 @@ func (p *pool) give(i *instance, good bool) {
 	p.idle = append(p.idle, x)
 }
 
+// regain takes a process back whose request ended for its client's reasons, and which may compute on. It is idle when it answers
+// again, as at its start: one that executes one request after the other does when it is done. Where that takes longer than a start
+// may, it is ended; so it is at once where mostRegaining are waited for already: their slots are free, and those who give up
+// would have ever more processes started.
+func (p *pool) regain(i *instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.regaining == mostRegaining {
+		p.ending.Go(i.close)
+		return
+	}
+	p.regaining++
+	p.ending.Go(func() {
+		ctx, cancel := context.WithTimeout(p.life, p.start)
+		defer cancel()
+		url, err := i.at()
+		if err == nil {
+			err = i.awaitHealth(ctx, url, nil)
+		}
+		p.mu.Lock()
+		p.regaining--
+		p.mu.Unlock()
+		p.give(i, err == nil)
+	})
+}
+
 // expire ends a process that has been idle for long enough.
 func (p *pool) expire(x *idleInstance) {
 	p.mu.Lock()
@@ -325,6 +360,7 @@ func (p *pool) expire(x *idleInstance) {
 
 // close ends what is idle, when no request has any process.
 func (p *pool) close() {
+	p.die()
 	p.mu.Lock()
 	p.closed = true
 	for _, x := range p.idle {

@@ -13,6 +13,7 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -69,7 +70,17 @@ func processOfFunction(args []string) {
 	})
 	http.HandleFunc("/healthz", http.NotFound) // that it answers is enough
 	http.HandleFunc("/die", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
-	panic(http.ListenAndServe(net.JoinHostPort("127.0.0.1", port), nil))
+	h := http.Handler(http.DefaultServeMux)
+	if args[0] == "stolid" { // one request after the other, whoever waits for it
+		var one sync.Mutex
+		h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			one.Lock()
+			defer one.Unlock()
+			http.DefaultServeMux.ServeHTTP(w, r.WithContext(context.Background()))
+		})
+	}
+	panic(http.ListenAndServe(net.JoinHostPort("127.0.0.1", port), h))
 }
 
 func functionCommand(t *testing.T, words ...string) []string {

@@ -4,13 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // onDemand is a backend whose function f has processes on demand.
@@ -22,11 +27,11 @@ func onDemand(t *testing.T, keep time.Duration, words ...string) Backend {
 // coldStart is what an answer says of the start that its execution began with; 0: it began warm.
 func coldStart(t *testing.T, r reply) time.Duration {
 	t.Helper()
-	var report taskReport
-	if err := json.Unmarshal([]byte(r.header.Get(headerTask)), &report); err != nil {
+	var report wire.TaskReport
+	if err := json.Unmarshal([]byte(r.header.Get(wire.HeaderTask)), &report); err != nil {
 		t.Fatalf("%d %s: %v", r.status, r.body, err)
 	}
-	said := r.header.Get(headerColdStart)
+	said := r.header.Get(wire.HeaderColdStart)
 	if !report.Cold {
 		if said != "" || report.ColdStart != 0 {
 			t.Errorf("a warm execution began with a start of %q s, %v", said, report.ColdStart)
@@ -137,8 +142,8 @@ func TestColdStartFails(t *testing.T) {
 	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Minute, "dies"), Slots: 1, Room: 1, Queue: true})
 	for k, want := range []string{"it ended before it answered: exit status 1", "no process is started within "} {
 		r := c.ask(0, "POST", "/function/f", "")
-		var f Failure
-		if err := json.Unmarshal([]byte(r.body), &f); err != nil || r.status != 500 || f.Code != codeGeneric || !strings.Contains(f.Reason, want) ||
+		var f wire.Failure
+		if err := json.Unmarshal([]byte(r.body), &f); err != nil || r.status != 500 || f.Code != wire.CodeGeneric || !strings.Contains(f.Reason, want) ||
 			!strings.Contains(f.Reason, "exit status 1") {
 			t.Errorf("request %d: %d %s, want %q", k, r.status, r.body, want)
 		}
@@ -192,6 +197,87 @@ func TestColdStartGivenUp(t *testing.T) {
 	}
 }
 
+// A process whose client gives up, or sends too much, is warm again when it has done: until then others do not wait for it.
+func TestColdStartRegained(t *testing.T) {
+	o := NodeOptions{Backend: onDemand(t, time.Minute, "stolid"), Slots: 2, Room: 1, Queue: true}
+	o.Limits.Body = 1000
+	c := openNodes(t, 1, o)
+	own, _ := processes(t, c.ask(0, "POST", "/function/f", "").body)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "POST", c.servers[0].URL+"/function/f?sleep=3s", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := http.DefaultClient.Do(r); err == nil {
+		t.Fatal("it is answered")
+	}
+	p := c.nodes[0].options.Backend.deployed.byName["f"].pool
+	idle := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.idle)
+	}
+	if other, _ := processes(t, c.ask(0, "POST", "/function/f", "").body); other == own {
+		t.Error("a request waits until the process has computed what nobody wants any more")
+	}
+	eventually(t, "both are idle", func() bool { return idle() == 2 })
+	warm, _ := processes(t, c.ask(0, "POST", "/function/f", "").body)
+	a, err := http.Post(c.servers[0].URL+"/function/f", "", struct{ io.Reader }{strings.NewReader(strings.Repeat("x", 5000))}) // nobody says how long
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Body.Close()
+	eventually(t, "it is idle again", func() bool { return idle() == 2 })
+	if again, _ := processes(t, c.ask(0, "POST", "/function/f", "").body); a.StatusCode != 413 || again != warm {
+		t.Errorf("%s, and process %d is warm, want %d", a.Status, again, warm)
+	}
+}
+
+// However many clients give up, few processes are waited for that compute on: the others are ended.
+func TestColdStartRegainsFew(t *testing.T) {
+	p, err := newPool("f", functionCommand(t), patience{start: 20 * time.Second}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	done := make(chan struct{})
+	computes := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-done:
+		case <-r.Context().Done():
+		}
+	}))
+	defer computes.Close()
+	url := computes.URL + "/"
+	var dead atomic.Int32
+	regain := func(n int) {
+		for range n {
+			i := &instance{die: func() { dead.Add(1) }, ended: make(chan struct{})}
+			close(i.ended)
+			i.url.Store(&url)
+			p.regain(i)
+		}
+	}
+	count := func() (idle, regaining int) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.idle), p.regaining
+	}
+	regain(mostRegaining + 2)
+	eventually(t, "two are ended", func() bool { return dead.Load() == 2 })
+	if idle, regaining := count(); idle != 0 || regaining != mostRegaining {
+		t.Errorf("%d processes are idle, %d are waited for, want 0 and %d", idle, regaining, mostRegaining)
+	}
+	close(done)
+	eventually(t, "the others are idle", func() bool { idle, regaining := count(); return idle == mostRegaining && regaining == 0 })
+	regain(1)
+	eventually(t, "one more is", func() bool { idle, _ := count(); return idle == mostRegaining+1 })
+	if n := dead.Load(); n != 2 {
+		t.Errorf("%d are ended, want 2", n)
+	}
+}
+
 // The node that a client called says what the start at another one took; and what nodes did about all of this replays.
 func TestColdStartOfPeer(t *testing.T) {
 	dir := t.TempDir()
@@ -204,7 +290,7 @@ func TestColdStartOfPeer(t *testing.T) {
 	})
 	for k, cold := range []bool{true, false} {
 		r := m.ask(0, "POST", "/function/f", "")
-		if r.status != 200 || r.header.Get(headerExternally) != "True" || coldStart(t, r) > 0 != cold {
+		if r.status != 200 || r.header.Get(wire.HeaderExternallyExecuted) != "True" || coldStart(t, r) > 0 != cold {
 			t.Errorf("request %d: %d %s, %v", k, r.status, r.body, r.header)
 		}
 	}
@@ -213,7 +299,7 @@ func TestColdStartOfPeer(t *testing.T) {
 	}
 	starts := 0
 	for _, n := range m.nodes.nodes {
-		path := n.mailbox.options.Record.Path()
+		path := n.mailbox.options.Record.path
 		for _, line := range recorded(t, path) {
 			if strings.Contains(line, `"Cold":`) {
 				starts++

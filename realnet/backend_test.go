@@ -11,11 +11,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // A function runs once for a request, also where its connection dies under what net/http would repeat.
 func TestFunctionRunsOnce(t *testing.T) {
-	for _, where := range []string{headerBypass, headerForward} {
+	for _, where := range []string{wire.HeaderBypass, wire.HeaderForward} {
 		for _, x := range []struct{ method, body, key string }{{"GET", "", "X-No-Key"}, {"GET", "body", "X-No-Key"}, {"POST", "body", "X-No-Key"},
 			{"POST", "", "Idempotency-Key"}, {"POST", "body", "Idempotency-Key"}, {"POST", "body", "X-Idempotency-Key"}} {
 			var ran atomic.Int32
@@ -71,7 +73,7 @@ func TestPeerTakesTaskOnce(t *testing.T) {
 	m.nodes.nodes[0].SetPeers([]string{l.Addr().String()})
 	for want := range int32(3) {
 		r := m.ask(0, "GET", "/function/f", "")
-		if moved := r.header.Get(headerExternally) == "True"; taken.Load() != want+1 || r.status != 200 || moved != (want == 0) {
+		if moved := r.header.Get(wire.HeaderExternallyExecuted) == "True"; taken.Load() != want+1 || r.status != 200 || moved != (want == 0) {
 			t.Errorf("request %d: %d %s, at the peer %v, which was called %d times", want, r.status, r.body, moved, taken.Load())
 		}
 	}
@@ -119,12 +121,12 @@ func TestNoSuchFunction(t *testing.T) {
 	}}
 	for function, reason := range map[string]string{"nofunc": "there is no function nofunc: ", "described": "calling function described: "} {
 		r := c.ask(0, "POST", "/function/"+function, "")
-		var f Failure
-		if err := json.Unmarshal([]byte(r.body), &f); err != nil || r.status != 500 || f.Code != codeGeneric ||
+		var f wire.Failure
+		if err := json.Unmarshal([]byte(r.body), &f); err != nil || r.status != 500 || f.Code != wire.CodeGeneric ||
 			!strings.HasPrefix(f.Reason, reason) || !strings.Contains(f.Reason, "no such host") {
 			t.Errorf("%s: %d %s, want the reason %s", function, r.status, r.body, reason)
 		}
-		if task := r.header.Get(headerTask); !strings.Contains(task, `"outcome":"lost-no-answer"`) {
+		if task := r.header.Get(wire.HeaderTask); !strings.Contains(task, `"outcome":"lost-no-answer"`) {
 			t.Errorf("%s: the task is %s", function, task)
 		}
 	}

@@ -3,11 +3,31 @@ package realnet
 import (
 	"errors"
 	"io"
+	"net/http"
+	"os"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // errTooLarge says that a body is longer than its limit.
 var errTooLarge = errors.New("the body is longer than this node accepts")
+
+// errTooSlow says that a body does not come.
+var errTooSlow = errors.New("the body comes too slowly")
+
+// failure is what a client is told of a body that could not be read; nil: err is no such.
+func (b *body) failure(err error) *wire.Failure {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return wire.NewFailure(wire.CodeTooLarge, "The body of the request is longer than %d bytes", b.limit)
+	case errors.Is(err, errTooSlow):
+		return wire.NewFailure(wire.CodeTooSlow, "The body of the request comes too slowly")
+	}
+	return nil
+}
 
 // body is what a client sends with its request. It is read from the client's connection as whoever wants it reads it,
 // and kept, so that a task that a peer refused or did not answer can be sent again, and replicas can be sent at once.
@@ -17,6 +37,7 @@ type body struct {
 	kept   []byte
 	end    error // io.EOF: all of it is kept; nil: there is more
 	limit  int64
+	wrong  atomic.Pointer[wire.Failure] // what its client is to be told of it; nil: as far as it has been read nothing is wrong
 }
 
 func newBody(source io.Reader, limit int64) *body { return &body{source: source, limit: limit} }
@@ -24,8 +45,8 @@ func newBody(source io.Reader, limit int64) *body { return &body{source: source,
 // whole reads the body to its end.
 func (b *body) whole() ([]byte, error) {
 	text, err := io.ReadAll(b.reader())
-	if errors.Is(err, errTooLarge) {
-		return nil, failure(codeTooLarge, "The body of the request is longer than %d bytes", b.limit)
+	if f := b.failure(err); f != nil {
+		return nil, f
 	}
 	return text, err
 }
@@ -82,5 +103,66 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 		err = errTooLarge
 	}
 	b.end = err
+	if f := b.failure(err); f != nil {
+		b.wrong.Store(f)
+	}
 	return n, err
+}
+
+// How slowly a body may come: pauses are as long as the patience that is left, which bytes that come renew. An answer may be taken as slowly.
+const (
+	clientPatience = 10 * time.Second
+	timeOfAByte    = time.Millisecond // 1 kB/s
+)
+
+// patientBody is the body of a request, on a connection that is not waited for without end. The time in which nobody reads it does not count.
+type patientBody struct {
+	io.ReadCloser
+	deadline func(time.Time) error // of the connection's reads
+	patience time.Duration
+
+	mu          sync.Mutex
+	left        time.Duration
+	interrupted bool
+}
+
+func newPatientBody(w http.ResponseWriter, from io.ReadCloser, patience time.Duration) *patientBody {
+	b := &patientBody{ReadCloser: from, deadline: http.NewResponseController(w).SetReadDeadline, patience: patience, left: patience}
+	b.until(time.Now().Add(patience)) // what no handler reads, the server does
+	return b
+}
+
+// Read implements io.Reader.
+func (b *patientBody) Read(p []byte) (int, error) {
+	began := time.Now()
+	if !b.until(began.Add(b.left)) {
+		return 0, errors.New("the request has ended")
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left = min(b.patience, b.left-time.Since(began)+time.Duration(n)*timeOfAByte)
+	switch {
+	case err == io.EOF:
+		b.until(time.Time{}) // the server reads on, to see that a client hangs up
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = errTooSlow
+	}
+	return n, err
+}
+
+// until sets the deadline of the connection, unless that has been interrupted. A server without connections has none.
+func (b *patientBody) until(t time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.interrupted {
+		_ = b.deadline(t)
+	}
+	return !b.interrupted
+}
+
+// interrupt has a Read that waits return, and all later ones.
+func (b *patientBody) interrupt() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.interrupted = true
+	return b.deadline(time.Now())
 }

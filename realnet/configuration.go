@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/core/spelling"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // What the configuration routes of the scheduler service change, and where it is kept.
@@ -35,13 +37,13 @@ func (s *settings) room() int32 {
 	return int32(s.Room)
 }
 
-// most bounds K and Q.
-const most = 1 << 30
+// mostSlots bounds K and Q.
+const mostSlots = 1 << 30
 
 func (s *settings) check() error {
-	if s.Slots < 0 || s.Slots > most || s.Room < 0 || s.Room > most {
+	if s.Slots < 0 || s.Slots > mostSlots || s.Room < 0 || s.Room > mostSlots {
 		return fmt.Errorf("parallel_running_functions_max is %d and queue_length_max is %d: write numbers from 0 to %d",
-			s.Slots, s.Room, most)
+			s.Slots, s.Room, mostSlots)
 	}
 	return nil
 }
@@ -178,6 +180,12 @@ func ParseDescriptor(text string, own core.Forwarding) (d Descriptor, err error)
 	return d, err
 }
 
+// Spec is the algorithm that the descriptor names, with its parameters, and how often it may pass a task on. number knows the nodes.
+func (d Descriptor) Spec(number func(address string) (core.NodeID, error)) (spec sched.Spec, maxHops int, err error) {
+	a, err := d.algorithm(number)
+	return a.spec, a.maxHops, err
+}
+
 // algorithm reads a descriptor. A parameter that is a node is a machine's address, which number gives its number.
 func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) (algorithm, error) {
 	a := algorithm{descriptor: d, inside: d}
@@ -254,15 +262,20 @@ func (d Descriptor) algorithm(number func(address string) (core.NodeID, error)) 
 	return a, nil
 }
 
-// algorithm reads a descriptor of the wire.
+// algorithm reads a descriptor of the wire. With it, what the node does around an algorithm has to make sense.
 func (n *Node) algorithm(d Descriptor) (algorithm, error) {
-	return d.algorithm(func(address string) (core.NodeID, error) {
+	a, err := d.algorithm(func(address string) (core.NodeID, error) {
 		id := n.numberOf(address)
 		if id == n.peers.stranger {
 			return id, fmt.Errorf("there is no number for %s: the node knows as many machines as it can, %d", address, mostPeers)
 		}
 		return id, nil
 	})
+	if err == nil {
+		around := n.forwarding(a)
+		err = around.Check()
+	}
+	return a, err
 }
 
 // address is where peers reach this node.
@@ -283,7 +296,7 @@ func (n *Node) numberOf(address string) core.NodeID {
 
 // is reports whether this node has that address.
 func (n *Node) is(address string) bool {
-	address = canonical(address)
+	address = CanonicalAddress(address)
 	return address == n.Identity().IP || address == n.address()
 }
 
@@ -394,16 +407,34 @@ func (n *Node) keep(name string, value any) error {
 	return writeJSON(filepath.Join(n.options.Data, name), value)
 }
 
-// writeJSON writes a file whole or not at all.
+// writeJSON writes a file as WriteWhole does.
 func writeJSON(path string, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", append(text, '\n'), 0o666); err != nil {
+	return WriteWhole(path, append(text, '\n'))
+}
+
+// WriteWhole writes a file so that it is never there in part, be it that the machine loses its power.
+func WriteWhole(path string, text []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	_, err = f.Write(text)
+	if err == nil {
+		if err = f.Sync(); errors.Is(err, syscall.EINVAL) {
+			err = nil // what has no disk below cannot
+		}
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 // configure changes K, Q and whether there is a queue.
@@ -439,7 +470,7 @@ func (n *Node) reschedule(d Descriptor) error {
 	n.configuring.Lock()
 	defer n.configuring.Unlock()
 	if err := n.keep(schedulerFile, a.descriptor); err != nil {
-		return err
+		return wire.NewV1Failure(wire.CodeGeneric, "the scheduler cannot be kept: %v", err)
 	}
 	n.mu.Lock()
 	n.scheduler = a

@@ -2,11 +2,14 @@ package realnet
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // A scheduler as a person writes it: nothing of it is dropped.
@@ -95,12 +98,12 @@ func TestSchedulerIsTold(t *testing.T) {
 		if told := c.ask(0, "GET", at, "").body; told != x.told {
 			t.Errorf("%s is told as %s, want %s", x.posted, told, x.told)
 		}
-		if r := c.ask(0, "POST", "/function/f", ""); !strings.HasPrefix(r.header.Get(headerScheduler), x.announced) {
-			t.Errorf("%s is announced as %s, want %s", x.posted, r.header.Get(headerScheduler), x.announced)
+		if r := c.ask(0, "POST", "/function/f", ""); !strings.HasPrefix(r.header.Get(wire.HeaderScheduler), x.announced) {
+			t.Errorf("%s is announced as %s, want %s", x.posted, r.header.Get(wire.HeaderScheduler), x.announced)
 		}
 	}
 	before := c.ask(0, "GET", at, "").body
-	var f Failure
+	var f wire.Failure
 	r := c.ask(0, "POST", at, `{"name":"JSQ","parameters":["3"]}`)
 	if err := json.Unmarshal([]byte(r.body), &f); err != nil || r.status != 500 || f.Code != 1 ||
 		f.Message != "Bad passed parameters for scheduler" || !strings.Contains(f.Reason, "give them by name: d, replacement") {
@@ -108,5 +111,29 @@ func TestSchedulerIsTold(t *testing.T) {
 	}
 	if after := c.ask(0, "GET", at, "").body; after != before {
 		t.Errorf("a scheduler that was refused is told: %s", after)
+	}
+}
+
+// A file is written whole, in the place of what was there, or nothing is left of the attempt.
+func TestWriteWhole(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, text := range []string{"long before", "now"} {
+		if err := WriteWhole(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != text {
+			t.Errorf("%q, %v; want %q", got, err, text)
+		}
+	}
+	taken := filepath.Join(dir, "directory")
+	if err := os.Mkdir(taken, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteWhole(taken, nil); err == nil {
+		t.Error("a directory is written over")
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*.new")); err != nil || left != nil {
+		t.Errorf("%s is left, %v", left, err)
 	}
 }

@@ -96,7 +96,7 @@ func (p *play) run(*testing.T) {
 	p.open.Add(len(p.results))
 	for i := range nodes {
 		id := core.NodeID(i)
-		nodes[i] = Open(Options{ID: id, Config: *p.setup.Config(), Topology: topo, Scheduler: p.setup.Scheduler(id),
+		nodes[i] = OpenMailbox(MailboxOptions{ID: id, Config: *p.setup.Config(), Topology: topo, Scheduler: p.setup.Scheduler(id),
 			Stream: *random.Stream(1, 0, random.Algorithm, i), Transport: transport, Done: p.done, Fault: p.fault})
 		defer nodes[i].Close()
 		transport.Connect(nodes[i])

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // What a scheduler service asks a discovery service (wire page, section 1.14): who it is itself, and who else is there.
@@ -26,10 +28,21 @@ type machine struct {
 	IP string `json:"ip"`
 }
 
+// Follow keeps the node's peers, and its identity, as the discovery service of its own process tells them. The node's status has
+// what that believes of other machines.
+func (n *Node) Follow(d *DiscoveryService) {
+	n.discovery.Store(d)
+	d.Subscribe(func(me Identity, peers []string) {
+		n.Rename(me)
+		n.SetPeers(peers)
+	})
+}
+
 // FollowDiscovery keeps the node's peers, and its identity, as the discovery service at url (http://HOST:PORT) tells them,
 // until ctx ends. While discovery does not answer, the node keeps the peers that it had.
 func (n *Node) FollowDiscovery(ctx context.Context, url string) {
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}}
+	client := n.options.Credentials.Client(&http.Transport{})
+	client.Timeout = 5 * time.Second
 	defer client.CloseIdleConnections()
 	ticker := time.NewTicker(askDiscoveryEvery)
 	defer ticker.Stop()
@@ -97,21 +110,21 @@ func (n *Node) askDiscovery(ctx context.Context, client *http.Client, url string
 		IP string `json:"machine_ip"`
 		ID string `json:"machine_id"`
 	}
-	if err := getJSON(ctx, client, url+"/configuration", &me); err != nil {
+	if err := GetJSON(ctx, client, url+"/configuration", &me); err != nil {
 		return nil, err
 	}
 	if me.IP == "" {
 		return nil, fmt.Errorf("%s/configuration does not say machine_ip", url)
 	}
-	self := canonical(net.JoinHostPort(me.IP, strconv.Itoa(n.options.Port)))
+	self := CanonicalAddress(net.JoinHostPort(me.IP, strconv.Itoa(n.options.Port)))
 	n.Rename(Identity{ID: me.ID, IP: self})
 	var list []machine
-	if err := getJSON(ctx, client, url+"/list", &list); err != nil {
+	if err := GetJSON(ctx, client, url+"/list", &list); err != nil {
 		return nil, err
 	}
 	peers := make([]string, 0, len(list))
 	for _, m := range list {
-		if a := canonical(m.IP); a != "" && a != self {
+		if a := CanonicalAddress(m.IP); a != "" && a != self {
 			peers = append(peers, a)
 		}
 	}
@@ -119,7 +132,8 @@ func (n *Node) askDiscovery(ctx context.Context, client *http.Client, url string
 	return slices.Compact(peers), nil
 }
 
-func getJSON(ctx context.Context, client *http.Client, url string, to any) error {
+// GetJSON asks for JSON. The error says what was answered in its place.
+func GetJSON(ctx context.Context, client *http.Client, url string, to any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -134,7 +148,7 @@ func getJSON(ctx context.Context, client *http.Client, url string, to any) error
 		return err
 	}
 	if a.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s: %.200q", url, a.Status, text)
+		return wire.Unexpected(url, a, text)
 	}
 	if err := json.Unmarshal(text, to); err != nil {
 		return fmt.Errorf("%s answers what is no JSON: %w", url, err)

@@ -38,16 +38,16 @@ func parseInitServer(text string) (at netip.AddrPort, name string, port uint16, 
 	} else {
 		err = nil
 	}
-	if err != nil || n == 0 || !isHostName(name) {
+	if err != nil || n == 0 || !IsHostName(strings.TrimSuffix(name, ".")) {
 		return netip.AddrPort{}, "", 0, fmt.Errorf("%.80q: write an IP address, or one with a port, or a host name", text)
 	}
 	return netip.AddrPort{}, name, uint16(n), nil
 }
 
-// isHostName reports whether a text may be a host name (RFC 1123, and the underscores that names of containers have). The last
+// IsHostName reports whether a text may be a host name (RFC 1123, and the underscores that names of containers have). The last
 // part of one is no number: 192.168.1 is a mistake.
-func isHostName(text string) bool {
-	labels := strings.Split(strings.TrimSuffix(text, "."), ".")
+func IsHostName(text string) bool {
+	labels := strings.Split(text, ".")
 	for _, l := range labels {
 		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' ||
 			strings.Trim(l, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {

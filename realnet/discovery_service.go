@@ -24,6 +24,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/membership"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // The headers by which machines register with each other; the last is ours alone.
@@ -59,6 +60,10 @@ type DiscoveryOptions struct {
 	DeadPolls   int           // polls in vain after which a v1 machine leaves the list; 0: 3
 	Membership  membership.Options
 	Stream      rand.PCG // the membership's own
+	Program     string   // version of the program, which metrics tell
+	// Credentials are asked of callers, and shown to other machines; nil: everybody may do everything.
+	Credentials *Credentials
+	Faults      *Faults // of the node, which befall its messages to other machines; nil: nothing does
 }
 
 // discoverySettings are the body of /configuration.
@@ -108,7 +113,10 @@ type DiscoveryService struct {
 	polls   chan struct{} // holds as many as polls are under way
 
 	malformed atomic.Uint64
+	unsealed  sync.Once // has the first datagram that lacks its seal be told of
+	metrics   *discoveryMetrics
 
+	configuring sync.Mutex // one change of the settings after the other: the disk may take its time; before mu
 	saving      sync.Mutex // the file of machines
 	saved       []string
 	telling     sync.Mutex // subscribers, one after the other; before mu
@@ -136,6 +144,7 @@ type member struct {
 	ping      time.Duration
 	heard     time.Time
 	state     membership.State
+	changed   time.Time // when it came into the state
 	v1        bool
 
 	seed      bool // an init server: asked until it answers
@@ -164,6 +173,7 @@ func OpenDiscovery(o DiscoveryOptions) (*DiscoveryService, error) {
 	s := &DiscoveryService{options: o, began: time.Now(), wake: make(chan struct{}, 1), due: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1), named: make(chan struct{}, 1), polls: make(chan struct{}, 64), incarnation: uint32(time.Now().Unix())}
 	s.rng = rand.New(&s.options.Stream)
+	s.metrics = newDiscoveryMetrics(s)
 	c := &s.settings
 	if o.Data != "" {
 		path := filepath.Join(o.Data, discoveryFile)
@@ -206,8 +216,8 @@ func OpenDiscovery(o DiscoveryOptions) (*DiscoveryService, error) {
 	if !o.Bind.IsUnspecified() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(o.Bind, 0))
 	}
-	s.client = &http.Client{Timeout: o.PollTimeout, Transport: &http.Transport{DialContext: dialer.DialContext,
-		DisableKeepAlives: true}}
+	s.client = o.Credentials.Client(&http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true})
+	s.client.Timeout = o.PollTimeout
 	s.life, s.die = context.WithCancel(context.Background())
 	s.mu.Lock()
 	s.begin()
@@ -400,6 +410,14 @@ func (x *member) schedulerAddress() string {
 	return addressText(netip.AddrPortFrom(x.address.Addr(), port), SchedulerPort)
 }
 
+// schedulerOf is the address of the scheduler service of the machine whose discovery service is there.
+func (s *DiscoveryService) schedulerOf(at netip.AddrPort) string {
+	if id, known := s.numbers[at]; known {
+		return s.members[id].schedulerAddress()
+	}
+	return addressText(netip.AddrPortFrom(at.Addr(), SchedulerPort), SchedulerPort)
+}
+
 func (s *DiscoveryService) known() []string {
 	addresses := []string{}
 	for _, id := range s.alive() {
@@ -409,13 +427,7 @@ func (s *DiscoveryService) known() []string {
 	return addresses
 }
 
-// List are the addresses of the scheduler services of the machines that are there, without this one, sorted.
-func (s *DiscoveryService) List() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.peers()
-}
-
+// peers are the addresses of the scheduler services of the machines that are there, without this one, sorted. s.mu is held.
 func (s *DiscoveryService) peers() []string {
 	peers := []string{}
 	for _, id := range s.alive() {
@@ -423,6 +435,20 @@ func (s *DiscoveryService) peers() []string {
 	}
 	slices.Sort(peers)
 	return slices.Compact(peers)
+}
+
+// Members are the machines that this one knows, itself not among them, by their addresses.
+func (s *DiscoveryService) Members() []Member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := []Member{}
+	for i := 1; i < len(s.members); i++ {
+		if x := &s.members[i]; x.state != membership.Unknown && (x.v1 || x.scheduler != 0) {
+			all = append(all, Member{Address: x.schedulerAddress(), State: x.state.String(), For: time.Since(x.changed)})
+		}
+	}
+	slices.SortFunc(all, func(a, b Member) int { return strings.Compare(a.Address, b.Address) })
+	return all
 }
 
 // identity is how this machine is called, with the address of its scheduler service.
@@ -491,16 +517,19 @@ func (s *DiscoveryService) save(known []string) error {
 }
 
 // Handler is the service on the port of HTTP (v1: 19000).
-func (s *DiscoveryService) Handler() http.Handler {
-	e := newRoutes()
-	e.GET("/", func(c *gin.Context) {
+func (s *DiscoveryService) Handler() http.Handler { return s.routes() }
+
+func (s *DiscoveryService) routes() *routes {
+	r := newRoutes(s.options.Credentials)
+	r.handle(toCall, http.MethodGet, "/", func(c *gin.Context) {
 		c.String(http.StatusOK, "Welcome to the p2p-fog discovery service v"+discoveryVersion+"!")
 	})
-	e.GET("/list", s.getList)
-	e.GET("/reset", s.reset)
-	e.GET("/configuration", s.getConfiguration)
-	e.POST("/configuration", s.postConfiguration)
-	return e
+	r.handle(toPeer, http.MethodGet, "/list", s.getList) // who asks registers
+	r.handle(toReset, http.MethodGet, "/reset", s.reset)
+	r.handle(toWatch, http.MethodGet, "/metrics", getMetrics(s.metrics.registry))
+	r.handle(toWatch, http.MethodGet, "/configuration", s.getConfiguration)
+	r.handle(toConfigure, http.MethodPost, "/configuration", s.postConfiguration)
+	return r
 }
 
 // says are the headers by which this machine registers.
@@ -517,19 +546,21 @@ func (s *DiscoveryService) getList(c *gin.Context) {
 	s.mu.Lock()
 	if s.closed { // who has said goodbye is not met again
 		s.mu.Unlock()
-		refuse(c, http.StatusServiceUnavailable, failure(codeUnavailable, "The service is shutting down"))
+		refuse(c, http.StatusServiceUnavailable, wire.NewFailure(wire.CodeUnavailable, "The service is shutting down"))
 		return
 	}
-	if c.GetHeader("User-Agent") == agentMachine {
+	caller := "" // its scheduler service, where it is a machine
+	if c.GetHeader("User-Agent") == wire.UserAgentNode {
 		if at, err := parseAddress(c.GetHeader(headerMachineIP), DiscoveryPort); err == nil {
 			s.called(at)
+			caller = s.schedulerOf(at)
 		}
 	}
 	list := []listed{}
 	for _, id := range s.alive() {
 		x := &s.members[id]
 		m := listed{ID: int(id), IP: quietText(x.schedulerAddress()), Name: quietText(x.name), Group: quietText(x.group),
-			Ping: x.ping.Seconds(), LastUpdate: x.heard.Unix(), Alive: true, DeadPolls: x.deadPolls}
+			Ping: x.ping.Seconds(), LastUpdate: s.options.Faults.wall(x.heard).Unix(), Alive: true, DeadPolls: x.deadPolls}
 		setDefault(&m.Name, m.IP)
 		if !x.v1 {
 			setDefault(&m.Group, quietText(s.settings.Group))
@@ -538,6 +569,9 @@ func (s *DiscoveryService) getList(c *gin.Context) {
 	}
 	headers := s.says()
 	s.mu.Unlock()
+	if caller != "" && s.options.Faults.delay(c.Request.Context(), caller) != nil {
+		panic(http.ErrAbortHandler) // the caller has given up
+	}
 	slices.SortFunc(list, func(a, b listed) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	for k, v := range headers {
 		c.Header(k, v)
@@ -559,12 +593,12 @@ func (s *DiscoveryService) reset(c *gin.Context) {
 
 func (s *DiscoveryService) getConfiguration(c *gin.Context) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.settings.IP == "" {
-		refuse(c, http.StatusInternalServerError, failure(codeNotReady, "Configuration not ready"))
+	answer := s.settings
+	s.mu.Unlock()
+	if answer.IP == "" {
+		refuse(c, http.StatusInternalServerError, wire.NewFailure(codeNotReady, "Configuration not ready"))
 		return
 	}
-	answer := s.settings
 	if answer.InitServers == nil {
 		answer.InitServers = []string{}
 	}
@@ -572,34 +606,44 @@ func (s *DiscoveryService) getConfiguration(c *gin.Context) {
 }
 
 // refuse answers an error in v1's way.
-func refuse(c *gin.Context, status int, f *Failure) {
-	c.Data(status, "text/plain; charset=utf-8", f.body())
+func refuse(c *gin.Context, status int, f *wire.Failure) {
+	c.Data(status, "text/plain; charset=utf-8", f.Body())
 }
 
 func (s *DiscoveryService) postConfiguration(c *gin.Context) {
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration))
 	if err != nil {
-		refuse(c, http.StatusInternalServerError, explained(codeGeneric, "the configuration cannot be read: %v", err))
+		refuse(c, http.StatusInternalServerError, wire.NewV1Failure(wire.CodeGeneric, "the configuration cannot be read: %v", err))
 		return
 	}
+	s.configuring.Lock()
+	defer s.configuring.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	next := s.settings
+	s.mu.Unlock()
 	next.InitServers = slices.Clone(next.InitServers)
 	if err := json.Unmarshal(text, &next); err != nil {
-		refuse(c, http.StatusInternalServerError, explained(codeGeneric, "the configuration is no valid JSON: %v", err))
+		refuse(c, http.StatusInternalServerError, wire.NewV1Failure(wire.CodeGeneric, "the configuration is no valid JSON: %v", err))
 		return
 	}
 	if err := next.check(); err != nil {
-		refuse(c, http.StatusBadRequest, explained(codeInput, "%v", err))
+		refuse(c, http.StatusBadRequest, wire.NewV1Failure(wire.CodeInput, "%v", err))
 		return
 	}
 	if s.options.Data != "" {
 		if err := writeJSON(filepath.Join(s.options.Data, discoveryFile), next); err != nil {
-			refuse(c, http.StatusInternalServerError, explained(codeGeneric, "the configuration cannot be kept: %v", err))
+			refuse(c, http.StatusInternalServerError, wire.NewV1Failure(wire.CodeGeneric, "the configuration cannot be kept: %v", err))
 			return
 		}
 	}
+	s.configure(next)
+	c.Status(http.StatusOK)
+}
+
+// configure takes other settings. Where the own address is another one, the service begins anew, with the machines that it knows.
+func (s *DiscoveryService) configure(next discoverySettings) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	old := s.settings.IP
 	known := s.known()
 	s.settings = next
@@ -618,5 +662,4 @@ func (s *DiscoveryService) postConfiguration(c *gin.Context) {
 		s.settle()
 	}
 	kick(s.changed)
-	c.Status(http.StatusOK)
 }

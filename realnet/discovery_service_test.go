@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -113,9 +114,16 @@ func within(t *testing.T, patience time.Duration, what string, so func() bool) t
 	return time.Since(began)
 }
 
+// list are the peers that the service knows.
+func (d *discoveryAt) list() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.peers()
+}
+
 func lists(d *discoveryAt, wanted ...string) func() bool {
 	slices.Sort(wanted)
-	return func() bool { return slices.Equal(d.List(), wanted) }
+	return func() bool { return slices.Equal(d.list(), wanted) }
 }
 
 // v1Discovery answers as v1's discovery does.
@@ -233,7 +241,7 @@ func TestWeakness2(t *testing.T) {
 	}))
 	for polls := old.polls.Load(); old.polls.Load() < polls+10; time.Sleep(20 * time.Millisecond) {
 		if !lists(a, v1, third)() {
-			t.Fatalf("gossip resurrects the dead: %v", a.List())
+			t.Fatalf("gossip resurrects the dead: %v", a.list())
 		}
 	}
 	old.server.Close()
@@ -390,6 +398,45 @@ func TestDiscoveryGoodbyeAndBack(t *testing.T) {
 	t.Logf("back after %v", within(t, 20*time.Second, "it comes back", whole))
 }
 
+// A disk that takes its time keeps the configuration waiting, and neither clients nor other machines.
+func TestDiscoveryOnASlowDisk(t *testing.T) {
+	data := t.TempDir()
+	a := startDiscovery(t, listenAt(t, "127.41.9.8"), func(o *DiscoveryOptions) { o.Data = data })
+	defer a.end()
+	pipe := filepath.Join(data, discoveryFile+".new") // writing waits until somebody reads
+	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	configured := make(chan int, 1)
+	go func() {
+		status, _, _ := say(t, "POST", a.server.URL+"/configuration", `{"machine_group_name":"other"}`)
+		configured <- status
+	}()
+	within(t, 10*time.Second, "it is being configured", func() bool {
+		free := a.configuring.TryLock()
+		if free {
+			a.configuring.Unlock()
+		}
+		return !free
+	})
+	for _, path := range []string{"/list", "/configuration"} {
+		if status, text, _ := say(t, "GET", a.server.URL+path, ""); status != 200 || strings.Contains(text, "other") {
+			t.Errorf("meanwhile %s: %d %s", path, status, text)
+		}
+	}
+	reader, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if status := <-configured; status != 200 {
+		t.Errorf("configuring: %d", status)
+	}
+	if _, text, _ := say(t, "GET", a.server.URL+"/configuration", ""); !strings.Contains(text, `"machine_group_name":"other"`) {
+		t.Errorf("afterwards: %s", text)
+	}
+}
+
 // An init server that does not answer is told of once, and that it does, when it does; so is every change of the peers.
 func TestDiscoveryTells(t *testing.T) {
 	const here, there = "127.41.9.6", "127.41.9.7"
@@ -427,6 +474,6 @@ func TestDiscoveryMixedSchedulerPorts(t *testing.T) {
 	b := startDiscovery(t, listenAt(t, there), func(o *DiscoveryOptions) { o.InitServers, o.SchedulerPort = []string{here}, 18081 })
 	defer b.end()
 	within(t, 15*time.Second, "each says what the other needs", func() bool {
-		return len(a.List()) == 1 && a.List()[0] == there+":18081" && len(b.List()) == 1 && b.List()[0] == here
+		return len(a.list()) == 1 && a.list()[0] == there+":18081" && len(b.list()) == 1 && b.list()[0] == here
 	})
 }

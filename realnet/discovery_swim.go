@@ -183,16 +183,23 @@ func (h *discoveryHost) Send(to core.NodeID, m *membership.Message) {
 				scheduler: h.members[e.Member].scheduler, by: h.addressOf(e.By)})
 		}
 	}
-	if _, err := h.conn.WriteToUDPAddrPort(d.append(make([]byte, 0, maxDatagram)), at); err != nil {
-		slog.Debug("a datagram of discovery cannot be sent", "to", at, "error", err) // as if it had got lost
+	h.metrics.sent.Inc()
+	text := d.append(make([]byte, 0, maxDatagram))
+	text = append(text, h.options.Credentials.seal(text)...)
+	write := func() {
+		if _, err := h.conn.WriteToUDPAddrPort(text, at); err != nil {
+			slog.Debug("a datagram of discovery cannot be sent", "to", at, "error", err) // as if it had got lost
+		}
 	}
+	h.options.Faults.carry(h.members[to].schedulerAddress(), write)
 }
 
 // Changed implements membership.Host.
 func (h *discoveryHost) Changed(id core.NodeID, state membership.State, v1 bool) {
 	x := &h.members[id]
-	slog.Debug("discovery", "machine", x.address, "is", state, "v1", v1)
-	x.state, x.v1 = state, v1
+	h.metrics.transitions[state].Inc()
+	slog.Debug("discovery", "machine", x.address, "is", state.String(), "v1", v1)
+	x.state, x.changed, x.v1 = state, time.Now(), v1
 	switch {
 	case state == membership.Unknown:
 		x.v1 = false
@@ -219,7 +226,7 @@ func (h *discoveryHost) Key(id core.NodeID) uint64 {
 func (s *DiscoveryService) receive() {
 	buffer := make([]byte, maxDatagram+1)
 	for {
-		n, _, err := s.conn.ReadFromUDPAddrPort(buffer)
+		n, from, err := s.conn.ReadFromUDPAddrPort(buffer)
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -227,8 +234,15 @@ func (s *DiscoveryService) receive() {
 			slog.Debug("discovery cannot receive", "error", err)
 			continue
 		}
-		d, err := parseDatagram(buffer[:n])
-		if err != nil {
+		s.metrics.received.Inc()
+		text, ok := s.options.Credentials.unseal(buffer[:n])
+		if !ok {
+			s.unsealed.Do(func() {
+				slog.Warn("datagrams without the seal of this cluster's token are dropped: does another machine have another token, or none?", "first", from)
+			})
+		}
+		d, err := parseDatagram(text)
+		if err != nil || !ok {
 			s.malformed.Add(1)
 			continue
 		}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // A node takes its identity and its peers from discovery, also where discovery is configured only later (weakness 11: v1
@@ -39,12 +41,12 @@ func TestWeakness11(t *testing.T) {
 		c.nodes[0].FollowDiscovery(ctx, d.URL)
 	}()
 	time.Sleep(50 * time.Millisecond)
-	if r := c.ask(0, "POST", "/function/f", ""); r.status != 200 || r.header.Get(headerHops) != "" || c.nodes[0].Identity().ID != "node-0" {
-		t.Errorf("before discovery is configured: %d with hops %q, as %v", r.status, r.header.Get(headerHops), c.nodes[0].Identity())
+	if r := c.ask(0, "POST", "/function/f", ""); r.status != 200 || r.header.Get(wire.HeaderHops) != "" || c.nodes[0].Identity().ID != "node-0" {
+		t.Errorf("before discovery is configured: %d with hops %q, as %v", r.status, r.header.Get(wire.HeaderHops), c.nodes[0].Identity())
 	}
 	state.Store(1)
 	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(headerPeersID) == `["seven","node-1"]` {
+		if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(wire.HeaderPeersID) == `["seven","node-1"]` {
 			break
 		} else if time.Since(begun) > 10*time.Second {
 			t.Fatalf("the peer does not become known: %v", r)
@@ -52,8 +54,8 @@ func TestWeakness11(t *testing.T) {
 	}
 	state.Store(2)
 	time.Sleep(2 * askDiscoveryEvery)
-	if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(headerHops) != "1" {
-		t.Errorf("while discovery is down: hops %q, want 1", r.header.Get(headerHops))
+	if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(wire.HeaderHops) != "1" {
+		t.Errorf("while discovery is down: hops %q, want 1", r.header.Get(wire.HeaderHops))
 	}
 	cancel()
 	<-followed

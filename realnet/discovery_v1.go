@@ -1,6 +1,7 @@
 package realnet
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/membership"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // How machines are met, and how v1's are watched: by asking for their lists.
@@ -87,8 +89,8 @@ func (s *DiscoveryService) poll() {
 			select {
 			case s.polls <- struct{}{}:
 				x.polling = true
-				generation, at, says := s.generation, x.address, s.says()
-				s.work.Go(func() { s.ask(generation, core.NodeID(i), at, says) })
+				generation, at, scheduler, says := s.generation, x.address, x.schedulerAddress(), s.says()
+				s.work.Go(func() { s.ask(generation, core.NodeID(i), at, scheduler, says) })
 			default: // one that ends wakes us
 			}
 		}
@@ -106,8 +108,8 @@ type answerOf struct {
 }
 
 // ask asks a machine for its list, and takes note of what comes.
-func (s *DiscoveryService) ask(generation uint64, id core.NodeID, at netip.AddrPort, says map[string]string) {
-	a, err := s.fetch(at, says)
+func (s *DiscoveryService) ask(generation uint64, id core.NodeID, at netip.AddrPort, scheduler string, says map[string]string) {
+	a, err := s.fetch(at, scheduler, says)
 	<-s.polls
 	kick(s.due) // somebody may have waited for the place
 	s.mu.Lock()
@@ -187,12 +189,17 @@ func (x *member) answers() {
 }
 
 // fetch asks for a list in v1's way.
-func (s *DiscoveryService) fetch(at netip.AddrPort, says map[string]string) (a answerOf, err error) {
+func (s *DiscoveryService) fetch(at netip.AddrPort, scheduler string, says map[string]string) (a answerOf, err error) {
+	patience, cancel := context.WithTimeout(s.life, s.options.PollTimeout)
+	defer cancel()
+	if err := s.options.Faults.delay(patience, scheduler); err != nil {
+		return a, err
+	}
 	r, err := http.NewRequestWithContext(s.life, http.MethodGet, "http://"+at.String()+"/list", nil)
 	if err != nil {
 		return a, err
 	}
-	r.Header.Set("User-Agent", agentMachine)
+	r.Header.Set("User-Agent", wire.UserAgentNode)
 	for k, v := range says {
 		r.Header.Set(k, v)
 	}
@@ -208,7 +215,7 @@ func (s *DiscoveryService) fetch(at netip.AddrPort, says map[string]string) (a a
 	}
 	a.took = time.Since(began)
 	if answer.StatusCode != http.StatusOK {
-		return a, fmt.Errorf("%s answers %s", at, answer.Status)
+		return a, wire.Unexpected(at.String(), answer, text)
 	}
 	a.ours = answer.Header.Get(headerMembership) != ""
 	a.name, a.group = bounded(answer.Header.Get(headerMachineName)), bounded(answer.Header.Get(headerMachineGroup))

@@ -12,12 +12,14 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // Which functions there are: the names that a node knows, what it has itself, and how that changes while it runs.
@@ -239,20 +241,20 @@ func (x *deployment) status() FunctionStatus {
 // told. Calls that are under way end where they began.
 func (n *Node) Deploy(ctx context.Context, name, at string) (FunctionStatus, error) {
 	b := &n.options.Backend
-	switch err := checkFunctionURL(at); {
+	switch err := CheckFunctionURL(at); {
 	case !validFunction(name):
-		return FunctionStatus{}, explained(codeService, "%.80q can be no name of a function", name)
+		return FunctionStatus{}, wire.NewV1Failure(wire.CodeService, "%.80q can be no name of a function", name)
 	case err != nil:
-		return FunctionStatus{}, explained(codeInput, "%v", err)
+		return FunctionStatus{}, wire.NewV1Failure(wire.CodeInput, "%v", err)
 	}
 	began := time.Now()
 	if err := b.awaitAnswer(ctx, at); err != nil {
-		return FunctionStatus{}, explained(codeDeploy, "function %s: %v", name, err)
+		return FunctionStatus{}, wire.NewV1Failure(wire.CodeDeploy, "function %s: %v", name, err)
 	}
 	n.deploying.Lock()
 	defer n.deploying.Unlock()
 	if v := b.inventory(""); len(v.names) >= mostFunctions && !b.deployed.has(name) {
-		return FunctionStatus{}, explained(codeDeploy, "the node has %d functions, and can have no more: remove one", len(v.names))
+		return FunctionStatus{}, wire.NewV1Failure(wire.CodeDeploy, "the node has %d functions, and can have no more: remove one", len(v.names))
 	}
 	x := &deployment{Function: Function{URL: at}, name: name, since: time.Now(), ready: time.Since(began)}
 	b.deployed.put(name, x)
@@ -267,7 +269,7 @@ func (n *Node) Remove(name string) error {
 	n.deploying.Lock()
 	defer n.deploying.Unlock()
 	if !b.deployed.has(name) {
-		return explained(codeNotFound, "the node has no function %.80q of its own", name)
+		return wire.NewV1Failure(wire.CodeNotFound, "the node has no function %.80q of its own", name)
 	}
 	n.announce(b.inventory(name))
 	n.mailbox.sync() // what was admitted before has begun
@@ -291,9 +293,14 @@ func (n *Node) has() inventory {
 	return n.inventory
 }
 
-// checkFunctionURL checks where a client says that a function is.
-func checkFunctionURL(text string) error {
-	u, err := url.Parse(text)
+// CheckFunctionURL checks where somebody says that a function is. places are what may stand in it for a part that is filled in later,
+// such as {function}.
+func CheckFunctionURL(text string, places ...string) error {
+	filled := text
+	for _, p := range places {
+		filled = strings.ReplaceAll(filled, p, "1")
+	}
+	u, err := url.Parse(filled)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
 		return fmt.Errorf("%.200q is no URL of a function: write one like http://10.0.0.9:8080/", text)
 	}
@@ -342,7 +349,7 @@ type functionPlace struct {
 func (n *Node) putFunction(c *gin.Context) {
 	var place functionPlace
 	if err := strictJSON(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration), &place); err != nil {
-		answerFailure(c, explained(codeInput, `write {"url": "http://..."}: %v`, err))
+		answerFailure(c, wire.NewV1Failure(wire.CodeInput, `write {"url": "http://..."}: %v`, err))
 		return
 	}
 	s, err := n.Deploy(c.Request.Context(), c.Param("function"), place.URL)
@@ -363,9 +370,9 @@ func (n *Node) deleteFunction(c *gin.Context) {
 
 // answerError answers with what a Failure says, and with anything else as v1 does.
 func answerError(c *gin.Context, err error) {
-	var f *Failure
+	var f *wire.Failure
 	if !errors.As(err, &f) {
-		f = explained(codeGeneric, "%v", err)
+		f = wire.NewV1Failure(wire.CodeGeneric, "%v", err)
 	}
 	answerFailure(c, f)
 }
@@ -386,7 +393,7 @@ func strictJSON(from io.Reader, to any) error {
 // AskFunctions asks the node whose scheduler service is at address, IP:PORT, which functions it has.
 func AskFunctions(ctx context.Context, client *http.Client, address string) ([]FunctionStatus, error) {
 	var all []FunctionStatus
-	return all, getJSON(ctx, client, "http://"+address+"/functions", &all)
+	return all, GetJSON(ctx, client, "http://"+address+"/functions", &all)
 }
 
 // DeployFunction has such a node take a function that is served at a URL (Node.Deploy).
@@ -426,11 +433,7 @@ func changeFunction(ctx context.Context, client *http.Client, method, address, n
 		return nil, err
 	}
 	if a.StatusCode != http.StatusOK {
-		var f Failure
-		if json.Unmarshal(text, &f) == nil && f.Code != 0 {
-			return nil, &f
-		}
-		return nil, fmt.Errorf("it answers %s: %.200q", a.Status, text)
+		return nil, wire.Unexpected("it", a, text)
 	}
 	return text, nil
 }

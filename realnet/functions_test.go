@@ -20,6 +20,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // having makes node i of a mesh one that has these functions alone, each at the given place.
@@ -74,27 +75,27 @@ func TestFunctionsApart(t *testing.T) {
 		away bool
 	}{{0, "f", false}, {0, "g", true}, {1, "g", false}, {1, "f", true}} {
 		a := m.ask(c.node, "POST", "/function/"+c.name, "x")
-		if a.status != 200 || a.body != "here" || (a.header.Get(headerHops) == "1") != c.away {
-			t.Errorf("call %d: %d %q, hops %q, forwarded: %t", i, a.status, a.body, a.header.Get(headerHops), c.away)
+		if a.status != 200 || a.body != "here" || (a.header.Get(wire.HeaderHops) == "1") != c.away {
+			t.Errorf("call %d: %d %q, hops %q, forwarded: %t", i, a.status, a.body, a.header.Get(wire.HeaderHops), c.away)
 		}
 	}
 	a := m.ask(0, "POST", "/function/h", "x")
-	var f Failure
-	if err := json.Unmarshal([]byte(a.body), &f); err != nil || a.status != 404 || f.Code != codeNotFound ||
+	var f wire.Failure
+	if err := json.Unmarshal([]byte(a.body), &f); err != nil || a.status != 404 || f.Code != wire.CodeNotFound ||
 		f.Message != "Not Found" || !strings.Contains(f.Reason, "function h is not at this node") {
 		t.Errorf("a function that nobody has: %d %s", a.status, a.body)
 	}
-	var report taskReport
-	if err := json.Unmarshal([]byte(a.header.Get(headerTask)), &report); err != nil || report.Outcome != "no-function" {
-		t.Errorf("the report says %q: %v", a.header.Get(headerTask), err)
+	var report wire.TaskReport
+	if err := json.Unmarshal([]byte(a.header.Get(wire.HeaderTask)), &report); err != nil || report.Outcome != "no-function" {
+		t.Errorf("the report says %q: %v", a.header.Get(wire.HeaderTask), err)
 	}
 	// Who means this very node hears that it has not.
-	if a := m.ask(0, "POST", "/function/g", "x", headerBypass, "x"); a.status != 404 {
+	if a := m.ask(0, "POST", "/function/g", "x", wire.HeaderBypass, "x"); a.status != 404 {
 		t.Errorf("bypassing the scheduler: %d %s", a.status, a.body)
 	}
 	// A v1 node hears what it takes for a refusal.
-	a = m.ask(0, "POST", "/peer/function/g", `{"function_name":"g","hops":1}`, "User-Agent", agentMachine)
-	var v1 peerResponse
+	a = m.ask(0, "POST", "/peer/function/g", `{"function_name":"g","hops":1}`, "User-Agent", wire.UserAgentNode)
+	var v1 wire.PeerResponse
 	if err := json.Unmarshal([]byte(a.body), &v1); err != nil || v1.Status != 500 || !strings.Contains(string(v1.Body), `"code":400`) ||
 		!strings.Contains(string(v1.Body), "function g is not at this node") {
 		t.Errorf("a v1 node hears %d %s: %v", a.status, v1.Body, err)
@@ -321,11 +322,11 @@ func TestSilentPeerHasEverything(t *testing.T) {
 			http.Error(w, "", http.StatusTeapot)
 			return
 		}
-		if r.Header.Get(headerPeerFunctions) != functionsSpoken {
-			t.Errorf("%s is %q", headerPeerFunctions, r.Header.Get(headerPeerFunctions))
+		if r.Header.Get(wire.HeaderPeerFunctions) != functionsSpoken {
+			t.Errorf("%s is %q", wire.HeaderPeerFunctions, r.Header.Get(wire.HeaderPeerFunctions))
 		}
 		if speaks.Load() {
-			w.Header().Set(headerPeerFunctions, functionsSpoken)
+			w.Header().Set(wire.HeaderPeerFunctions, functionsSpoken)
 		}
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{linkProtocol}})
 		if err != nil {

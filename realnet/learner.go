@@ -25,6 +25,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet/precise"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // Learner is what a node asks for actions and what its clients train. It is used by several goroutines.
@@ -85,6 +86,7 @@ func (l *delayedLearner) Act(ctx context.Context, state []float64) (core.Action,
 // watchedLearner says when its learner stops answering, and when it answers again.
 type watchedLearner struct {
 	Learner
+	faults *Faults // that may have it down
 
 	mu     sync.Mutex
 	status LearnerStatus
@@ -96,11 +98,19 @@ type LearnerStatus struct {
 	Answered uint64 `json:"answered"`        // questions
 	Failed   uint64 `json:"failed"`          // questions: the algorithm's fallback decided
 	Error    string `json:"error,omitempty"` // why the last question failed; empty: it was answered
+	// Epsilon is that of the last answer: the share of actions chosen at random, or the temperature of softmax.
+	Epsilon float64 `json:"epsilon"`
+	// Learned are the counters of a learner in the node's own process; nil: it is elsewhere.
+	Learned *learner.Stats `json:"learned,omitempty"`
 }
 
 // Act implements Learner.
 func (l *watchedLearner) Act(ctx context.Context, state []float64) (core.Action, error) {
-	a, err := l.Learner.Act(ctx, state)
+	var a core.Action
+	err := errLearnerDown
+	if !l.faults.learnerDown() {
+		a, err = l.Learner.Act(ctx, state)
+	}
 	if err != nil && ctx.Err() != nil {
 		return a, err // the node ends
 	}
@@ -119,6 +129,7 @@ func (l *watchedLearner) Act(ctx context.Context, state []float64) (core.Action,
 		l.status.Error = err.Error()
 	} else {
 		l.status.Answered++
+		l.status.Epsilon = a.Epsilon
 	}
 	return a, err
 }
@@ -129,8 +140,12 @@ func (l *watchedLearner) said() *LearnerStatus {
 		return nil
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	s := l.status
+	l.mu.Unlock()
+	if own, is := l.Learner.(interface{ Stats() learner.Stats }); is {
+		learned := own.Stats()
+		s.Learned = &learned
+	}
 	return &s
 }
 
@@ -147,6 +162,7 @@ type LearnerOptions struct {
 	Train       string        // URL of its HTTP service, such as http://127.0.0.1:19020; empty: it is told nothing
 	Timeout     time.Duration // for each answer, connecting included; 0: 5 s
 	Connections int           // websockets at once; further callers wait; 0: 20, as v1
+	Credentials *Credentials  // shown to it; nil: it is none of the cluster's
 }
 
 // RemoteLearner is a learner outside the process, in the way of the first P2PFaaS: an action costs one message each way
@@ -181,7 +197,7 @@ func NewRemoteLearner(o LearnerOptions) *RemoteLearner {
 		late:    fmt.Errorf("nothing came within %v: %w", o.Timeout, context.DeadlineExceeded),
 		idle:    make(chan *websocket.Conn, o.Connections),
 		// A transport of its own, so that Close ends its connections and nobody else's.
-		http: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}},
+		http: o.Credentials.Client(&http.Transport{Proxy: http.ProxyFromEnvironment}),
 	}
 	l.life, l.die = context.WithCancel(context.Background())
 	if o.Train != "" {
@@ -346,7 +362,7 @@ func (l *RemoteLearner) Train(ctx context.Context, entries ...learner.Entry) err
 		return fmt.Errorf("training the learner at %s: its answer breaks off: %w", l.train, why(ctx, err))
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("training the learner at %s: it answers %s: %.200q", l.train, response.Status, text)
+		return fmt.Errorf("training the learner at %s: %w", l.train, wire.Unexpected("it", response, text))
 	}
 	return nil
 }

@@ -20,7 +20,9 @@ import (
 	"github.com/gin-gonic/gin"
 	"nhooyr.io/websocket"
 
+	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // The headers of the learner service.
@@ -47,6 +49,9 @@ type LearnerService struct {
 	data          string
 	stream        rand.PCG
 	frozen        bool
+	metrics       *learnerMetrics
+	credentials   *Credentials
+	faults        *Faults
 
 	life context.Context
 	die  context.CancelFunc
@@ -60,12 +65,16 @@ type LearnerServiceOptions struct {
 	Stream  rand.PCG         // the learner's own
 	Weights *learner.Weights // to begin with; nil: none. A reset forgets them
 	Frozen  bool             // it does not learn
+	Program string           // version of the program, which metrics tell
+	// Credentials are asked of callers; nil: everybody may do everything.
+	Credentials *Credentials
+	Faults      *Faults // that may have it down; nil: nothing does
 }
 
 // OpenLearner starts a learner. Over its configuration the parameters are put that its directory holds from an earlier
 // life.
 func OpenLearner(o LearnerServiceOptions) (*LearnerService, error) {
-	s := &LearnerService{data: o.Data, stream: o.Stream, frozen: o.Frozen, config: o.Config}
+	s := &LearnerService{data: o.Data, stream: o.Stream, frozen: o.Frozen, config: o.Config, credentials: o.Credentials, faults: o.Faults}
 	if s.config.Actions == 0 {
 		s.config.Actions = 2 // v1's default
 	}
@@ -88,6 +97,7 @@ func OpenLearner(o LearnerServiceOptions) (*LearnerService, error) {
 		return nil, err
 	}
 	s.LocalLearner = NewLocalLearner(l)
+	s.metrics = newLearnerMetrics(s, o.Program)
 	s.life, s.die = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -110,23 +120,40 @@ func (s *LearnerService) Close() {
 }
 
 // Handler is the service on the port of HTTP (v1: 19020).
-func (s *LearnerService) Handler() http.Handler {
-	e := newRoutes()
-	e.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "This is p2pfaas-learner v0.0.1b.") })
-	e.GET("/act", s.act)
-	e.GET("/train", s.train)
-	e.POST("/train_batch", s.trainBatch)
-	e.GET("/learner/parameters", s.getParameters)
-	e.POST("/learner/parameters", s.postParameters)
-	e.GET("/learner/stats", s.stats)
-	e.GET("/learner/weights", s.weights)
-	e.GET("/learner/file", s.file)
-	e.GET("/learner/reset", s.reset)
-	return e
+func (s *LearnerService) Handler() http.Handler { return s.routes() }
+
+func (s *LearnerService) routes() *routes {
+	r := newRoutes(s.credentials)
+	r.engine.Use(func(*gin.Context) {
+		if s.faults.learnerDown() {
+			panic(http.ErrAbortHandler) // as if nobody listened
+		}
+	})
+	r.handle(toCall, http.MethodGet, "/", func(c *gin.Context) { c.String(http.StatusOK, "This is p2pfaas-learner v0.0.1b.") })
+	r.handle(toTrain, http.MethodGet, "/act", s.act)
+	r.handle(toTrain, http.MethodGet, "/train", s.train)
+	r.handle(toTrain, http.MethodPost, "/train_batch", s.trainBatch)
+	r.handle(toWatch, http.MethodGet, "/learner/parameters", s.getParameters)
+	r.handle(toConfigure, http.MethodPost, "/learner/parameters", s.postParameters)
+	r.handle(toWatch, http.MethodGet, "/learner/stats", s.stats)
+	r.handle(toWatch, http.MethodGet, "/learner/weights", s.weights)
+	r.handle(toWatch, http.MethodGet, "/learner/file", s.file)
+	r.handle(toReset, http.MethodGet, "/learner/reset", s.reset)
+	r.handle(toWatch, http.MethodGet, "/metrics", getMetrics(s.metrics.registry))
+	return r
+}
+
+// Act implements Learner.
+func (s *LearnerService) Act(ctx context.Context, state []float64) (core.Action, error) {
+	a, err := s.LocalLearner.Act(ctx, state)
+	if err == nil {
+		s.metrics.chose(a.Index)
+	}
+	return a, err
 }
 
 func (s *LearnerService) act(c *gin.Context) {
-	state, err := parseState(c.GetHeader(headerLearnState))
+	state, err := wire.ParseState(c.GetHeader(headerLearnState))
 	if err != nil {
 		c.Status(http.StatusInternalServerError)
 		return
@@ -205,20 +232,8 @@ func (s *LearnerService) trainBatch(c *gin.Context) {
 	c.String(http.StatusOK, "ok")
 }
 
-func parseState(text string) ([]float64, error) {
-	if text == "" {
-		return nil, errors.New("there is no state")
-	}
-	var state []float64
-	for part := range strings.SplitSeq(text, ",") {
-		x, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
-		if err != nil || !finite(x) {
-			return nil, fmt.Errorf("the state %.80q is no list of numbers", text)
-		}
-		state = append(state, x)
-	}
-	return state, nil
-}
+// mostReward is the size of the largest reward that is taken: what is made of many has to be a number, too.
+const mostReward = 1e100
 
 func parseEntry(eid, state, action, reward string) (learner.Entry, error) {
 	var e learner.Entry
@@ -226,7 +241,7 @@ func parseEntry(eid, state, action, reward string) (learner.Entry, error) {
 	if e.EID, err = strconv.ParseUint(strings.TrimSpace(eid), 10, 64); err != nil {
 		return e, fmt.Errorf("the EID %.40q is no whole number from 0", eid)
 	}
-	if e.State, err = parseState(state); err != nil {
+	if e.State, err = wire.ParseState(state); err != nil {
 		return e, err
 	}
 	a, err := strconv.ParseFloat(strings.TrimSpace(action), 64)
@@ -234,8 +249,8 @@ func parseEntry(eid, state, action, reward string) (learner.Entry, error) {
 		return e, fmt.Errorf("the action %.40q is no number from 0", action)
 	}
 	e.Action = int(a)
-	if e.Reward, err = strconv.ParseFloat(strings.TrimSpace(reward), 64); err != nil || !finite(e.Reward) {
-		return e, fmt.Errorf("the reward %.40q is no number", reward)
+	if e.Reward, err = strconv.ParseFloat(strings.TrimSpace(reward), 64); err != nil || !(math.Abs(e.Reward) <= mostReward) {
+		return e, fmt.Errorf("the reward %.40q is no number from %g to %g", reward, -mostReward, mostReward)
 	}
 	return e, nil
 }
@@ -292,7 +307,7 @@ func (s *LearnerService) getParameters(c *gin.Context) {
 // postParameters changes the parameters at once. Another number of actions makes a new learner: what was learned of the
 // old ones means nothing.
 func (s *LearnerService) postParameters(c *gin.Context) {
-	if c.ContentType() != contentTypeJSON {
+	if c.ContentType() != wire.ContentTypeJSON {
 		c.Status(http.StatusUnsupportedMediaType)
 		return
 	}
@@ -346,7 +361,7 @@ func (s *LearnerService) file(c *gin.Context) {
 	s.mu.Lock()
 	w := s.learner.Weights()
 	s.mu.Unlock()
-	c.Header("Content-Type", contentTypeJSON)
+	c.Header("Content-Type", wire.ContentTypeJSON)
 	if err := w.Write(c.Writer); err != nil {
 		slog.Warn("weights were not written to the end", "error", err)
 	}
@@ -391,37 +406,47 @@ func (s *LearnerService) reset(c *gin.Context) {
 }
 
 // Websocket is the service on the port of websockets (v1: 8765): a state as a JSON array in, "action,epsilon" out.
-func (s *LearnerService) Websocket() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return // it has answered
-		}
-		defer c.CloseNow()
-		s.mu.Lock()
-		if s.life.Err() != nil {
-			s.mu.Unlock()
+func (s *LearnerService) Websocket() http.Handler { return s.websocketRoutes() }
+
+func (s *LearnerService) websocketRoutes() *routes {
+	r := newRoutes(s.credentials)
+	r.handle(toTrain, http.MethodGet, "/*path", s.converse) // v1 serves every path
+	return r
+}
+
+// converse answers the questions that come by a websocket, until it ends.
+func (s *LearnerService) converse(g *gin.Context) {
+	c, err := websocket.Accept(g.Writer, g.Request, nil)
+	if err != nil {
+		return // it has answered
+	}
+	defer c.CloseNow()
+	s.mu.Lock()
+	if s.life.Err() != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.open.Add(1)
+	s.mu.Unlock()
+	defer s.open.Done()
+	c.SetReadLimit(maxConfiguration)
+	for {
+		if err := s.answer(c); err != nil {
+			if websocket.CloseStatus(err) == -1 && s.life.Err() == nil && !errors.Is(err, io.EOF) {
+				slog.Warn("a connection to the learner ends", "peer", g.Request.RemoteAddr, "error", err)
+				_ = c.Close(websocket.StatusUnsupportedData, "a state is a JSON array of numbers")
+			}
 			return
 		}
-		s.open.Add(1)
-		s.mu.Unlock()
-		defer s.open.Done()
-		c.SetReadLimit(maxConfiguration)
-		for {
-			if err := s.answer(c); err != nil {
-				if websocket.CloseStatus(err) == -1 && s.life.Err() == nil && !errors.Is(err, io.EOF) {
-					slog.Warn("a connection to the learner ends", "peer", r.RemoteAddr, "error", err)
-					_ = c.Close(websocket.StatusUnsupportedData, "a state is a JSON array of numbers")
-				}
-				return
-			}
-		}
-	})
+	}
 }
 
 // answer answers one question.
 func (s *LearnerService) answer(c *websocket.Conn) error {
 	_, question, err := c.Read(s.life)
+	if err == nil && s.faults.learnerDown() {
+		err = errLearnerDown
+	}
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 func openLearner(t *testing.T, data string) (*LearnerService, string) {
@@ -96,11 +97,11 @@ func TestWeakness3(t *testing.T) {
 		Types: 2})
 	asked := 0
 	for i := range 20 {
-		r := c.ask(0, "POST", "/function/f", "hello", headerTaskType, "1.000000")
-		if r.header.Get(headerEID) != fmt.Sprint(i) || !strings.HasPrefix(r.header.Get(headerState), "1.000000,") {
-			t.Errorf("answer %d, status %d: EID %q, state %q", i, r.status, r.header.Get(headerEID), r.header.Get(headerState))
+		r := c.ask(0, "POST", "/function/f", "hello", wire.HeaderTaskType, "1.000000")
+		if r.header.Get(wire.HeaderEID) != fmt.Sprint(i) || !strings.HasPrefix(r.header.Get(wire.HeaderState), "1.000000,") {
+			t.Errorf("answer %d, status %d: EID %q, state %q", i, r.status, r.header.Get(wire.HeaderEID), r.header.Get(wire.HeaderState))
 		}
-		switch a := r.header.Get(headerAction); {
+		switch a := r.header.Get(wire.HeaderAction); {
 		case a == "0.000000" && r.status == 503, a == "1.000000" && r.status == 200:
 			asked++
 		}
@@ -110,8 +111,8 @@ func TestWeakness3(t *testing.T) {
 	}
 	l.Close()
 	for range 3 {
-		if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 200 || r.header.Get(headerEID) != "" {
-			t.Errorf("without the learner: %d, EID %q, want 200 from this node and no EID", r.status, r.header.Get(headerEID))
+		if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 200 || r.header.Get(wire.HeaderEID) != "" {
+			t.Errorf("without the learner: %d, EID %q, want 200 from this node and no EID", r.status, r.header.Get(wire.HeaderEID))
 		}
 	}
 	if s := c.nodes[0].Status().Learner; s.Answered != 20 || s.Failed != 3 || s.Error == "" {
@@ -119,8 +120,8 @@ func TestWeakness3(t *testing.T) {
 	}
 	again, _ := openLearner(t, "")
 	socket.Config.Handler = again.Websocket()
-	if r := c.ask(0, "POST", "/function/f", "hello"); r.header.Get(headerEID) != "20" {
-		t.Errorf("with the learner back: %d, EID %q, want 20", r.status, r.header.Get(headerEID))
+	if r := c.ask(0, "POST", "/function/f", "hello"); r.header.Get(wire.HeaderEID) != "20" {
+		t.Errorf("with the learner back: %d, EID %q, want 20", r.status, r.header.Get(wire.HeaderEID))
 	}
 	if s := c.nodes[0].Status().Learner; s.Answered != 21 || s.Error != "" {
 		t.Errorf("the node says of its learner: %+v", s)
@@ -168,6 +169,22 @@ func TestWeakness15(t *testing.T) {
 	}
 }
 
+// A node tells the counters of the learner in its own process.
+func TestStatusOfALearner(t *testing.T) {
+	shape := learner.Default()
+	shape.Actions = 2
+	l, err := learner.New(shape, *random.Stream(1, 0, random.Learner, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := openNodes(t, 1, NodeOptions{Scheduler: Descriptor{Name: "LearningScheduler", Parameters: []string{"2"}}, Learner: NewLocalLearner(l)})
+	c.ask(0, "POST", "/function/f", "")
+	s := c.nodes[0].Status().Learner
+	if s == nil || s.Answered+s.Failed != 1 || s.Learned == nil || s.Learned.Decisions != s.Answered {
+		t.Errorf("after a decision the learner's status is %+v", s)
+	}
+}
+
 // Weakness 16: tasks of peers lose their type on the way, and what an action means changes when a machine comes or goes.
 func TestWeakness16(t *testing.T) {
 	l, _ := v1Learner(t, "1.00000,0.10000")
@@ -179,7 +196,7 @@ func TestWeakness16(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set(headerTaskType, "1")
+	r.Header.Set(wire.HeaderTaskType, "1")
 	var forwarded sync.WaitGroup
 	forwarded.Go(func() {
 		a, err := http.DefaultClient.Do(r)
@@ -188,12 +205,12 @@ func TestWeakness16(t *testing.T) {
 			return
 		}
 		defer a.Body.Close()
-		if a.Header.Get(headerHops) != "1" {
+		if a.Header.Get(wire.HeaderHops) != "1" {
 			t.Errorf("the task was not forwarded: %s", a.Status)
 		}
 	})
 	eventually(t, "the task runs at the peer", func() bool { running, _, _ := c.nodes[1].mailbox.Load(); return running == 1 })
-	if state := c.ask(1, "POST", "/function/f", "").header.Get(headerState); state != "0.000000,0.000000,1.000000,0.000000,0.000000" {
+	if state := c.ask(1, "POST", "/function/f", "").header.Get(wire.HeaderState); state != "0.000000,0.000000,1.000000,0.000000,0.000000" {
 		t.Errorf("with a task of type 1 from a peer the state is %s", state)
 	}
 	write.Close()
@@ -217,7 +234,7 @@ func TestWeakness16(t *testing.T) {
 		}
 		n.nodes[0].SetPeers(there)
 		r := n.ask(0, "POST", "/function/f", "")
-		if to := r.header.Get(headerPeersIP) != ""; r.status != 200 || to != (x.to >= 0) {
+		if to := r.header.Get(wire.HeaderPeersIP) != ""; r.status != 200 || to != (x.to >= 0) {
 			t.Errorf("with the peers %v: %d, forwarded: %v", x.there, r.status, to)
 		}
 		for i, p := range peers {

@@ -409,7 +409,7 @@ func TestMailboxLearns(t *testing.T) {
 		defer network.Close()
 		var completed, lessons int
 		var open sync.WaitGroup
-		m := Open(Options{Config: core.Config{Slots: 2, Room: 9, Speed: 1}, Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
+		m := OpenMailbox(MailboxOptions{Config: core.Config{Slots: 2, Room: 9, Speed: 1}, Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
 			Scheduler: spec.New(), Name: d.String(), Record: log, Learner: l, Transport: network,
 			Done: func(_ core.Time, task *core.Task, o core.Outcome) {
 				defer open.Done()
@@ -440,7 +440,7 @@ func TestMailboxLearns(t *testing.T) {
 		if s := l.Stats(); completed < 99 || s.Decisions != 300 || s.Trained < 299 {
 			t.Errorf("%d of the last 100 were executed; %+v", completed, s)
 		}
-		if r := replayWhole(t, log.Path()); r.Verdicts != 300 {
+		if r := replayWhole(t, log.path); r.Verdicts != 300 {
 			t.Errorf("%d decisions are replayed", r.Verdicts)
 		}
 	})

@@ -13,10 +13,11 @@ import (
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
-// links emulates the links of a scenario: each message that this node sends to a peer is held for as long as it would
-// be on its way, or is lost. What the real network takes comes on top. A nil links holds nothing.
+// links emulates the links of a scenario, and what faults make of them: each message that this node sends to a peer is held for as long
+// as it would be on its way, or is lost. What the real network takes comes on top. A nil links holds nothing.
 type links struct {
-	network *scenarios.Network
+	network *scenarios.Network // nil: messages take what the real network takes
+	faults  *Faults
 	from    core.NodeID
 	clock   *precise.Clock
 
@@ -39,34 +40,64 @@ type LinkStatus struct {
 
 // newLinks is nil where there is nothing to emulate.
 func newLinks(o *NodeOptions) *links {
-	if o.Network == nil {
+	network := o.Network
+	if network != nil {
+		if latency, ok := network.Constant(); ok && latency == 0 {
+			network = nil
+		}
+	}
+	if network == nil && o.Faults == nil {
 		return nil
 	}
-	if latency, ok := o.Network.Constant(); ok && latency == 0 {
-		return nil
-	}
-	return &links{network: o.Network, from: o.Number, clock: precise.New(),
+	return &links{network: network, faults: o.Faults, from: o.Number, clock: precise.New(),
 		rand: rand.New(random.Stream(o.Seed, o.Replication, random.Network, int(o.Number))),
 		late: results.NewPunctuality(), own: results.NewPunctuality()}
 }
 
+// travel says what faults may do to a message.
+type travel uint8
+
+const (
+	once    travel = 1 << iota // it has a connection of its own, which throws away what comes a second time
+	answers                    // it is an answer to a peer
+)
+
 // pass calls then when a message of so many bytes (-1: not known) has passed the link to a peer: at once where that takes
 // no time, otherwise on the clock's goroutine, which it must not block. It is told for how long the message was held.
-// Where the message is lost pass returns false, and then is never called; nor is it when the links are closed before.
-func (l *links) pass(to core.NodeID, bytes int64, then func(held time.Duration)) bool {
+// Where the message is lost pass returns false, and then is never called; nor is it when the links are closed before. Where it arrives
+// twice, which only one may that does not travel once, then is called twice.
+func (l *links) pass(to core.NodeID, bytes int64, how travel, then func(held time.Duration)) bool {
 	if l == nil {
 		then(0)
 		return true
 	}
-	sent := time.Now()
-	d, lost := l.draw(to, bytes)
-	switch {
-	case lost:
-		return false
-	case d == 0:
-		then(0)
-		return true
+	hesitates := time.Duration(0)
+	if how&answers != 0 {
+		hesitates = l.faults.hesitates()
 	}
+	d, lost := l.draw(to, bytes)
+	if l.faults.twice(to) {
+		again, gone := l.draw(to, bytes)
+		switch {
+		case how&once == 0 && !gone && !lost:
+			l.hold(hesitates+again, then)
+		case lost || !gone && again < d:
+			d, lost = again, gone
+		}
+	}
+	if !lost {
+		l.hold(hesitates+d, then)
+	}
+	return !lost
+}
+
+// hold calls then in so much time.
+func (l *links) hold(d time.Duration, then func(held time.Duration)) {
+	if d == 0 {
+		then(0)
+		return
+	}
+	sent := time.Now()
 	due := sent.Add(d)
 	l.clock.After(due, func() {
 		now := time.Now()
@@ -75,11 +106,23 @@ func (l *links) pass(to core.NodeID, bytes int64, then func(held time.Duration))
 		l.mu.Unlock()
 		then(now.Sub(sent))
 	})
-	return true
 }
 
 // draw says what becomes of a message that is sent now.
 func (l *links) draw(to core.NodeID, bytes int64) (d time.Duration, lost bool) {
+	if l.network != nil {
+		d, lost = l.drawHealthy(to, bytes)
+	}
+	if !lost {
+		var more time.Duration
+		more, lost = l.faults.transit(to)
+		d += more
+	}
+	return d, lost
+}
+
+// drawHealthy says what becomes of it without faults.
+func (l *links) drawHealthy(to core.NodeID, bytes int64) (d time.Duration, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	has := l.network.Has(l.from, to)
@@ -107,9 +150,9 @@ func (l *links) measured(half time.Duration) {
 	l.own.Add(half)
 }
 
-// status is nil where nothing is emulated.
+// status is nil where no links of a scenario are emulated.
 func (l *links) status() *LinkStatus {
-	if l == nil {
+	if l == nil || l.network == nil {
 		return nil
 	}
 	l.mu.Lock()

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
-	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -40,7 +40,7 @@ func TestLinksPass(t *testing.T) {
 	for range each {
 		sent := time.Now()
 		passed.Add(1)
-		if !l.pass(1, 1000, func(held time.Duration) {
+		if !l.pass(1, 1000, once, func(held time.Duration) {
 			if took := time.Since(sent); held < 6*time.Millisecond || took < held {
 				t.Errorf("held for %v and there after %v, want 5 ms and another for 1000 bytes", held, took)
 			}
@@ -75,7 +75,7 @@ func TestLinksUnknown(t *testing.T) {
 	} {
 		l := newLinks(&NodeOptions{Network: networkOf(t, x.links)})
 		passed := make(chan struct{})
-		l.pass(x.to, x.bytes, func(time.Duration) { close(passed) })
+		l.pass(x.to, x.bytes, once, func(time.Duration) { close(passed) })
 		<-passed
 		if got := l.status().Unknown; got != x.want {
 			t.Errorf("%s, %d bytes to node %d: %d unknown, want %d", x.links, x.bytes, x.to, got, x.want)
@@ -89,7 +89,7 @@ func TestLinksNone(t *testing.T) {
 	for _, network := range []*scenarios.Network{nil, networkOf(t, "{latency: 0s}")} {
 		l := newLinks(&NodeOptions{Network: network})
 		passed := false
-		l.pass(1, -1, func(held time.Duration) { passed = held == 0 })
+		l.pass(1, -1, once, func(held time.Duration) { passed = held == 0 })
 		l.measured(time.Second)
 		l.close()
 		if !passed || l.status() != nil {
@@ -110,15 +110,24 @@ func TestLinksBetweenNodes(t *testing.T) {
 	defer cancel()
 	go func() {
 		r, _ := http.NewRequestWithContext(occupied, "POST", m.servers[0].URL+"/function/f", strings.NewReader("sleep 1m"))
-		r.Header.Set(headerBypass, "1")
+		r.Header.Set(wire.HeaderBypass, "1")
 		if a, err := http.DefaultClient.Do(r); err == nil {
 			a.Body.Close()
 		}
 	}()
 	eventually(t, "an execution at node 0", func() bool { return m.nodes.nodes[0].Status().Running == 1 })
-	from := &load{LoadOptions: LoadOptions{Targets: []Target{{Scheduler: m.addresses[0]}, {Scheduler: m.addresses[1]}},
-		Scenario: &scenarios.Scenario{}}, http: http.DefaultClient}
-	before := from.askNodes(t.Context())
+	states := func() (messages int, held uint64) {
+		for _, n := range m.nodes.nodes {
+			s := n.Status()
+			if s.Links.Network != network.String() || s.Links.Lost != 0 {
+				t.Errorf("a node says of its links: %+v", s.Links)
+			}
+			messages += int(s.Messages.Sent)
+			held += s.Links.Late.Lateness().Count
+		}
+		return messages, held
+	}
+	messagesBefore, heldBefore := states()
 	const asked = 5
 	for range asked {
 		began := time.Now()
@@ -134,25 +143,8 @@ func TestLinksBetweenNodes(t *testing.T) {
 			t.Errorf("%+v in %v, want 30 ms for each way", got, took)
 		}
 	}
-	after := from.askNodes(t.Context())
-	if sent, silent := messagesOf(before, after); sent != asked*4 || silent != 0 {
-		t.Errorf("%d messages, %d nodes do not say; want %d and none", sent, silent, asked*4)
-	}
-	if _, silent := messagesOf(before, []*Status{after[0], nil}); silent != 1 {
-		t.Errorf("%d nodes do not say how many messages they sent, want 1", silent)
-	}
-	links := linksOf(network, before, after)
-	if links.Count != asked*4 || links.Lost != 0 || links.Others != 0 || links.Own.Count == 0 {
-		t.Errorf("%+v, want %d messages held", links, asked*4)
-	}
-	if others := linksOf(networkOf(t, "{latency: 31ms}"), before, before); others.Others != 2 || others.Unlike != 2 {
-		t.Errorf("%+v, want two nodes that emulate other links", others)
-	}
-	if silent := linksOf(network, []*Status{nil}, []*Status{nil}); silent.Others != 1 || silent.Unlike != 0 {
-		t.Errorf("%+v, want one node that does not emulate them", silent)
-	}
-	if none := linksOf(networkOf(t, "{latency: 0s}"), []*Status{nil}, []*Status{nil}); none != nil {
-		t.Errorf("%+v where there are to be no links", none)
+	if messages, held := states(); messages-messagesBefore != asked*4 || held-heldBefore != asked*4 {
+		t.Errorf("%d messages, and %d held; want %d of both", messages-messagesBefore, held-heldBefore, asked*4)
 	}
 }
 
@@ -179,13 +171,14 @@ func TestLinksLose(t *testing.T) {
 					o.Network = networkOf(t, "{latency: 1ms, loss: 100%}")
 				}
 			})
-			began := time.Now()
-			r := m.ask(0, "POST", "/function/f", strings.Repeat("x", 2<<20)) // longer than what is read ahead
-			if took := time.Since(began); r.status != x.status || reportOf(t, r).Outcome != x.outcome || took < patience {
-				t.Errorf("%d %s after %v: %s, want %d %s and no answer before %v", r.status, reportOf(t, r).Outcome, took, r.body,
-					x.status, x.outcome, patience)
-			}
+			// Where who asks gives up before its peer answers, as on a busy machine, there is no answer to lose: it asks again.
 			eventually(t, "the message is counted as lost", func() bool {
+				began := time.Now()
+				r := m.ask(0, "POST", "/function/f", strings.Repeat("x", 2<<20)) // longer than what is read ahead
+				if took := time.Since(began); r.status != x.status || reportOf(t, r).Outcome != x.outcome || took < patience {
+					t.Errorf("%d %s after %v: %s, want %d %s and no answer before %v", r.status, reportOf(t, r).Outcome, took, r.body,
+						x.status, x.outcome, patience)
+				}
 				s := m.nodes.nodes[x.loser].Status()
 				return s.Messages.Lost >= 1 && s.Links.Lost == uint64(s.Messages.Lost) && m.nodes.nodes[1-x.loser].Status().Messages.Lost == 0
 			})
@@ -193,30 +186,5 @@ func TestLinksLose(t *testing.T) {
 				return m.nodes.nodes[0].Status().Requests+m.nodes.nodes[1].Status().Requests == 0
 			})
 		})
-	}
-}
-
-// What was late in a run is told by the difference of two states of a node; a node that began anew within it has its own.
-func TestLinksOfRestartedNode(t *testing.T) {
-	network := networkOf(t, "{latency: 1ms}")
-	state := func(held int, lost uint64) *LinkStatus {
-		s := &LinkStatus{Network: network.String(), Late: results.NewPunctuality(), Own: results.NewPunctuality(), Lost: lost}
-		for range held {
-			s.Late.Add(time.Microsecond)
-		}
-		return s
-	}
-	for _, x := range []struct {
-		before, after *LinkStatus
-		count, lost   uint64
-	}{
-		{state(10, 3), state(25, 4), 15, 1},
-		{state(10, 3), state(4, 1), 4, 1},
-		{nil, state(4, 1), 4, 1},
-	} {
-		got := linksOf(network, []*Status{{Links: x.before}}, []*Status{{Links: x.after}})
-		if got.Count != x.count || got.Lost != x.lost {
-			t.Errorf("%d held, %d lost, want %d and %d", got.Count, got.Lost, x.count, x.lost)
-		}
 	}
 }

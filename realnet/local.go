@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet/processor"
 )
 
 // A cluster of processes on this machine.
@@ -140,11 +142,15 @@ type LocalOptions struct {
 	Grace    time.Duration           // to finish what runs when it ends; 0: 10 s
 }
 
-// Local is a cluster of processes.
+// Local is a cluster of processes. Different nodes may be crashed, started, paused and resumed at once.
 type Local struct {
 	options LocalOptions
 	nodes   []*process
 	starts  chan func() // on the thread that lives as long as the processes
+
+	mu      sync.Mutex // guards what follows
+	killed  processor.Killed
+	unknown error // what of the killed
 }
 
 // process is a node.
@@ -170,16 +176,9 @@ func StartLocal(ctx context.Context, o LocalOptions) (*Local, error) {
 	l := &Local{options: o, starts: make(chan func())}
 	go l.parent()
 	for i := range o.Places {
-		var p *process
-		var err error
-		started := make(chan struct{})
-		l.starts <- func() {
-			p, err = l.start(i)
-			close(started)
-		}
-		<-started
+		p, err := l.begin(i, os.O_TRUNC)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("node %d cannot be started: %w", i, err), l.Stop())
+			return nil, errors.Join(err, l.Stop())
 		}
 		l.nodes = append(l.nodes, p)
 	}
@@ -198,9 +197,23 @@ func (l *Local) parent() {
 	}
 }
 
-func (l *Local) start(i int) (*process, error) {
+// begin starts the process of a node.
+func (l *Local) begin(i, log int) (p *process, err error) {
+	started := make(chan struct{})
+	l.starts <- func() {
+		p, err = l.start(i, log)
+		close(started)
+	}
+	if <-started; err != nil {
+		return nil, fmt.Errorf("node %d cannot be started: %w", i, err)
+	}
+	return p, nil
+}
+
+// start is begin on the thread of parent; log says what becomes of a log that is there.
+func (l *Local) start(i, log int) (*process, error) {
 	p := &process{log: filepath.Join(l.options.Logs, fmt.Sprintf("node-%d.log", i)), ended: make(chan struct{})}
-	file, err := os.Create(p.log)
+	file, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|log, 0o666)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +222,7 @@ func (l *Local) start(i int) (*process, error) {
 	p.cmd = exec.Command(words[0], words[1:]...)
 	p.cmd.Env = l.options.Env
 	p.cmd.Stdout, p.cmd.Stderr = file, file
-	ownGroup(p.cmd)
+	OwnGroup(p.cmd, syscall.SIGTERM)
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -285,6 +298,63 @@ func lastLines(path string) string {
 	return fmt.Sprintf("%s ends with: %s", path, bytes.Join(lines[max(0, len(lines)-3):], []byte(" | ")))
 }
 
+// Crash implements Machines: the process of node i is ended without being asked, with those that it has started.
+func (l *Local) Crash(ctx context.Context, i int) error {
+	p := l.nodes[i]
+	select {
+	case <-p.ended:
+		return fmt.Errorf("its process has ended by itself: %w", errOr(p.err, errors.New("without an error")))
+	default:
+	}
+	pid := p.cmd.Process.Pid
+	functions, err := signalTree(ctx, pid, syscall.SIGSTOP)
+	l.mu.Lock()
+	l.unknown = cmp.Or(l.unknown, l.killed.Add(pid, functions))
+	l.mu.Unlock()
+	_, kerr := signalTree(ctx, pid, syscall.SIGKILL)
+	<-p.ended
+	p.told = true
+	return errors.Join(err, kerr)
+}
+
+// Restart implements Machines: node i is started as it was at first, unless it has been already and did not answer yet.
+func (l *Local) Restart(_ context.Context, i int) error {
+	select {
+	case <-l.nodes[i].ended:
+	default:
+		return nil
+	}
+	p, err := l.begin(i, os.O_APPEND)
+	if err == nil {
+		l.nodes[i] = p
+	}
+	return err
+}
+
+// Pause implements Machines: the process of node i and those that it has started stand still.
+func (l *Local) Pause(ctx context.Context, i int) error {
+	_, err := signalTree(ctx, l.nodes[i].cmd.Process.Pid, syscall.SIGSTOP)
+	return err
+}
+
+// Resume implements Machines: they go on.
+func (l *Local) Resume(ctx context.Context, i int) error {
+	_, err := signalTree(ctx, l.nodes[i].cmd.Process.Pid, syscall.SIGCONT)
+	return err
+}
+
+// signalTree sends a signal to a process first, so that it starts no others, and then to those that it has started, which it returns.
+func signalTree(ctx context.Context, pid int, s syscall.Signal) (below []int, err error) {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		return nil, err
+	}
+	below, err = processor.Descendants(ctx, pid)
+	for _, x := range below {
+		_ = syscall.Kill(x, s) // where that fails, it has ended
+	}
+	return below, errors.Join(err, syscall.Kill(pid, s))
+}
+
 // Processes are those of the nodes, by number, by the identifiers that the system knows them by.
 func (l *Local) Processes() []int {
 	all := make([]int, len(l.nodes))
@@ -294,12 +364,22 @@ func (l *Local) Processes() []int {
 	return all
 }
 
+// Killed are those that have been killed until now, with what they used.
+func (l *Local) Killed() (processor.Killed, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.killed, l.unknown
+}
+
 // Ended reports nodes that have ended although nobody told them to.
 func (l *Local) Ended() error {
 	var problems []error
 	for i, p := range l.nodes {
 		select {
 		case <-p.ended:
+			if p.told {
+				continue
+			}
 			p.told = true
 			problems = append(problems, fmt.Errorf("node %d has ended during the run: %w: %s", i,
 				errOr(p.err, errors.New("without an error")), lastLines(p.log)))
@@ -314,6 +394,7 @@ func (l *Local) Ended() error {
 func (l *Local) Stop() error {
 	for _, p := range l.nodes {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM) // where that fails, it has ended
+		_ = p.cmd.Process.Signal(syscall.SIGCONT) // a fault may have stopped it
 	}
 	late := time.After(l.options.Grace)
 	var problems []error
@@ -321,7 +402,7 @@ func (l *Local) Stop() error {
 		select {
 		case <-p.ended:
 		case <-late:
-			killGroup(p.cmd)
+			KillGroup(p.cmd)
 			<-p.ended
 			late = time.After(0)
 			problems = append(problems, fmt.Errorf("node %d did not end within %v, and was killed: %s", i, l.options.Grace,

@@ -19,8 +19,8 @@ type Transport interface {
 	Send(p core.Parcel)
 }
 
-// Options are what a node is made of.
-type Options struct {
+// MailboxOptions are what a node is made of.
+type MailboxOptions struct {
 	ID        core.NodeID
 	Config    core.Config // without its Scheduler
 	Topology  *core.Topology
@@ -38,7 +38,7 @@ type Options struct {
 	// mailbox's goroutine and must not block. Nil: to execute is to sleep for the demand.
 	Execute func(t *core.Task) func(context.Context) (cold time.Duration)
 	// Decided sees every decision when it is made, on the mailbox's goroutine; nil: nobody does.
-	Decided func(now core.Time, t *core.Task)
+	Decided func(now core.Time, t *core.Task, v core.Verdict)
 
 	// Done takes the outcome of a task that entered here; t is reused when it returns. It is called on the mailbox's
 	// goroutine and must not block. Nil: nobody does.
@@ -50,7 +50,7 @@ type Options struct {
 
 // Mailbox is a node with the goroutine that drives it.
 type Mailbox struct {
-	options Options
+	options MailboxOptions
 	began   time.Time
 
 	mu     sync.Mutex
@@ -76,15 +76,15 @@ type Mailbox struct {
 	die        context.CancelFunc
 }
 
-// Open starts a node: its first input is the boot. Close ends it.
-func Open(o Options) *Mailbox {
+// OpenMailbox starts a node: its first input is the boot. Close ends it.
+func OpenMailbox(o MailboxOptions) *Mailbox {
 	m := newMailbox(o)
 	m.start()
 	return m
 }
 
 // newMailbox makes a node that nobody drives yet: whom it calls may know it before it begins.
-func newMailbox(o Options) *Mailbox {
+func newMailbox(o MailboxOptions) *Mailbox {
 	if o.Fault == nil {
 		o.Fault = func(f *core.Fault) { slog.Error("the algorithm made a mistake", "fault", f) }
 	}
@@ -101,7 +101,7 @@ func newMailbox(o Options) *Mailbox {
 		return nil
 	})
 	if o.Decided != nil {
-		m.engine.OnVerdict = func(now core.Time, _ core.NodeID, t *core.Task, _ core.Verdict) { o.Decided(now, t) }
+		m.engine.OnVerdict = func(now core.Time, _ core.NodeID, t *core.Task, v core.Verdict) { o.Decided(now, t, v) }
 	}
 	m.show()
 	if o.Record != nil {

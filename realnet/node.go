@@ -6,15 +6,20 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/realnet/precise"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -64,17 +69,24 @@ type NodeOptions struct {
 	Functions []string
 	Holders   [][]core.NodeID
 	Port      int // of the node's own scheduler service; 0: 18080
-	Limits    Limits
-	Learner   Learner
-	Inference random.Dist // seconds that an action waits for beyond what the Learner takes; nil: none
-	Stream    rand.PCG    // the algorithm's
-	Record    string      // directory for the log of every input; empty: there is none
-	Program   string      // version of the program, which the log tells
+	// Credentials are asked of callers, and shown to peers; nil: everybody may do everything.
+	Credentials *Credentials
+	Limits      Limits
+	Learner     Learner
+	Inference   random.Dist          // seconds that an action waits for beyond what the Learner takes; nil: none
+	Stream      rand.PCG             // the algorithm's
+	Record      string               // directory for the log of every input; empty: there is none
+	Program     string               // version of the program, which the log tells
+	Traces      trace.TracerProvider // takes the spans of requests; nil: there are none
+	// Feed serves looks at the whole cluster at /ui/cluster and /ui/events (package watch); nil: nobody does.
+	Feed http.Handler
 	// Development serves v1's routes for trying a node out, /dev/...
 	Development bool
 
 	// Network is emulated: messages to peers are held, or lost, as it says. Nil: they take what the real network takes.
 	Network *scenarios.Network
+	// Faults are what befalls the node, and whoever reaches its scheduler service may say so. Nil: nothing does.
+	Faults *Faults
 	// Seed and Replication are the scenario's, for the streams of what is emulated.
 	Seed        uint64
 	Replication int
@@ -88,10 +100,16 @@ type Node struct {
 	peers   *peers
 	clock   *precise.Clock  // nil: nothing waits
 	learner *watchedLearner // nil: there is none
+	metrics *nodeMetrics
+	spans   *spans // nil: there are none
 	began   time.Time
 	number  atomic.Uint64 // of requests, as v1's R#
+	// discovery is that of this process; nil: the node does not follow it.
+	discovery atomic.Pointer[DiscoveryService]
+	named     atomic.Uint64 // requests that came without an id
 
 	functions   *functionNames
+	past        pastRequests
 	configuring sync.Mutex // one change of the configuration after the other; it may take as long as the disk does
 	deploying   sync.Mutex // one change of what the node has after the other
 
@@ -113,10 +131,10 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 	if o.Port == 0 {
 		o.Port = SchedulerPort
 	}
-	o.Identity.IP = canonical(o.Identity.IP)
+	o.Identity.IP = CanonicalAddress(o.Identity.IP)
 	o.Cluster = slices.Clone(o.Cluster)
 	for i, a := range o.Cluster {
-		o.Cluster[i] = canonical(a)
+		o.Cluster[i] = CanonicalAddress(a)
 	}
 	if o.Limits.Body == 0 {
 		o.Limits.Body = 64 << 20
@@ -132,6 +150,7 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 	}
 	n := &Node{options: o, began: time.Now(), functions: newFunctionNames(o.Functions), requests: make(map[taskKey]*request), empty: make(chan struct{})}
 	n.identity = o.Identity
+	n.spans = newSpans(n, o.Traces)
 	n.peers = newPeers(n, o.Number, o.Cluster)
 	defer func() {
 		if err != nil {
@@ -173,14 +192,14 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 	var log *Recorder
 	if o.Record != "" {
 		if log, err = OpenRecorder(RecorderOptions{Dir: o.Record, Program: o.Program, Identity: o.Identity, Number: o.Number,
-			Machines: slices.Clone(n.peers.addresses), Functions: slices.Clone(n.functions.names)}); err != nil {
+			Machines: slices.Clone(n.peers.addresses), Functions: slices.Clone(n.functions.names), Faults: o.Faults}); err != nil {
 			n.options.Backend.close()
 			return nil, err
 		}
 		n.peers.met, n.functions.met = log.Met, log.Named
 	}
 	if o.Learner != nil {
-		n.learner = &watchedLearner{Learner: o.Learner}
+		n.learner = &watchedLearner{Learner: o.Learner, faults: o.Faults}
 		o.Learner = n.learner
 	}
 	if o.Inference != nil && o.Learner != nil {
@@ -188,9 +207,10 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 		o.Learner = &delayedLearner{Learner: o.Learner, clock: n.clock, delay: o.Inference,
 			rand: rand.New(random.Stream(o.Seed, o.Replication, random.Inference, int(o.Number)))}
 	}
-	n.mailbox = newMailbox(Options{ID: o.Number, Config: cfg, Alternatives: names, Topology: topology, Stream: o.Stream,
+	n.mailbox = newMailbox(MailboxOptions{ID: o.Number, Config: cfg, Alternatives: names, Topology: topology, Stream: o.Stream,
 		Scheduler: a.spec.New(), Name: a.inside.String(), Record: log, Learner: o.Learner,
 		Transport: n.peers, Execute: n.execute, Decided: n.decided, Done: n.done})
+	n.metrics = newNodeMetrics(n)
 	n.inventory = n.options.Backend.inventory("")
 	if !n.inventory.any {
 		n.mailbox.Post(n.functions.input(n.self(), &n.inventory))
@@ -271,7 +291,7 @@ func (n *Node) SetPeers(addresses []string) {
 }
 
 // Shutdown lets what is in hand come to its end, refuses what is new, and closes the node; where ctx ends first, what
-// is left is answered as lost. An error is that of ctx, or says that the node's log is incomplete.
+// is left is answered as lost. An error is that of ctx, or says that the node's log is incomplete, but for a disk that a fault filled.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.refuse()
 	var err error
@@ -290,7 +310,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	if n.clock != nil {
 		n.clock.Close()
 	}
-	if log := n.mailbox.options.Record; log != nil {
+	if log := n.mailbox.options.Record; log != nil && !errors.Is(log.Err(), errFullDisk) {
 		err = errors.Join(err, log.Err())
 	}
 	return err
@@ -298,14 +318,23 @@ func (n *Node) Shutdown(ctx context.Context) error {
 
 // On the mailbox's goroutine.
 
-func (n *Node) decided(_ core.Time, t *core.Task) {
+func (n *Node) decided(_ core.Time, t *core.Task, v core.Verdict) {
 	r := n.find(n.keyOf(t))
 	if r == nil {
 		return
 	}
+	if logs(slog.LevelDebug) {
+		peers := []string{}
+		for _, id := range v.To() {
+			peers = append(peers, n.addressOf(id))
+		}
+		n.log(slog.LevelDebug, "a task is decided about", r, "task", t.ID, "verdict", v.String(), "peers", peers)
+	}
+	n.spans.decided(r, r.label, v)
 	r.note(func() {
-		r.probing = t.Timing.Probing - r.base
+		r.probing = t.Timing.Probing - r.base.Probing
 		r.decided = max(1, time.Since(r.arrived))
+		r.past.verdict = verb(v)
 	})
 }
 
@@ -315,7 +344,7 @@ func (n *Node) done(_ core.Time, t *core.Task, o core.Outcome) {
 		if l := t.Lesson(); l != nil {
 			r.lesson = &core.Lesson{EID: l.EID, State: slices.Clone(l.State), Action: l.Action}
 		}
-		r.report = newTaskReport(t, o, n.addressOf(t.Executor()))
+		r.report = wire.NewTaskReport(t, o, n.addressOf(t.Executor()))
 	}
 	n.finish(k, o)
 }
@@ -329,17 +358,26 @@ func (n *Node) execute(t *core.Task) func(context.Context) time.Duration {
 	service := time.Duration(float64(t.Demand) / n.options.Speed)
 	b := &n.options.Backend
 	at := b.deployed.take(r.call.function) // where it is at this instant, be it taken away while it executes
+	execution := n.spans.executes(r)
+	typ := t.Type
 	return func(ctx context.Context) time.Duration {
 		defer b.deployed.release(at)
+		ctx, span := execution(ctx)
+		defer span.End()
 		began := time.Now()
-		a, cold, err := b.run(ctx, at, &r.call, service)
+		a, cold, err := n.options.Faults.execute(ctx, typ, b.Timeout, func() (*answer, time.Duration, error) { return b.run(ctx, at, &r.call, service) })
+		took := time.Since(began)
 		if ctx.Err() != nil {
+			n.metrics.executed(r.call.function, b.kind(at), cancelledLabel, a, took, cold)
 			return cold // nobody waits for it any more
 		}
+		result := "answered"
 		if err != nil {
-			slog.Warn("a function failed", "function", r.call.function, "request", r.number, "tracing", r.tracing, "error", err)
+			result = "failed"
+			span.SetStatus(codes.Error, err.Error())
+			n.log(slog.LevelWarn, "a function failed", r, "error", err)
 		}
-		took := time.Since(began)
+		n.metrics.executed(r.call.function, b.kind(at), result, a, took, cold)
 		r.note(func() {
 			if err == nil || r.answer == nil { // otherwise a replica has been answered
 				r.answer, r.err, r.execution, r.path, r.refusal = a, err, took, nil, nil

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // Functions that OpenFaaS runs, and v1's routes to it.
@@ -60,67 +62,67 @@ const (
 )
 
 // openFaaSRoutes are there without OpenFaaS, too: what asks for it is told that there is none.
-func (n *Node) openFaaSRoutes(e *gin.Engine) {
-	e.GET("/monitoring/scale-delay/:function", n.scaleDelay)
-	e.GET("/system/functions", n.listFunctions)
-	e.POST("/system/functions", n.deployFunction)
-	e.PUT("/system/functions", n.changeFunction)
-	e.DELETE("/system/functions", n.changeFunction)
-	e.GET("/system/function/:function", n.describeFunction)
-	e.POST("/system/scale-function/:function", n.scaleFunction)
+func (n *Node) openFaaSRoutes(s *routes) {
+	s.handle(toConfigure, http.MethodGet, "/monitoring/scale-delay/:function", n.scaleDelay) // it scales
+	s.handle(toWatch, http.MethodGet, "/system/functions", n.listFunctions)
+	s.handle(toConfigure, http.MethodPost, "/system/functions", n.deployFunction)
+	s.handle(toConfigure, http.MethodPut, "/system/functions", n.changeFunction)
+	s.handle(toConfigure, http.MethodDelete, "/system/functions", n.changeFunction)
+	s.handle(toWatch, http.MethodGet, "/system/function/:function", n.describeFunction)
+	s.handle(toConfigure, http.MethodPost, "/system/scale-function/:function", n.scaleFunction)
 }
 
 // gateway asks OpenFaaS. Where it does not answer with a success, that is a failure with the given code.
-func (n *Node) gateway(ctx context.Context, method, path string, content []byte, code int) ([]byte, *Failure) {
+func (n *Node) gateway(ctx context.Context, method, path string, content []byte, code int) ([]byte, *wire.Failure) {
 	o := n.options.Backend.OpenFaaS
 	if o == nil {
-		return nil, explained(codeUnreachable, "this node has none")
+		return nil, wire.NewV1Failure(wire.CodeUnreachable, "this node has none")
 	}
 	ctx, cancel := context.WithTimeout(ctx, gatewayPatience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, o.url(path), bytes.NewReader(content))
 	if err != nil {
-		return nil, explained(codeUnreachable, "%v", err)
+		return nil, wire.NewV1Failure(wire.CodeUnreachable, "%v", err)
 	}
 	if len(content) > 0 {
-		r.Header.Set("Content-Type", contentTypeJSON)
+		r.Header.Set("Content-Type", wire.ContentTypeJSON)
 	}
 	o.authenticate(r)
 	answer, err := n.options.Backend.http.Do(r)
 	if err != nil {
-		return nil, explained(codeUnreachable, "%v", err)
+		return nil, wire.NewV1Failure(wire.CodeUnreachable, "%v", err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, gatewayAnswer+1))
 	switch {
 	case err != nil:
-		return nil, explained(codeUnreachable, "its answer breaks off: %v", err)
+		return nil, wire.NewV1Failure(wire.CodeUnreachable, "its answer breaks off: %v", err)
 	case len(text) > gatewayAnswer:
-		return nil, explained(codeOpenFaaS, "its answer is longer than %d bytes", gatewayAnswer)
+		return nil, wire.NewV1Failure(wire.CodeOpenFaaS, "its answer is longer than %d bytes", gatewayAnswer)
 	case answer.StatusCode == http.StatusNotFound:
-		return nil, explained(codeNotFound, "OpenFaaS answers %.300q", text)
+		return nil, wire.NewV1Failure(wire.CodeNotFound, "OpenFaaS answers %.300q", text)
 	case answer.StatusCode >= 300:
-		return nil, explained(code, "OpenFaaS answers %s: %.300q", answer.Status, text)
+		return nil, wire.NewV1Failure(code, "OpenFaaS answers %s: %.300q", answer.Status, text)
 	}
 	return text, nil
 }
 
 func (n *Node) listFunctions(c *gin.Context) {
-	text, f := n.gateway(c.Request.Context(), http.MethodGet, "/system/functions", nil, codeOpenFaaS)
+	text, f := n.gateway(c.Request.Context(), http.MethodGet, "/system/functions", nil, wire.CodeOpenFaaS)
 	passOn(c, text, f)
 }
 
 // passOn answers with what OpenFaaS has said.
-func passOn(c *gin.Context, text []byte, f *Failure) {
+func passOn(c *gin.Context, text []byte, f *wire.Failure) {
 	if f != nil {
 		answerFailure(c, f)
 		return
 	}
-	c.Data(http.StatusOK, contentTypeJSON, text)
+	c.Data(http.StatusOK, wire.ContentTypeJSON, text)
 }
 
 // jsonBody reads the body of a request, which is a JSON object.
-func jsonBody(c *gin.Context) (text []byte, object map[string]any, f *Failure) {
+func jsonBody(c *gin.Context) (text []byte, object map[string]any, f *wire.Failure) {
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxConfiguration))
 	if err == nil {
 		err = json.Unmarshal(text, &object)
@@ -129,7 +131,7 @@ func jsonBody(c *gin.Context) (text []byte, object map[string]any, f *Failure) {
 		err = errors.New("it is null")
 	}
 	if err != nil {
-		f = explained(codeInput, "%v", err)
+		f = wire.NewV1Failure(wire.CodeInput, "%v", err)
 	}
 	return text, object, f
 }
@@ -137,10 +139,10 @@ func jsonBody(c *gin.Context) (text []byte, object map[string]any, f *Failure) {
 func (n *Node) deployFunction(c *gin.Context) {
 	text, object, f := jsonBody(c)
 	if name, _ := object["service"].(string); f == nil && !validFunction(name) {
-		f = explained(codeService, "its name is missing, or none of a function")
+		f = wire.NewV1Failure(wire.CodeService, "its name is missing, or none of a function")
 	}
 	if f == nil {
-		text, f = n.gateway(c.Request.Context(), http.MethodPost, "/system/functions", text, codeDeploy)
+		text, f = n.gateway(c.Request.Context(), http.MethodPost, "/system/functions", text, wire.CodeDeploy)
 	}
 	passOn(c, text, f)
 }
@@ -150,7 +152,7 @@ func (n *Node) changeFunction(c *gin.Context) {
 	if n.options.Backend.OpenFaaS != nil {
 		text, _, f := jsonBody(c)
 		if f == nil {
-			_, f = n.gateway(c.Request.Context(), c.Request.Method, "/system/functions", text, codeOpenFaaS)
+			_, f = n.gateway(c.Request.Context(), c.Request.Method, "/system/functions", text, wire.CodeOpenFaaS)
 		}
 		if f != nil {
 			answerFailure(c, f)
@@ -161,10 +163,10 @@ func (n *Node) changeFunction(c *gin.Context) {
 }
 
 // functionName is that of the route.
-func functionName(c *gin.Context) (string, *Failure) {
+func functionName(c *gin.Context) (string, *wire.Failure) {
 	name := c.Param("function")
 	if !validFunction(name) {
-		return "", explained(codeService, "%.80q can be no name of a function", name)
+		return "", wire.NewV1Failure(wire.CodeService, "%.80q can be no name of a function", name)
 	}
 	return name, nil
 }
@@ -173,7 +175,7 @@ func (n *Node) describeFunction(c *gin.Context) {
 	name, f := functionName(c)
 	var text []byte
 	if f == nil {
-		text, f = n.gateway(c.Request.Context(), http.MethodGet, "/system/function/"+name, nil, codeOpenFaaS)
+		text, f = n.gateway(c.Request.Context(), http.MethodGet, "/system/function/"+name, nil, wire.CodeOpenFaaS)
 	}
 	passOn(c, text, f)
 }
@@ -188,7 +190,7 @@ func (n *Node) scaleFunction(c *gin.Context) {
 		Replicas *int `json:"replicas"`
 	}
 	if f == nil && (json.Unmarshal(text, &wanted) != nil || wanted.Replicas == nil || *wanted.Replicas < 0) {
-		f = explained(codeInput, `write {"service":"%s","replicas":N}`, name)
+		f = wire.NewV1Failure(wire.CodeInput, `write {"service":"%s","replicas":N}`, name)
 	}
 	if f == nil {
 		text, f = n.scale(c.Request.Context(), name, *wanted.Replicas)
@@ -197,14 +199,14 @@ func (n *Node) scaleFunction(c *gin.Context) {
 }
 
 // scale asks for so many replicas of a function.
-func (n *Node) scale(ctx context.Context, name string, replicas int) ([]byte, *Failure) {
+func (n *Node) scale(ctx context.Context, name string, replicas int) ([]byte, *wire.Failure) {
 	content := fmt.Appendf(nil, `{"serviceName":%q,"replicas":%d}`, name, replicas)
-	return n.gateway(ctx, http.MethodPost, "/system/scale-function/"+name, content, codeOpenFaaS)
+	return n.gateway(ctx, http.MethodPost, "/system/scale-function/"+name, content, wire.CodeOpenFaaS)
 }
 
 // available is how many replicas of a function are ready.
-func (n *Node) available(ctx context.Context, name string) (int, *Failure) {
-	text, f := n.gateway(ctx, http.MethodGet, "/system/function/"+name, nil, codeOpenFaaS)
+func (n *Node) available(ctx context.Context, name string) (int, *wire.Failure) {
+	text, f := n.gateway(ctx, http.MethodGet, "/system/function/"+name, nil, wire.CodeOpenFaaS)
 	if f != nil {
 		return 0, f
 	}
@@ -212,7 +214,7 @@ func (n *Node) available(ctx context.Context, name string) (int, *Failure) {
 		Available *int `json:"availableReplicas"`
 	}
 	if err := json.Unmarshal(text, &status); err != nil || status.Available == nil {
-		return 0, explained(codeOpenFaaS, "of function %s it says %.300q", name, text)
+		return 0, wire.NewV1Failure(wire.CodeOpenFaaS, "of function %s it says %.300q", name, text)
 	}
 	return *status.Available, nil
 }
@@ -237,7 +239,7 @@ func (n *Node) scaleDelay(c *gin.Context) {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			answerFailure(c, explained(codeOpenFaaS, "function %s has no replica more within %v", name, scalePatience))
+			answerFailure(c, wire.NewV1Failure(wire.CodeOpenFaaS, "function %s has no replica more within %v", name, scalePatience))
 			return
 		}
 		var now int

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // gateway is an OpenFaaS with a function f, which gets its replicas at the second look.
@@ -26,7 +28,7 @@ func gateway(t *testing.T) *OpenFaaS {
 	m.HandleFunc("GET /system/functions", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `[{"name":"f"}]`) })
 	change := func(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
-		if strings.Contains(string(text), "broken") || r.Header.Get("Content-Type") != contentTypeJSON {
+		if strings.Contains(string(text), "broken") || r.Header.Get("Content-Type") != wire.ContentTypeJSON {
 			http.Error(w, "no such image", http.StatusBadRequest)
 			return
 		}

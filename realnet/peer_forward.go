@@ -10,7 +10,12 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // A task that leaves, and its answer: forward is on the side of the node that sends it, peerTask (peer_task.go) on that of
@@ -30,6 +35,7 @@ type forward struct {
 	key     taskKey
 	ctx     context.Context
 	cancel  context.CancelFunc
+	span    trace.Span
 	left    bool // it has passed the emulated link
 }
 
@@ -44,13 +50,16 @@ func (p *peers) forward(m *core.Parcel) {
 			continue
 		}
 		leaving = append(leaving, f)
+		p.peer(m.To).tasks.Add(1)
 		if bytes >= 0 && f.request.call.length >= 0 {
 			bytes += f.request.call.length
 		} else {
 			bytes = -1
 		}
 	}
+	how := once
 	if m.Kind == core.MsgHandover {
+		how |= answers
 		for i, f := range leaving {
 			f.mark = &handoverMark{m.Token, i, len(leaving)}
 		}
@@ -64,7 +73,7 @@ func (p *peers) forward(m *core.Parcel) {
 		}
 		return
 	}
-	passed := p.links.pass(m.To, bytes, func(held time.Duration) {
+	passed := p.links.pass(m.To, bytes, how, func(held time.Duration) {
 		for _, f := range leaving {
 			p.mu.Lock()
 			f.held, f.left = held, true
@@ -75,6 +84,7 @@ func (p *peers) forward(m *core.Parcel) {
 	if !passed {
 		p.lost.Add(1)
 		for _, f := range leaving {
+			p.node.metrics.forwards.WithLabelValues(core.LostNoAnswer.String()).Inc()
 			f.end()
 		}
 	}
@@ -94,8 +104,9 @@ func (p *peers) depart(m *core.Parcel, t *core.TaskValue) *forward {
 		p.post(f.back)
 		return nil
 	}
-	f.request.note(func() { f.request.peer = p.address(m.To) })
+	f.request.note(func() { f.request.peer, f.request.past.sent = p.address(m.To), appendPeer(f.request.past.sent, m.To) })
 	f.ctx, f.cancel = context.WithCancel(p.life)
+	f.ctx, f.span = p.node.spans.forwards(f.ctx, f.request, p.address(m.To))
 	p.mu.Lock()
 	p.outgoing[f.key] = f // before there can be a MsgCancel
 	p.mu.Unlock()
@@ -124,6 +135,7 @@ func (p *peers) cancel(k taskKey, lost bool) {
 // end gives the task up, or ends its being under way.
 func (f *forward) end() {
 	f.cancel()
+	f.peers.node.spans.forwarded(f)
 	f.peers.mu.Lock()
 	defer f.peers.mu.Unlock()
 	if f.peers.outgoing[f.key] == f { // it has not been sent again
@@ -136,22 +148,36 @@ func (f *forward) carry() {
 	defer f.end()
 	p := f.peers
 	outcome, err := f.run(f.ctx)
+	sent := p.node.metrics.forwards
 	if f.ctx.Err() != nil {
+		sent.WithLabelValues(cancelledLabel).Inc()
 		return // nobody waits for it
 	}
 	f.back.Load = f.heard
 	if f.back.Outcome = outcome; err == nil {
+		f.span.SetAttributes(attribute.String("p2pfaas.outcome", outcome.String()))
+		sent.WithLabelValues(outcome.String()).Inc()
 		p.deliver(f.back)
 		return
 	}
-	if !errors.Is(err, core.ErrNoPeer) { // the link has said so, once
-		slog.Warn("a peer does not take a task, or answers nonsense", "peer", p.address(f.to), "error", err)
+	if wrong := f.request.call.body.wrong.Load(); wrong != nil { // what the client sends no peer can take, and none is to blame
+		f.span.SetStatus(codes.Error, wrong.Error())
+		f.request.failed(nil, wrong, nil)
+		f.back.Outcome = core.LostClientGone
+		sent.WithLabelValues(f.back.Outcome.String()).Inc()
+		p.post(f.back)
+		return
 	}
-	f.request.failed([]hop{{IP: p.address(f.to)}}, err, nil)
+	if !errors.Is(err, core.ErrNoPeer) { // the link has said so, once
+		p.node.log(slog.LevelWarn, "a peer does not take a task, or answers nonsense", f.request, "peer", p.address(f.to), "error", err)
+	}
+	f.span.SetStatus(codes.Error, err.Error())
+	f.request.failed([]wire.Hop{{IP: p.address(f.to)}}, err, nil)
 	if f.mark == nil || f.mark.Index == 0 { // a handover is one message
 		p.lost.Add(1)
 	}
 	f.back.Outcome = core.LostNodeDown
+	sent.WithLabelValues(f.back.Outcome.String()).Inc()
 	p.post(f.back)
 }
 
@@ -169,7 +195,7 @@ func (f *forward) run(ctx context.Context) (core.Outcome, error) {
 
 // refused notes what the peer answered in place of a function, and returns the outcome. Where that ends the task, and nothing
 // else is tried, the client is to read what the peer said.
-func (f *forward) refused(o core.Outcome, path []hop, status int, text []byte) core.Outcome {
+func (f *forward) refused(o core.Outcome, path []wire.Hop, status int, text []byte) core.Outcome {
 	ends, now := true, f.peers.node.currentForwarding()
 	switch o { // what core falls back from
 	case core.NoRoom, core.Rejected, core.NoFunction:
@@ -207,16 +233,18 @@ func (f *forward) send(ctx context.Context) (core.Outcome, error) {
 	}
 	q.URL.RawQuery = r.call.query
 	r.call.load(q)
-	copyHeader(q.Header, r.call.header)
+	wire.CopyHeader(q.Header, r.call.header)
 	if agent := q.Header.Values("User-Agent"); len(agent) > 0 {
-		q.Header[headerPeerAgent] = agent
+		q.Header[wire.HeaderPeerAgent] = agent
 	}
-	q.Header.Set("User-Agent", agentMachine)
-	q.Header.Set(headerPeer, p.node.address())
-	q.Header.Set(headerPeerTask, string(text))
-	if r.tracing != "" {
-		q.Header.Set(headerTracing, r.tracing)
+	carryTrace(ctx, q.Header)
+	q.Header.Set("User-Agent", wire.UserAgentNode)
+	q.Header.Set(wire.HeaderPeer, p.node.address())
+	if f.mark != nil { // the answer to a pull
+		text = p.node.options.Faults.garbage(text)
 	}
+	q.Header.Set(wire.HeaderPeerTask, string(text))
+	q.Header.Set(wire.HeaderTracing, r.sentID())
 	response, text, err := p.do(q, p.node.options.Backend.MaxAnswer)
 	if err != nil {
 		return 0, err
@@ -227,7 +255,7 @@ func (f *forward) send(ctx context.Context) (core.Outcome, error) {
 // do sends a request to a peer and reads its answer to the end, which may have so many bytes.
 func (p *peers) do(q *http.Request, most int64) (*http.Response, []byte, error) {
 	response, err := p.http.Do(q)
-	if err != nil {
+	if err = withoutQuery(err); err != nil {
 		return nil, nil, err
 	}
 	defer response.Body.Close()
@@ -242,28 +270,28 @@ func (p *peers) do(q *http.Request, most int64) (*http.Response, []byte, error) 
 func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, error) {
 	p, r, t := f.peers, f.request, f.task
 	var a peerAnswer
-	if err := json.Unmarshal([]byte(response.Header.Get(headerPeerAnswer)), &a); err != nil {
-		return 0, fmt.Errorf("its answer %s has no %s: %w", response.Status, headerPeerAnswer, err)
+	if err := json.Unmarshal([]byte(response.Header.Get(wire.HeaderPeerAnswer)), &a); err != nil {
+		return 0, fmt.Errorf("its answer %s has no %s: %w", response.Status, wire.HeaderPeerAnswer, err)
 	}
 	outcome := a.Outcome
 	switch {
 	case outcome == core.InFlight:
-		return 0, fmt.Errorf("%s says no outcome", headerPeerAnswer)
+		return 0, fmt.Errorf("%s says no outcome", wire.HeaderPeerAnswer)
 	case a.Probes < t.Probes || a.Retries < t.Retries:
-		return 0, fmt.Errorf("%s says %d probes and %d retries, and there were %d and %d when the task was sent", headerPeerAnswer,
+		return 0, fmt.Errorf("%s says %d probes and %d retries, and there were %d and %d when the task was sent", wire.HeaderPeerAnswer,
 			a.Probes, a.Retries, t.Probes, t.Retries)
 	case a.Answered && !validStatus(response.StatusCode):
 		return 0, fmt.Errorf("its function answers with the status %d", response.StatusCode)
 	}
 	if !a.Answered {
-		var refused Failure
+		var refused wire.Failure
 		if err := json.Unmarshal(text, &refused); err != nil || refused.Code == 0 {
 			return 0, fmt.Errorf("its answer %s of %d bytes does not say why the task failed: %w", response.Status, len(text), err)
 		}
 	}
 	if outcome == core.Completed || outcome == core.Expired {
 		if a.Demand < 0 || a.Cold < 0 || !laterThan(t.Timing, a.Timing) || len(a.Path) == 0 {
-			return 0, fmt.Errorf("%s has times that cannot be, or no path", headerPeerAnswer)
+			return 0, fmt.Errorf("%s has times that cannot be, or no path", wire.HeaderPeerAnswer)
 		}
 		t.Timing, t.Hops, t.Demand, t.Trip.ColdStart = a.Timing, a.Hops, a.Demand, a.Cold
 		t.Flags = t.Flags&^core.Travelling | a.Flags&core.Travelling
@@ -278,7 +306,7 @@ func (f *forward) ended(response *http.Response, text []byte) (core.Outcome, err
 	}
 	r.note(func() {
 		r.answer = &answer{status: response.StatusCode, header: http.Header{}, body: text}
-		copyHeader(r.answer.header, response.Header)
+		wire.CopyHeader(r.answer.header, response.Header)
 		r.path, r.err = a.Path, nil
 	})
 	return outcome, nil

@@ -15,6 +15,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // What nodes tell each other about their functions, on their links (docs/wire/peers.md). It is no message of the algorithm: an
@@ -74,7 +75,7 @@ func parseInventory(b []byte) (v inventory, err error) {
 }
 
 // speaksFunctions reports whether the other side of a handshake understands and sends inventories.
-func speaksFunctions(h http.Header) bool { return h.Get(headerPeerFunctions) == functionsSpoken }
+func speaksFunctions(h http.Header) bool { return h.Get(wire.HeaderPeerFunctions) == functionsSpoken }
 
 // greet opens links to peers, so that they hear what this node has before it has anything else to say.
 func (p *peers) greet(ids []core.NodeID) {

@@ -18,6 +18,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // Links: a persistent websocket between two nodes of this project, for all messages without a task. Either side opens
@@ -42,6 +43,7 @@ type peer struct {
 	peers *peers
 	id    core.NodeID
 	half  atomic.Int64 // nanoseconds that a message takes, as measured last
+	tasks atomic.Int64 // that were sent to it
 
 	announcing sync.Mutex // one inventory after the other is written
 	told       bool       // that this node does not have any function; under announcing
@@ -132,7 +134,9 @@ func (x *peer) send(m *core.Parcel, buffer []byte) []byte {
 	case c == nil:
 		p.sendV1(m)
 	default:
-		buffer = appendMessage(buffer[:0], m)
+		if buffer = appendMessage(buffer[:0], m); m.Kind == core.MsgReply || m.Kind == core.MsgHandover {
+			buffer = p.node.options.Faults.garbage(buffer)
+		}
 		ctx, cancel := context.WithTimeout(p.life, linkPatience)
 		err := c.Write(ctx, websocket.MessageBinary, buffer)
 		cancel()
@@ -183,8 +187,8 @@ func (x *peer) dial() {
 	defer cancel()
 	c, response, err := websocket.Dial(ctx, "ws"+p.url(x.id, "/peer/link")[len("http"):], &websocket.DialOptions{
 		HTTPClient: p.http, Subprotocols: []string{linkProtocol},
-		HTTPHeader: http.Header{"User-Agent": {agentMachine}, headerPeer: {p.node.address()},
-			headerPeerFunctions: {functionsSpoken}}})
+		HTTPHeader: http.Header{"User-Agent": {wire.UserAgentNode}, wire.HeaderPeer: {p.node.address()},
+			wire.HeaderPeerFunctions: {functionsSpoken}}})
 	v1 := false
 	switch {
 	case err == nil && c.Subprotocol() != linkProtocol:
@@ -192,7 +196,7 @@ func (x *peer) dial() {
 		v1, err = true, fmt.Errorf("it does not speak %s", linkProtocol)
 	case err != nil && response != nil:
 		text, _ := io.ReadAll(response.Body) // the library has kept its beginning
-		err = fmt.Errorf("it answers %s: %.200q", response.Status, text)
+		err = wire.Unexpected("it", response, text)
 		switch response.StatusCode {
 		case http.StatusNotFound, http.StatusMethodNotAllowed:
 			v1 = true
@@ -337,7 +341,7 @@ func (n *Node) peerLink(c *gin.Context) {
 	p := n.peers
 	from := p.announced(c.Request)
 	if from == core.NoNode || from == p.stranger { // nobody knows where to answer a stranger: it may ask in v1's way
-		c.String(http.StatusForbidden, "%s does not say a peer's address that is its own\n", headerPeer)
+		c.String(http.StatusForbidden, "%s does not say a peer's address that is its own\n", wire.HeaderPeer)
 		return
 	}
 	if !slices.Contains(c.Request.Header.Values("Sec-Websocket-Protocol"), linkProtocol) {
@@ -349,7 +353,7 @@ func (n *Node) peerLink(c *gin.Context) {
 		return
 	}
 	defer p.work.Done()
-	c.Header(headerPeerFunctions, functionsSpoken)
+	c.Header(wire.HeaderPeerFunctions, functionsSpoken)
 	conn, err := websocket.Accept(c.Writer, c.Request, &websocket.AcceptOptions{Subprotocols: []string{linkProtocol}})
 	if err != nil {
 		return // the library has answered

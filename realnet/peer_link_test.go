@@ -20,6 +20,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // probing asks one peer for each decision.
@@ -120,7 +121,7 @@ func TestLinkFromElsewhere(t *testing.T) {
 	stranger := func() *websocket.Conn {
 		t.Helper()
 		c, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(m.servers[0].URL, "http")+"/peer/link", &websocket.DialOptions{
-			Subprotocols: []string{linkProtocol}, HTTPHeader: http.Header{"User-Agent": {agentMachine}, headerPeer: {m.addresses[1]}}})
+			Subprotocols: []string{linkProtocol}, HTTPHeader: http.Header{"User-Agent": {wire.UserAgentNode}, wire.HeaderPeer: {m.addresses[1]}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,9 +155,9 @@ func TestStrangersCostLittle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("User-Agent", agentMachine)
-		r.Header.Set(headerPeer, net.JoinHostPort("127.0.0.1", strconv.Itoa(200+i)))
-		r.Header.Set(headerPeerTask, `{"token":1,"id":1,"hops":1,"visited":[]}`)
+		r.Header.Set("User-Agent", wire.UserAgentNode)
+		r.Header.Set(wire.HeaderPeer, net.JoinHostPort("127.0.0.1", strconv.Itoa(200+i)))
+		r.Header.Set(wire.HeaderPeerTask, `{"token":1,"id":1,"hops":1,"visited":[]}`)
 		a, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)

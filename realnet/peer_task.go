@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // Tasks between nodes of this project: the client's own request, with its method, query, headers and body as they are,
@@ -59,7 +60,7 @@ type peerAnswer struct {
 	Retries  uint16        `json:"retries,omitempty"`
 	Timing   core.Timing   `json:"timing_ns"`
 	Load     *peerLoad     `json:"load,omitempty"` // of the node that answers
-	Path     []hop         `json:"path"`           // the executing node first
+	Path     []wire.Hop    `json:"path"`           // the executing node first
 }
 
 // peerLoad is a core.Load.
@@ -91,29 +92,33 @@ func (l *peerLoad) load() core.Load {
 // peerTask serves a node of this project that sends a task.
 func (n *Node) peerTask(c *gin.Context) {
 	p := n.peers
-	refuse := func(status int, f *Failure) { c.Data(status, contentTypeJSON, f.body()) }
+	refuse := func(status int, f *wire.Failure) { c.Data(status, wire.ContentTypeJSON, f.Body()) }
 	from := p.announced(c.Request)
 	if from == core.NoNode {
-		refuse(http.StatusForbidden, explained(codeGeneric, "%s does not say a peer's address that is its own", headerPeer))
+		refuse(http.StatusForbidden, wire.NewV1Failure(wire.CodeGeneric, "%s does not say a peer's address that is its own", wire.HeaderPeer))
 		return
 	}
-	head, task, err := p.parseTask(c.GetHeader(headerPeerTask), from)
+	head, task, err := p.parseTask(c.GetHeader(wire.HeaderPeerTask), from)
 	if err != nil {
-		refuse(http.StatusBadRequest, explained(codeInput, "%s: %v", headerPeerTask, err))
+		refuse(http.StatusBadRequest, wire.NewV1Failure(wire.CodeInput, "%s: %v", wire.HeaderPeerTask, err))
 		return
 	}
 	r := &request{key: taskKey{from: from, token: task.Trip.Token, copy: task.Copy}, theirs: head.Token, number: uint64(task.ID),
-		tracing: c.GetHeader(headerTracing), base: task.Timing.Probing}
-	agent := c.Request.Header[headerPeerAgent]
+		tracing: c.GetHeader(wire.HeaderTracing), base: task.Timing}
+	n.name(r)
+	n.spans.arrived(r, c.Request.Header, "task of a peer")
+	agent := c.Request.Header[wire.HeaderPeerAgent]
 	c.Request.Header.Del("User-Agent")
 	if f := n.begin(c, r, c.Request.Body, c.Request.ContentLength); f != nil {
+		n.spans.refused(r, f)
 		p.hold(c.Request.Context(), from)
 		o := core.NoRoom
 		if n.isClosing() { // the peer goes on as when this node has gone
 			o = core.LostNodeDown
 		}
+		n.metrics.received.WithLabelValues(o.String()).Inc()
 		n.answerTask(c, peerAnswer{Outcome: o, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,
-			Path: []hop{n.own(r)}}, f.status(), f.body(), nil)
+			Path: []wire.Hop{n.own(r)}}, f.Status(), f.Body(), nil)
 		return
 	}
 	if len(agent) > 0 {
@@ -127,14 +132,7 @@ func (n *Node) peerTask(c *gin.Context) {
 	} else {
 		p.deliver(m)
 	}
-	select {
-	case <-r.done:
-	case <-c.Request.Context().Done():
-		p.deliver(core.Parcel{Kind: core.MsgCancel, From: from, To: p.self, Token: task.Trip.Token, Item: task.Copied(), Load: unknown})
-		n.release(c, r)
-		panic(http.ErrAbortHandler) // nobody listens
-	}
-	n.release(c, r)
+	n.awaitTask(c, r, task)
 	a := peerAnswer{Outcome: r.outcome, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,
 		Answered: r.outcome == core.Completed && r.answer != nil}
 	if t := r.task; t != nil {
@@ -148,9 +146,24 @@ func (n *Node) peerTask(c *gin.Context) {
 	a.Path = append(r.path[:len(r.path):len(r.path)], n.own(r))
 	said := r.said()
 	if said == nil {
-		said = n.failureOf(r).answer()
+		said = refusal(n.failureOf(r))
 	}
 	n.answerTask(c, a, said.status, said.body, said.header)
+}
+
+// awaitTask waits until the task of a peer has ended, and lets go of its request. Where the peer gives it up, it ends here, too.
+func (n *Node) awaitTask(c *gin.Context, r *request, task *core.TaskValue) {
+	select {
+	case <-r.done:
+	case <-c.Request.Context().Done():
+		n.peers.deliver(core.Parcel{Kind: core.MsgCancel, From: r.key.from, To: n.peers.self, Token: r.key.token, Item: task.Copied(), Load: unknown})
+		n.metrics.received.WithLabelValues(cancelledLabel).Inc()
+		n.finish(r.key, core.LostClientGone)
+		n.release(c, r)
+		panic(http.ErrAbortHandler) // nobody listens
+	}
+	n.metrics.received.WithLabelValues(r.outcome.String()).Inc()
+	n.release(c, r)
 }
 
 func (n *Node) answerTask(c *gin.Context, a peerAnswer, status int, content []byte, header http.Header) {
@@ -162,7 +175,7 @@ func (n *Node) answerTask(c *gin.Context, a peerAnswer, status int, content []by
 	for name, values := range header {
 		h[name] = values
 	}
-	h.Set(headerPeerAnswer, string(text))
+	h.Set(wire.HeaderPeerAnswer, string(n.options.Faults.garbage(text)))
 	h.Set("Content-Length", fmt.Sprint(len(content)))
 	c.Status(status)
 	c.Writer.WriteHeaderNow()
@@ -214,7 +227,7 @@ func (p *peers) answer(m *core.Parcel) {
 			bytes = int64(len(r.answer.body))
 		}
 	})
-	if !p.links.pass(m.To, bytes, func(time.Duration) { p.node.finish(k, m.Outcome) }) {
+	if !p.links.pass(m.To, bytes, once|answers, func(time.Duration) { p.node.finish(k, m.Outcome) }) {
 		r.note(func() { r.lost = true })
 		p.node.finish(k, m.Outcome)
 	}

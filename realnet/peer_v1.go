@@ -13,8 +13,10 @@ import (
 	"strconv"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // Peers of the first P2PFaaS: a probe is a GET of the load, a forward a POST whose answer is that of the task. They
@@ -23,7 +25,7 @@ import (
 // sendV1 sends a message to a v1 node.
 func (p *peers) sendV1(m *core.Parcel) {
 	if m.Kind != core.MsgProbe {
-		slog.Debug("a v1 node does not understand a message", "kind", m.Kind, "peer", p.address(m.To))
+		slog.Debug("a v1 node does not understand a message", "kind", m.Kind.String(), "peer", p.address(m.To))
 		p.unreachable(m)
 		return
 	}
@@ -38,7 +40,7 @@ func (p *peers) probe(m *core.Parcel) {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	load, err := askLoad(ctx, p.http, p.url(m.To, "/monitoring/load"), agentMachine)
+	load, err := askLoad(ctx, p.http, p.url(m.To, "/monitoring/load"), wire.UserAgentNode)
 	if err != nil {
 		slog.Debug("a peer does not tell its load", "peer", p.address(m.To), "error", err)
 		p.unreachable(m)
@@ -59,16 +61,16 @@ func askLoad(ctx context.Context, client *http.Client, url, agent string) (core.
 		return core.Load{}, err
 	}
 	defer answer.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer))
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer)) // it matters only where there is no load
 	if answer.StatusCode != http.StatusOK {
-		return core.Load{}, fmt.Errorf("it answers %s", answer.Status)
+		return core.Load{}, wire.Unexpected("it", answer, text)
 	}
 	var l core.Load
 	l.Speed = 1
 	for _, f := range []struct {
 		header string
 		to     *int32
-	}{{headerLoad, &l.Running}, {headerQueueLength, &l.Queued}, {headerMaxLoad, &l.Slots}} {
+	}{{wire.HeaderLoad, &l.Running}, {wire.HeaderQueueLength, &l.Queued}, {wire.HeaderMaxLoad, &l.Slots}} {
 		x, err := strconv.ParseInt(answer.Header.Get(f.header), 10, 32)
 		if err != nil || x < 0 {
 			return core.Load{}, fmt.Errorf("its header %s is %q", f.header, answer.Header.Get(f.header))
@@ -86,7 +88,7 @@ func (f *forward) sendV1(ctx context.Context) (core.Outcome, error) {
 	if err != nil {
 		return 0, err
 	}
-	text, err := json.Marshal(peerRequest{Request: r.number, Tracing: r.tracing, Function: r.call.function,
+	text, err := json.Marshal(wire.PeerRequest{Request: r.number, Tracing: r.sentID(), Function: r.call.function,
 		Hops: int(f.task.Hops), Payload: payload, ContentType: r.call.header.Get("Content-Type")})
 	if err != nil {
 		return 0, err
@@ -95,17 +97,16 @@ func (f *forward) sendV1(ctx context.Context) (core.Outcome, error) {
 	if err != nil {
 		return 0, err
 	}
-	q.Header.Set("User-Agent", agentMachine)
-	q.Header.Set("Content-Type", contentTypeJSON)
-	if r.tracing != "" {
-		q.Header.Set(headerTracing, r.tracing)
-	}
+	carryTrace(ctx, q.Header)
+	q.Header.Set("User-Agent", wire.UserAgentNode)
+	q.Header.Set("Content-Type", wire.ContentTypeJSON)
+	q.Header.Set(wire.HeaderTracing, r.sentID())
 	// Base64 takes four bytes for three; the rest of the JSON is small.
 	response, text, err := p.do(q, p.node.options.Backend.MaxAnswer*4/3+maxConfiguration)
 	if err != nil {
 		return 0, err
 	}
-	var a peerResponse
+	var a wire.PeerResponse
 	if err := json.Unmarshal(text, &a); err != nil {
 		return 0, fmt.Errorf("its answer of status %d and %d bytes is none of a node: %w", response.StatusCode, len(text), err)
 	}
@@ -113,32 +114,32 @@ func (f *forward) sendV1(ctx context.Context) (core.Outcome, error) {
 }
 
 // understand reads what a peer answered.
-func (f *forward) understand(a *peerResponse) (core.Outcome, error) {
+func (f *forward) understand(a *wire.PeerResponse) (core.Outcome, error) {
 	r, t := f.request, f.task
 	if a.Status < 200 || a.Status > 599 || len(a.Peers) == 0 {
 		return 0, fmt.Errorf("its answer has the status code %d and %d peers", a.Status, len(a.Peers))
 	}
-	var said Failure
+	var said wire.Failure
 	if a.Status >= 500 && json.Unmarshal(a.Body, &said) == nil {
 		switch said.Code {
-		case codeRejected, codeAction, codeRecipient:
+		case wire.CodeRejected, wire.CodeAction, wire.CodeRecipient:
 			return f.refused(core.Rejected, a.Peers, a.Status, a.Body), nil
-		case codeNoRoom, codeUnavailable, codeHopLimit:
+		case wire.CodeNoRoom, wire.CodeUnavailable, wire.CodeHopLimit:
 			return f.refused(core.NoRoom, a.Peers, a.Status, a.Body), nil
-		case codeExpired:
+		case wire.CodeExpired:
 			return f.refused(core.Expired, a.Peers, a.Status, a.Body), nil
-		case codeForward, codePeerNil: // it has lost the task itself
+		case wire.CodeForward, wire.CodePeerNil: // it has lost the task itself
 			return f.refused(core.LostNodeDown, a.Peers, a.Status, a.Body), nil
 		}
 	}
 	for i, h := range a.Peers { // the executing one first
-		scheduling, probing := duration(h.Timings.Scheduling), duration(h.Timings.Probing)
+		scheduling, probing := wire.DurationOf(h.Timings.Scheduling), wire.DurationOf(h.Timings.Probing)
 		t.Timing.Probing += probing
 		t.Timing.Scheduling += max(0, scheduling-probing)
 		if i == 0 {
-			execution := duration(h.Timings.Execution)
+			execution := wire.DurationOf(h.Timings.Execution)
 			t.Timing.Executing += execution
-			t.Timing.Waiting += max(0, duration(h.Timings.Total)-max(scheduling, probing)-execution)
+			t.Timing.Waiting += max(0, wire.DurationOf(h.Timings.Total)-max(scheduling, probing)-execution)
 		}
 	}
 	at := f.to
@@ -147,7 +148,7 @@ func (f *forward) understand(a *peerResponse) (core.Outcome, error) {
 		t.Hops += uint8(min(further, math.MaxUint8-int(t.Hops)))
 	}
 	t.Ran(at)
-	if said.Code == codeGeneric { // its function did not answer
+	if said.Code == wire.CodeGeneric { // its function did not answer
 		return f.refused(core.Completed, a.Peers, a.Status, a.Body), nil
 	}
 	// v1 does not carry the headers of the function.
@@ -160,20 +161,20 @@ func (f *forward) understand(a *peerResponse) (core.Outcome, error) {
 
 // peerFunction serves a v1 peer that forwards a task.
 func (n *Node) peerFunction(c *gin.Context) {
-	refuse := func(f *Failure) { c.Data(f.status(), contentTypeJSON, f.body()) }
-	if c.GetHeader("User-Agent") != agentMachine {
-		refuse(explained(codeGeneric, "only nodes may call this"))
+	refuse := func(f *wire.Failure) { c.Data(f.Status(), wire.ContentTypeJSON, f.Body()) }
+	if c.GetHeader("User-Agent") != wire.UserAgentNode {
+		refuse(wire.NewV1Failure(wire.CodeGeneric, "only nodes may call this"))
 		return
 	}
-	var q peerRequest
+	var q wire.PeerRequest
 	limit := n.options.Limits.Body*4/3 + maxConfiguration
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		// Who still sends hears nothing of an answer when the connection ends: some more is read for it.
 		_, _ = io.CopyN(io.Discard, c.Request.Body, max(limit, 16<<20))
-		f := failure(codeTooLarge, "The body of the request is longer than %d bytes", limit)
-		n.answerPeer(c, f.status(), f.body(), nil, n.own(&request{}))
+		f := wire.NewFailure(wire.CodeTooLarge, "The body of the request is longer than %d bytes", limit)
+		n.answerPeer(c, f.Status(), f.Body(), nil, n.own(&request{}))
 		return
 	}
 	if err == nil {
@@ -182,16 +183,25 @@ func (n *Node) peerFunction(c *gin.Context) {
 	if err == nil && (q.Hops < 0 || q.Hops > 255) {
 		err = fmt.Errorf("hops is %d: write a number from 0 to 255", q.Hops)
 	}
+	for _, value := range []string{q.Tracing, q.ContentType} { // JSON may hold what would end a header, and begin another one
+		if err == nil && !httpguts.ValidHeaderFieldValue(value) {
+			err = fmt.Errorf("%.80q cannot stand in a header", value)
+		}
+	}
 	if err != nil {
-		refuse(explained(codeInput, "%v", err))
+		refuse(wire.NewV1Failure(wire.CodeInput, "%v", err))
 		return
 	}
 	from := n.peers.caller(remoteIP(c.Request))
 	token := n.peers.token()
 	r := &request{key: taskKey{from: from, token: token}, number: q.Request, tracing: q.Tracing}
+	n.name(r)
+	n.spans.arrived(r, c.Request.Header, "task of a peer")
 	if f := n.begin(c, r, bytes.NewReader(q.Payload), int64(len(q.Payload))); f != nil {
+		n.spans.refused(r, f)
+		n.metrics.received.WithLabelValues(core.NoRoom.String()).Inc()
 		n.peers.hold(c.Request.Context(), from)
-		n.answerPeer(c, f.status(), f.body(), nil, n.own(r))
+		n.answerPeer(c, f.Status(), f.Body(), nil, n.own(r))
 		return
 	}
 	r.call.method, r.call.query, r.call.header = http.MethodPost, "", http.Header{}
@@ -201,30 +211,23 @@ func (n *Node) peerFunction(c *gin.Context) {
 	task := core.TaskValue{ID: core.TaskID(q.Request), Function: r.function, Deadline: core.Never, Hops: uint8(max(1, q.Hops)),
 		Trip: &core.TripValue{From: from, Token: token, Executor: core.NoNode, Visited: []core.NodeID{from}}}
 	n.peers.deliver(core.Parcel{Kind: core.MsgForward, From: from, Load: unknown, Tasks: []core.TaskValue{task}})
-	select {
-	case <-r.done:
-	case <-c.Request.Context().Done():
-		n.peers.deliver(core.Parcel{Kind: core.MsgCancel, From: from, Token: token, Item: -1, Load: unknown})
-		n.release(c, r)
-		panic(http.ErrAbortHandler) // nobody listens
-	}
-	n.release(c, r)
+	n.awaitTask(c, r, &task)
 	said := r.said()
 	if said == nil {
 		f := n.failureOf(r)
 		if r.outcome == core.NoFunction { // what a v1 node takes for a refusal
-			f = &Failure{codeNoRoom, "Job cannot be scheduled: ", f.Reason}
+			f = &wire.Failure{Code: wire.CodeNoRoom, Message: "Job cannot be scheduled: ", Reason: f.Reason}
 		}
-		said = f.answer()
+		said = refusal(f)
 	}
 	n.answerPeer(c, said.status, said.body, r.path, n.own(r))
 }
 
 // answerPeer answers as a v1 node does. Its peer ends where there is no JSON: a status that has no body is 200, as are all
 // that say success.
-func (n *Node) answerPeer(c *gin.Context, status int, content []byte, path []hop, own hop) {
+func (n *Node) answerPeer(c *gin.Context, status int, content []byte, path []wire.Hop, own wire.Hop) {
 	if status < 300 || status == http.StatusNotModified {
 		status = http.StatusOK
 	}
-	c.JSON(status, peerResponse{Peers: append(path[:len(path):len(path)], own), Body: content, Status: status})
+	c.JSON(status, wire.PeerResponse{Peers: append(path[:len(path):len(path)], own), Body: content, Status: status})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // peers is the Transport between nodes. A message without a task travels on a link (peer_link.go), a task on an HTTP
@@ -41,6 +42,9 @@ type peers struct {
 	met func(core.NodeID, string) // takes each new number before it is used; nil: nobody does
 }
 
+// PeerKeptIdle is how long a connection to a peer is kept that nobody uses.
+const PeerKeptIdle = 90 * time.Second
+
 // Bounds of the numbers that a node gives out. What other nodes name leaves room for what this one is told.
 const (
 	mostPeers = 1 << 16
@@ -52,9 +56,8 @@ func newPeers(n *Node, self core.NodeID, cluster []string) *peers {
 	p := &peers{node: n, links: newLinks(&n.options), numbers: map[string]core.NodeID{},
 		addresses: append(make([]string, 0, len(cluster)+1), cluster...), known: map[core.NodeID]*peer{},
 		outgoing: map[taskKey]*forward{}, handovers: map[taskKey]*handover{},
-		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{DialContext: dialFrom(n, 2*time.Second), DisableCompression: true,
-				MaxIdleConns: 4096, MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}}}
+		http: n.options.Credentials.Client(&http.Transport{DialContext: dialFrom(n, 2*time.Second), DisableCompression: true,
+			MaxIdleConns: 4096, MaxIdleConnsPerHost: 256, IdleConnTimeout: PeerKeptIdle})}
 	for int(self) >= len(p.addresses) {
 		p.addresses = append(p.addresses, "")
 	}
@@ -101,7 +104,7 @@ func (p *peers) enter() bool {
 // number is the node's own number of the machine at an address; stranger, where it would be a new one and the table has so
 // many.
 func (p *peers) number(address string, most int) core.NodeID {
-	address = canonical(address)
+	address = CanonicalAddress(address)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	id, known := p.numbers[address]
@@ -131,8 +134,8 @@ func (p *peers) named(address string) core.NodeID {
 	return p.number(address, mostNamed)
 }
 
-// canonical is how machines are known: by their IP where the scheduler service has the standard port.
-func canonical(address string) string {
+// CanonicalAddress is how machines are known: by their IP where the scheduler service has the standard port.
+func CanonicalAddress(address string) string {
 	at, err := parseAddress(address, SchedulerPort)
 	if err != nil {
 		return address
@@ -153,9 +156,9 @@ func (p *peers) caller(ip string) core.NodeID {
 // announced is the number of a node of this project that calls, as its headers say; NoNode where that cannot be: the
 // address is not the one that it calls from, nor a peer's that this node was told of.
 func (p *peers) announced(r *http.Request) core.NodeID {
-	at, err := parseAddress(r.Header.Get(headerPeer), SchedulerPort)
+	at, err := parseAddress(r.Header.Get(wire.HeaderPeer), SchedulerPort)
 	a := addressText(at, SchedulerPort)
-	if r.Header.Get("User-Agent") != agentMachine || err != nil || a == p.node.address() {
+	if r.Header.Get("User-Agent") != wire.UserAgentNode || err != nil || a == p.node.address() {
 		return core.NoNode
 	}
 	p.mu.Lock()
@@ -193,6 +196,10 @@ var unknown = core.Load{Capacity: core.Capacity{Slots: -1}}
 // Send implements Transport. It is called on the mailbox's goroutine.
 func (p *peers) Send(m core.Parcel) {
 	p.sent.Add(1)
+	if isQuestion(m.Kind) {
+		p.node.metrics.probes.Inc()
+		p.node.asks(&m)
+	}
 	switch m.Kind {
 	case core.MsgForward, core.MsgHandover:
 		p.forward(&m)
@@ -200,7 +207,7 @@ func (p *peers) Send(m core.Parcel) {
 		p.answer(&m)
 	case core.MsgCancel:
 		k := taskKey{from: m.To, token: m.Token, copy: uint8(max(0, m.Item))}
-		if !p.links.pass(m.To, 0, func(time.Duration) { p.cancel(k, false) }) {
+		if !p.links.pass(m.To, 0, 0, func(time.Duration) { p.cancel(k, false) }) {
 			p.lost.Add(1)
 			p.cancel(k, true)
 		}
@@ -217,17 +224,29 @@ func (p *peers) Send(m core.Parcel) {
 // deliver gives the node a message that came.
 func (p *peers) deliver(m core.Parcel) {
 	p.received.Add(1)
+	if m.Kind == core.MsgReply {
+		p.node.metrics.probesAnswered.Inc()
+	}
+	p.node.spans.told(&m)
 	p.post(m)
 }
 
 // say sends a message without a task.
 func (p *peers) say(m core.Parcel) {
-	passed := p.links.pass(m.To, 0, func(held time.Duration) {
-		m.Transit = held
-		p.peer(m.To).post(&m)
+	how := travel(0)
+	if m.Kind == core.MsgReply || m.Kind == core.MsgHandover {
+		how = answers
+	}
+	passed := p.links.pass(m.To, 0, how, func(held time.Duration) {
+		one := m
+		one.Transit = held
+		p.peer(m.To).post(&one)
 	})
 	if !passed {
 		p.lost.Add(1)
+		if isQuestion(m.Kind) {
+			p.node.metrics.probesFailed.Inc()
+		}
 	}
 }
 
@@ -238,6 +257,9 @@ func (p *peers) post(m core.Parcel) {
 // unreachable says that there will be no answer to m.
 func (p *peers) unreachable(m *core.Parcel) {
 	p.lost.Add(1)
+	if isQuestion(m.Kind) {
+		p.node.metrics.probesFailed.Inc()
+	}
 	back := core.Parcel{From: m.To, To: m.From, Token: m.Token, Item: m.Item, Outcome: core.LostNodeDown, Load: unknown}
 	switch m.Kind {
 	case core.MsgProbe, core.MsgAsk:
@@ -247,6 +269,7 @@ func (p *peers) unreachable(m *core.Parcel) {
 	default:
 		return
 	}
+	p.node.spans.told(&back)
 	p.post(back)
 }
 
@@ -254,7 +277,7 @@ func (p *peers) unreachable(m *core.Parcel) {
 // nothing until it gives up.
 func (p *peers) hold(ctx context.Context, to core.NodeID) {
 	passed := make(chan struct{})
-	if !p.links.pass(to, 0, func(time.Duration) { close(passed) }) {
+	if !p.links.pass(to, 0, once|answers, func(time.Duration) { close(passed) }) {
 		p.lose(ctx)
 	}
 	select {

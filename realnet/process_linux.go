@@ -5,10 +5,11 @@ import (
 	"syscall"
 )
 
-// ownGroup gives a process a group of its own, so that Ctrl-C reaches the parent alone, and ends it where that is killed.
-func ownGroup(c *exec.Cmd) {
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+// OwnGroup gives a process a group of its own, so that Ctrl-C reaches the parent alone. Where that is killed, the process gets the
+// signal orphaned.
+func OwnGroup(c *exec.Cmd, orphaned syscall.Signal) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: orphaned}
 }
 
-// killGroup ends a process with what it has started.
-func killGroup(c *exec.Cmd) { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+// KillGroup ends a process with what it has started.
+func KillGroup(c *exec.Cmd) { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// ownGroup gives a process a group of its own, so that Ctrl-C reaches the parent alone.
-func ownGroup(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+// OwnGroup gives a process a group of its own, so that Ctrl-C reaches the parent alone. Only Linux tells it of the parent's death.
+func OwnGroup(c *exec.Cmd, _ syscall.Signal) { c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
-// killGroup ends a process with what it has started.
-func killGroup(c *exec.Cmd) { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+// KillGroup ends a process with what it has started.
+func KillGroup(c *exec.Cmd) { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }

@@ -77,7 +77,7 @@ func newCluster(t testing.TB, n int, cfg core.Config, name string) *cluster {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := Open(Options{ID: core.NodeID(i), Config: cfg, Topology: topo, Scheduler: own, Name: withDefaults(name).String(), Record: log,
+		m := OpenMailbox(MailboxOptions{ID: core.NodeID(i), Config: cfg, Topology: topo, Scheduler: own, Name: withDefaults(name).String(), Record: log,
 			Stream: *random.Stream(1, 0, random.Algorithm, i), Transport: c.transport, Done: c.done,
 			Fault: func(*core.Fault) {
 				c.mu.Lock()
@@ -142,7 +142,7 @@ func (c *cluster) close() {
 	}
 	c.transport.Close()
 	for _, m := range c.nodes {
-		c.replayed = append(c.replayed, replayWhole(c.t, m.options.Record.Path()))
+		c.replayed = append(c.replayed, replayWhole(c.t, m.options.Record.path))
 	}
 }
 
@@ -327,7 +327,7 @@ func TestPostToOneself(t *testing.T) {
 		var m *Mailbox
 		var fired int
 		all := make(chan struct{})
-		m = Open(Options{Config: config(1, 0), Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
+		m = OpenMailbox(MailboxOptions{Config: config(1, 0), Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
 			Done: func(_ core.Time, _ *core.Task, _ core.Outcome) {
 				if fired++; fired == 1 {
 					for range posts {
@@ -365,7 +365,7 @@ func TestFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan core.Outcome, 2)
 		faults := make(chan *core.Fault, 2)
-		m := Open(Options{Config: config(1, 0), Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
+		m := OpenMailbox(MailboxOptions{Config: config(1, 0), Topology: &core.Topology{Nodes: 1, Cloud: core.NoNode},
 			Scheduler: careless{}, Done: func(_ core.Time, _ *core.Task, o core.Outcome) { ended <- o },
 			Fault: func(f *core.Fault) { faults <- f }})
 		defer m.Close()

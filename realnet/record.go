@@ -117,6 +117,7 @@ type RecorderOptions struct {
 	Machines []string    // addresses by number; the log has no other numbers, but for those that Recorder.Met tells
 	// Functions are names by number; Recorder.Named tells of others.
 	Functions []string
+	Faults    *Faults // that may fill the disk; nil: nothing does
 }
 
 // OpenRecorder creates the log of a node: node-NUMBER in the directory or, where that is there (the node ran before),
@@ -140,12 +141,9 @@ func OpenRecorder(o RecorderOptions) (*Recorder, error) {
 	r := &Recorder{path: file.Name(), queue: make(chan recordEntry, recordBuffer), quit: make(chan struct{}), ended: make(chan struct{}),
 		header: recordHeader{Format: recordFormat, Version: recordVersion, Program: o.Program, Arch: runtime.GOARCH,
 			Identity: o.Identity, Machines: o.Machines, Functions: o.Functions}}
-	go r.run(file)
+	go r.run(&faultyDisk{file, o.Faults})
 	return r, nil
 }
-
-// Path is the file of the log.
-func (r *Recorder) Path() string { return r.path }
 
 // Met notes that a machine has got a number, before that is used in an input. It may be called from any goroutine.
 func (r *Recorder) Met(number core.NodeID, address string) {

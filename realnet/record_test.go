@@ -20,6 +20,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // recorded are the lines of a log.
@@ -69,7 +70,7 @@ func TestRecordReplays(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		r.Header.Set(headerTaskType, fmt.Sprint(i%2))
+		r.Header.Set(wire.HeaderTaskType, fmt.Sprint(i%2))
 		if s := i % 9; s < len(steering) {
 			r.Header.Set(steering[s].header, "1")
 		}
@@ -358,7 +359,7 @@ func FuzzRecord(f *testing.F) {
 		c := newCluster(f, 3, config(1, 4), name)
 		c.load(12, time.Millisecond)
 		c.close()
-		f.Add(strings.Join(recorded(f, c.nodes[0].options.Record.Path()), ""))
+		f.Add(strings.Join(recorded(f, c.nodes[0].options.Record.path), ""))
 	}
 	f.Fuzz(func(_ *testing.T, text string) {
 		_, _ = replayLines(strings.NewReader(text))
@@ -388,7 +389,7 @@ func BenchmarkRecord(b *testing.B) {
 			c.close()
 			size := int64(0)
 			for _, m := range c.nodes {
-				info, err := os.Stat(m.options.Record.Path())
+				info, err := os.Stat(m.options.Record.path)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -50,12 +50,15 @@ func Replay(from io.Reader) (*Replayed, error) {
 	return replayLines(lines)
 }
 
+// ErrEmptyLog is what is wrong with a log of which nothing has come to the disk.
+var ErrEmptyLog = errors.New("the log is empty: the node was killed before its first second was over, or its disk was full from the beginning")
+
 // linesOf are the lines of a log.
 func linesOf(from io.Reader) (io.Reader, error) {
 	lines, err := gzip.NewReader(from)
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, errors.New("the log is empty: the node was killed before its first second was over")
+		return nil, ErrEmptyLog
 	case err != nil:
 		return nil, fmt.Errorf("this is no log of a node: %w", err)
 	}

@@ -1,7 +1,10 @@
 package realnet
 
 import (
+	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // A request that a node has in hand, its client's or a peer's, from its arrival to its answer.
@@ -45,20 +49,23 @@ type request struct {
 	call   call
 	// function is core.TaskValue's: the node's number for the name.
 	function uint16
-	tracing  string
+	tracing  string // id that the client gave it, or the node that sent it
+	id       string // of it in the logs of all nodes
 	number   uint64
-	label    string // of the algorithm that decides about it
+	label    string        // of the algorithm that decides about it
+	spans    *requestSpans // nil: it is not traced
 
 	// Written by the mailbox's goroutine, or by what it starts; read when done is closed.
 	arrived time.Time
-	base    time.Duration // Timing.Probing when it came
+	base    core.Timing   // when it came
 	decided time.Duration // after its arrival; 0: nobody decided
 	probing time.Duration
 	outcome core.Outcome
 	lesson  *core.Lesson
-	report  *taskReport     // of a client's request
-	task    *core.TaskValue // of a peer's, as it ended
-	load    core.Load       // of this node then
+	report  *wire.TaskReport // of a client's request
+	past    past             // what the node remembers of it
+	task    *core.TaskValue  // of a peer's, as it ended
+	load    core.Load        // of this node then
 	ended   time.Time
 	done    chan struct{}
 
@@ -66,10 +73,34 @@ type request struct {
 	answer    *answer // of the function, here or at the end of the path
 	refusal   *answer // of the peer, where that is what the task came to: in place of the function's
 	execution time.Duration
-	peer      string // address of who got it last
-	path      []hop  // the nodes beyond this one, the executing one first
-	err       error  // why there is no answer
-	lost      bool   // the answer to a peer is, on an emulated link
+	peer      string     // address of who got it last
+	path      []wire.Hop // the nodes beyond this one, the executing one first
+	err       error      // why there is no answer
+	lost      bool       // the answer to a peer is, on an emulated link
+}
+
+// longestID bounds the id of a request in a log, in bytes.
+const longestID = 128
+
+// name gives a request the id that it has in logs: that which it came with or, where it has none, one of this node's.
+func (n *Node) name(r *request) {
+	if r.id = r.tracing; r.id == "" {
+		r.id = fmt.Sprintf("%s-%x-%d", n.Identity().ID, n.began.UnixMilli(), n.named.Add(1))
+	}
+	r.id = r.id[:min(len(r.id), longestID)]
+}
+
+// sentID is the tracing id that it leaves with.
+func (r *request) sentID() string { return cmp.Or(r.tracing, r.id) }
+
+func logs(level slog.Level) bool { return slog.Default().Enabled(context.Background(), level) }
+
+// log writes a line about a request, without what was asked and answered.
+func (n *Node) log(level slog.Level, text string, r *request, more ...any) {
+	if logs(level) {
+		slog.Log(context.Background(), level, text,
+			append([]any{"request", r.id, "node", n.Identity().ID, "function", r.call.function}, more...)...)
+	}
 }
 
 // note writes what has become known of a request, unless it has ended.
@@ -85,7 +116,7 @@ func (r *request) note(write func()) {
 
 // failed notes why a peer has no answer of the function, and what it said in place of one. Where a replica has been answered,
 // that stands.
-func (r *request) failed(path []hop, err error, refusal *answer) {
+func (r *request) failed(path []wire.Hop, err error, refusal *answer) {
 	r.note(func() {
 		if r.answer == nil {
 			r.path, r.err, r.refusal = path, err, refusal
@@ -105,7 +136,7 @@ func (r *request) said() *answer {
 func (n *Node) newCall(function string, h *http.Request, content io.Reader, length int64) call {
 	c := call{function: function, method: h.Method, query: h.URL.RawQuery, header: http.Header{}, length: length,
 		body: newBody(content, n.options.Limits.Body)}
-	copyHeader(c.header, h.Header)
+	wire.CopyHeader(c.header, h.Header)
 	return c
 }
 
@@ -115,9 +146,9 @@ func (n *Node) register(r *request) error {
 	defer n.mu.Unlock()
 	switch {
 	case n.closing:
-		return failure(codeUnavailable, "The node is shutting down")
+		return wire.NewFailure(wire.CodeUnavailable, "The node is shutting down")
 	case len(n.requests) >= n.options.Limits.Requests:
-		return failure(codeUnavailable, "The node has %d requests in hand, and takes no more", len(n.requests))
+		return wire.NewFailure(wire.CodeUnavailable, "The node has %d requests in hand, and takes no more", len(n.requests))
 	}
 	r.done = make(chan struct{})
 	r.arrived = time.Now()
@@ -141,7 +172,13 @@ func (n *Node) finish(k taskKey, o core.Outcome) {
 		if r.outcome = o; r.ended.IsZero() { // no answer is on an emulated link
 			r.ended = time.Now()
 		}
-		slog.Debug("a request has ended", "request", r.number, "tracing", r.tracing, "function", r.call.function, "outcome", o)
+		level := slog.LevelDebug
+		if o.Lost() && o != core.LostClientGone {
+			level = slog.LevelWarn
+		}
+		n.log(level, "a request has ended", r, "outcome", o)
+		n.spans.ended(r)
+		n.remember(r)
 		close(r.done)
 	})
 }
@@ -173,7 +210,11 @@ func (n *Node) release(c *gin.Context, r *request) {
 	n.mu.Unlock()
 	defer func() {
 		good := r.call.body.abandon(func() {
-			if err := http.NewResponseController(c.Writer).SetReadDeadline(time.Now()); err != nil {
+			b, ok := c.Request.Body.(*patientBody)
+			if !ok {
+				return // it comes from memory
+			}
+			if err := b.interrupt(); err != nil {
 				slog.Error("a client's connection cannot be interrupted", "error", err)
 			}
 		})
@@ -191,44 +232,44 @@ func (n *Node) release(c *gin.Context, r *request) {
 }
 
 // own is this node's part in the path of a request that has ended.
-func (n *Node) own(r *request) hop {
+func (n *Node) own(r *request) wire.Hop {
 	me := n.Identity()
-	h := hop{ID: me.ID, IP: me.IP}
-	h.Timings.Total, h.Timings.Scheduling = seconds(r.ended.Sub(r.arrived)), seconds(r.decided)
+	h := wire.Hop{ID: me.ID, IP: me.IP}
+	h.Timings.Total, h.Timings.Scheduling = wire.SecondsOf(r.ended.Sub(r.arrived)), wire.SecondsOf(r.decided)
 	if r.probing > 0 || len(r.path) > 0 {
-		h.Timings.Probing = seconds(r.probing)
+		h.Timings.Probing = wire.SecondsOf(r.probing)
 	}
 	if len(r.path) == 0 && (r.answer != nil || r.err != nil) {
-		h.Timings.Execution = seconds(r.execution)
+		h.Timings.Execution = wire.SecondsOf(r.execution)
 	}
 	return h
 }
 
 // failureOf is why a request has no answer of its function.
-func (n *Node) failureOf(r *request) *Failure {
-	var known *Failure
+func (n *Node) failureOf(r *request) *wire.Failure {
+	var known *wire.Failure
 	switch {
 	case errors.As(r.err, &known):
 		return known
 	case r.outcome == core.Rejected:
-		return failure(codeRejected, "Job has been deliberately rejected")
+		return wire.NewFailure(wire.CodeRejected, "Job has been deliberately rejected")
 	case r.outcome == core.NoRoom:
-		return failure(codeNoRoom, "Job cannot be scheduled: ")
+		return wire.NewFailure(wire.CodeNoRoom, "Job cannot be scheduled: ")
 	case r.outcome == core.NoFunction:
-		return explained(codeNotFound, "function %s is not at this node, nor at one that it may forward the request to", r.call.function)
+		return wire.NewV1Failure(wire.CodeNotFound, "function %s is not at this node, nor at one that it may forward the request to", r.call.function)
 	case r.outcome == core.Expired:
-		return failure(codeExpired, "Job cannot be scheduled: its deadline has passed while it waited")
+		return wire.NewFailure(wire.CodeExpired, "Job cannot be scheduled: its deadline has passed while it waited")
 	case r.outcome == core.LostHopLimit:
-		return failure(codeHopLimit, "Job cannot be scheduled: it has made as many hops as it may")
+		return wire.NewFailure(wire.CodeHopLimit, "Job cannot be scheduled: it has made as many hops as it may")
 	case r.outcome == core.LostNoAnswer || r.outcome == core.LostNodeDown && len(r.path) > 0:
-		return failure(codeForward, "Job cannot be forwarded to neighbor %s: %v", r.peer, errOf(r))
+		return wire.NewFailure(wire.CodeForward, "Job cannot be forwarded to neighbor %s: %v", r.peer, errOf(r))
 	}
 	if r.outcome == core.Completed { // its function did not answer
-		f := failure(codeGeneric, "[R#%d,T%s] jobResult.Response is nil", r.number, r.tracing)
+		f := wire.NewFailure(wire.CodeGeneric, "[R#%d,T%s] jobResult.Response is nil", r.number, r.tracing)
 		f.Reason = errOf(r).Error()
 		return f
 	}
-	return failure(codeGeneric, "[R#%d,T%s] Cannot schedule the service request: %v", r.number, r.tracing, errOf(r))
+	return wire.NewFailure(wire.CodeGeneric, "[R#%d,T%s] Cannot schedule the service request: %v", r.number, r.tracing, errOf(r))
 }
 
 func errOf(r *request) error {
@@ -236,4 +277,9 @@ func errOf(r *request) error {
 		return r.err
 	}
 	return errors.New(r.outcome.String())
+}
+
+// refusal is a failure as an answer.
+func refusal(f *wire.Failure) *answer {
+	return &answer{status: f.Status(), header: http.Header{"Content-Type": {wire.ContentTypeJSON}}, body: f.Body()}
 }

@@ -39,6 +39,19 @@ func CheckScenario(s *scenarios.Scenario) error {
 	return errors.Join(problems...)
 }
 
+// RefuseFaults refuses faults where nobody can make them; where says which nodes these are.
+func RefuseFaults(s *scenarios.Scenario, where string) error {
+	if len(s.Faults) == 0 {
+		return nil
+	}
+	more := ""
+	if n := len(s.Faults); n > 1 {
+		more = fmt.Sprintf(", and %d more", n-1)
+	}
+	return fmt.Errorf("faults (%v%s): nothing here can crash or pause %s: run the scenario on nodes of this machine (p2pfaas run), or deploy it in "+
+		"containers (p2pfaas deploy --target compose) and load those; or leave the faults out (--set faults=[])", &s.Faults[0], more, where)
+}
+
 // CheckProcesses refuses, by name, what a scenario asks for and nodes cannot do that start their functions themselves.
 func CheckProcesses(s *scenarios.Scenario) error {
 	var problems []error
@@ -91,7 +104,7 @@ func ScenarioNode(s *scenarios.Scenario, replication int, number core.NodeID, cl
 	g := s.Cluster.GroupOf(number)
 	o.Slots, o.Room, o.Speed, o.Discipline, o.Abandon = g.Slots, g.Queue, g.Speed, g.Discipline, g.Abandon
 	o.Neighbours = s.Cluster.Topology.Neighbours(number)
-	o.Scheduler = descriptorOf(s.Scheduler.Spec, s.Scheduler.Forwarding, cluster)
+	o.Scheduler = DescriptorOf(s.Scheduler.Spec, s.Scheduler.Forwarding, cluster)
 	if s.Learner.Asks() {
 		o.Inference = s.Learner.Inference
 	}
@@ -125,8 +138,8 @@ func ScenarioLearner(s *scenarios.Scenario, replication int, number core.NodeID)
 	return o, true
 }
 
-// descriptorOf is how the wire names an algorithm with all its parameters: a parameter that is a node is its address.
-func descriptorOf(spec sched.Spec, f core.Forwarding, cluster []string) Descriptor {
+// DescriptorOf is how the wire names an algorithm with all its parameters: a parameter that is a node is its address.
+func DescriptorOf(spec sched.Spec, f core.Forwarding, cluster []string) Descriptor {
 	d := Descriptor{Name: spec.Name(), Parameters: spec.Positional(f.MaxHops), Named: map[string]any{}, Forwarding: &f}
 	entry, err := sched.Lookup(spec.Name())
 	if err != nil {

@@ -20,13 +20,14 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // function is what the nodes of these tests run: it says what it was asked, and does what the body tells it.
 func function(w http.ResponseWriter, r *http.Request) {
 	text, _ := io.ReadAll(r.Body)
 	w.Header().Set("X-Function", "mirror")
-	w.Header().Set(headerHops, "99") // it may not say that
+	w.Header().Set(wire.HeaderHops, "99") // it may not say that
 	w.Header().Set("Content-Type", "text/x-mirror")
 	command, argument, _ := strings.Cut(string(text), " ")
 	switch command {
@@ -41,7 +42,7 @@ func function(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		}
 	}
-	fmt.Fprintf(w, "%s %s %s %q %q", r.Method, r.URL.RawQuery, text, r.Header.Get("X-Client"), r.Header.Get(headerTracing))
+	fmt.Fprintf(w, "%s %s %s %q %q", r.Method, r.URL.RawQuery, text, r.Header.Get("X-Client"), r.Header.Get(wire.HeaderTracing))
 }
 
 // net of nodes, each with its scheduler service on loopback.
@@ -161,7 +162,7 @@ func TestNodeThatDoesNotOpen(t *testing.T) {
 // What a node does around its algorithm comes with an algorithm whose parameters have names, and is checked. What is left out
 // is as the node's settings say, and as many hops as the algorithm needs.
 func TestForwardingOfDescriptor(t *testing.T) {
-	own := core.Forwarding{MaxHops: 7, AtLimit: core.LimitLose, OnRefusal: core.FallbackFail, OnFailure: core.FallbackFail,
+	own := core.Forwarding{MaxHops: 7, AtLimit: core.LimitExecute, OnRefusal: core.FallbackFail, OnFailure: core.FallbackFail,
 		ProbeTimeout: time.Second, AnswerTimeout: time.Minute}
 	data := t.TempDir()
 	c := openNodes(t, 1, NodeOptions{Forwarding: own, Data: data})
@@ -189,9 +190,9 @@ func TestForwardingOfDescriptor(t *testing.T) {
 		`{"name":"RoundRobinWithMasterScheduler","named":{"master":"10.0.0.1"},"forwarding":{"answer_timeout_ns":0}}`: with(func(f *core.Forwarding) {
 			f.MaxHops, f.AnswerTimeout = 3, 0
 		}),
-		`{"name":"ForwardScheduler","named":{},"forwarding":{"max_hops":3,"at_hop_limit":"execute","on_failure":"execute","probe_timeout_ns":1}}`: with(
+		`{"name":"ForwardScheduler","named":{},"forwarding":{"max_hops":3,"at_hop_limit":"lose","on_failure":"execute","probe_timeout_ns":1}}`: with(
 			func(f *core.Forwarding) {
-				f.MaxHops, f.AtLimit, f.OnFailure, f.ProbeTimeout = 3, core.LimitExecute, core.FallbackExecute, 1
+				f.MaxHops, f.AtLimit, f.OnFailure, f.ProbeTimeout = 3, core.LimitLose, core.FallbackExecute, 1
 			}),
 	} {
 		if r := c.ask(0, "POST", at, text); r.status != 200 {
@@ -200,6 +201,11 @@ func TestForwardingOfDescriptor(t *testing.T) {
 		if got := c.nodes[0].currentForwarding(); got != want {
 			t.Errorf("%s: forwarding is %+v, want %+v", text, got, want)
 		}
+	}
+	// What the node does by itself has to go with the algorithm, too.
+	loses := openNodes(t, 1, NodeOptions{Forwarding: core.Forwarding{MaxHops: 7, AtLimit: core.LimitLose}, Scheduler: Descriptor{Name: "NoScheduler", Named: map[string]any{}}})
+	if r := loses.ask(0, "POST", at, `{"name":"ForwardScheduler","named":{}}`); r.status < 400 || !strings.Contains(r.body, "lose with max_hops 1") {
+		t.Errorf("a node that loses at the limit takes one hop: %d %s", r.status, r.body)
 	}
 	// A file that somebody has written is read in the same way.
 	kept := `{"name":"ForwardScheduler","named":{},"forwarding":{"on_refusal":"next"}}`
@@ -227,7 +233,7 @@ func TestWeakness1And4(t *testing.T) {
 		c := openNodes(t, 1, NodeOptions{Scheduler: scheduler, Forwarding: core.Forwarding{ProbeTimeout: 50 * time.Millisecond}})
 		c.nodes[0].SetPeers([]string{"127.0.0.1:1", strings.TrimPrefix(garbage.URL, "http://")})
 		for i := range 8 {
-			if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 200 || r.header.Get(headerExternally) != "" {
+			if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 200 || r.header.Get(wire.HeaderExternallyExecuted) != "" {
 				t.Errorf("%s, request %d: %d %q, want 200 from this node", scheduler.Name, i, r.status, r.body)
 			}
 		}
@@ -252,7 +258,7 @@ func TestWeakness7(t *testing.T) {
 	http.DefaultClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	defer func() { http.DefaultClient.CheckRedirect = nil }()
 	c := openNodes(t, 2, NodeOptions{Scheduler: forwardAll, Backend: Backend{URL: f.URL}})
-	for where, how := range map[string]string{"": headerBypass, "1": "X-Any"} {
+	for where, how := range map[string]string{"": wire.HeaderBypass, "1": "X-Any"} {
 		for _, x := range []struct {
 			method string
 			status int
@@ -267,7 +273,7 @@ func TestWeakness7(t *testing.T) {
 			if x.status == http.StatusNoContent {
 				want = ""
 			}
-			if r.status != x.status || r.body != want || r.header.Get(headerHops) != where || r.header.Get("X-Faces") != "3" ||
+			if r.status != x.status || r.body != want || r.header.Get(wire.HeaderHops) != where || r.header.Get("X-Faces") != "3" ||
 				r.header.Get("Content-Type") != "image/x-face" || r.header.Get("Location") != "/elsewhere" {
 				t.Errorf("%s, status %d, %q hops: %d %q %v, want %q", x.method, x.status, where, r.status, r.body, r.header, want)
 			}
@@ -275,7 +281,7 @@ func TestWeakness7(t *testing.T) {
 	}
 	v := startV1Node(t, 201, v1Answer(201, "made"))
 	c.nodes[0].SetPeers([]string{v.address()})
-	if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 201 || r.body != "made" || r.header.Get(headerHops) != "1" {
+	if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 201 || r.body != "made" || r.header.Get(wire.HeaderHops) != "1" {
 		t.Errorf("a status that a v1 node passes on: %d %q", r.status, r.body)
 	}
 }
@@ -359,8 +365,8 @@ func TestWeakness9(t *testing.T) {
 		defer n.occupy(0)()
 		defer n.occupy(0)()
 		before := len(full.forwards)
-		if r := n.ask(0, "POST", "/function/f", ""); r.status != 200 || r.header.Get(headerHops) != hops || len(full.forwards) != before+1 {
-			t.Errorf("fallback %d: %d after %q hops, want 200 after %q", fallback, r.status, r.header.Get(headerHops), hops)
+		if r := n.ask(0, "POST", "/function/f", ""); r.status != 200 || r.header.Get(wire.HeaderHops) != hops || len(full.forwards) != before+1 {
+			t.Errorf("fallback %d: %d after %q hops, want 200 after %q", fallback, r.status, r.header.Get(wire.HeaderHops), hops)
 		}
 	}
 }
@@ -455,8 +461,8 @@ func TestSilentClient(t *testing.T) {
 func TestWeakness5(t *testing.T) {
 	c := openNodes(t, 3, NodeOptions{Scheduler: Descriptor{Name: "ForwardScheduler", Parameters: []string{"2"}}})
 	r := c.ask(0, "POST", "/function/f", "hello")
-	if r.status != 200 || r.header.Get(headerHops) != "2" {
-		t.Errorf("%d with %s hops, want 200 with 2", r.status, r.header.Get(headerHops))
+	if r.status != 200 || r.header.Get(wire.HeaderHops) != "2" {
+		t.Errorf("%d with %s hops, want 200 with 2", r.status, r.header.Get(wire.HeaderHops))
 	}
 }
 
@@ -465,7 +471,7 @@ func TestWeakness6(t *testing.T) {
 	forward := Descriptor{Name: "ForwardScheduler", Parameters: []string{"1"}}
 	c := openNodes(t, 2, NodeOptions{Scheduler: forward})
 	c.ask(1, "POST", "/configuration", `{"parallel_running_functions_max":0,"queue_length_max":0}`)
-	if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 200 || r.header.Get(headerExternally) != "" {
+	if r := c.ask(0, "POST", "/function/f", "hello"); r.status != 200 || r.header.Get(wire.HeaderExternallyExecuted) != "" {
 		t.Errorf("the peer has no room: %d %q, want 200 from this node", r.status, r.body)
 	}
 	down := openNodes(t, 2, NodeOptions{Scheduler: forward, Backend: Backend{URL: "http://127.0.0.1:1"}})
@@ -579,7 +585,7 @@ func TestWeakness10Races(t *testing.T) {
 	expect(0, "POST", "/configuration", `{"parallel_running_functions_max":4,"queue_length_max":4}`)
 	eventually(t, "nothing is left in hand", func() bool {
 		r := c.ask(0, "GET", "/monitoring/load", "")
-		return r.header.Get(headerLoad) == "0" && r.header.Get(headerQueueLength) == "0"
+		return r.header.Get(wire.HeaderLoad) == "0" && r.header.Get(wire.HeaderQueueLength) == "0"
 	})
 }
 
@@ -624,11 +630,24 @@ func TestWeakness12Loss(t *testing.T) {
 		for running := int32(0); running == 0; running, _, _ = c.nodes[0].mailbox.Load() {
 			time.Sleep(time.Millisecond)
 		}
-		if r := c.ask(0, "POST", "/function/f", ""); r.status != x.second || r.header.Get(headerScheduler) != x.announced {
+		if r := c.ask(0, "POST", "/function/f", ""); r.status != x.second || r.header.Get(wire.HeaderScheduler) != x.announced {
 			t.Errorf("%s: a second task is answered with %d by %q, want %d by %q", x.scheduler, r.status,
-				r.header.Get(headerScheduler), x.second, x.announced)
+				r.header.Get(wire.HeaderScheduler), x.second, x.announced)
 		}
 		busy.Wait()
+	}
+}
+
+// A disk that takes nothing is not the client's mistake.
+func TestConfigureOnAFullDisk(t *testing.T) {
+	data := t.TempDir()
+	c := openNodes(t, 1, NodeOptions{Data: data})
+	if err := os.Mkdir(filepath.Join(data, schedulerFile+".new"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	r := c.ask(0, "POST", "/configuration/scheduler", `{"name":"NoScheduler","parameters":["true"]}`)
+	if r.status != 500 || strings.Contains(r.body, "Bad passed") || !strings.Contains(r.body, "cannot be kept") {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }
 

@@ -1,6 +1,8 @@
 package realnet
 
 import (
+	"cmp"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
@@ -23,19 +25,10 @@ type ServerLimits struct {
 	Header        int           // bytes of a request's header; net/http lets 4 kB more pass
 	HeaderTimeout time.Duration // for a client to send it
 	IdleTimeout   time.Duration // between two requests on a connection
+	TakeTimeout   time.Duration // for a client to take what it is sent, and another millisecond for each byte of that; 0: 10 s; below 0: as the handler says
 }
 
 func init() { gin.SetMode(gin.ReleaseMode) } // it would write to the output of whoever imports this package
-
-// newRoutes are those of a service that has none yet: an unknown path is answered with 404 and a text, also where it is a
-// known one with a slash more, a method that a path does not have with 405 and nothing.
-func newRoutes() *gin.Engine {
-	e := gin.New()
-	e.RedirectTrailingSlash = false
-	e.HandleMethodNotAllowed = true
-	e.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
-	return e
-}
 
 // DefaultServerLimits suit a service that many use.
 func DefaultServerLimits() ServerLimits {
@@ -47,11 +40,44 @@ func (l ServerLimits) Server(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout, MaxHeaderBytes: l.Header}
 }
 
-// Listen is where the server listens.
-func (l ServerLimits) Listen(address string) (net.Listener, error) {
+// Listen is where the server listens: for TLS, where the credentials have certificates.
+func (l ServerLimits) Listen(address string, c *Credentials) (net.Listener, error) {
 	n, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	return netutil.LimitListener(n, l.Connections), nil
+	n = netutil.LimitListener(n, l.Connections)
+	if l.TakeTimeout >= 0 {
+		n = patientListener{n, cmp.Or(l.TakeTimeout, clientPatience)}
+	}
+	if t := c.listening(); t != nil {
+		n = tls.NewListener(n, t)
+	}
+	return n, nil
+}
+
+// patientListener accepts connections whose clients are not waited for without end: what is written to one has to be taken.
+type patientListener struct {
+	net.Listener
+	patience time.Duration
+}
+
+// Accept implements net.Listener.
+func (l patientListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return patientConn{c, l.patience}, nil
+}
+
+type patientConn struct {
+	net.Conn
+	patience time.Duration
+}
+
+// Write implements net.Conn.
+func (c patientConn) Write(p []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(c.patience + time.Duration(len(p))*timeOfAByte)) // it fails where Write does
+	return c.Conn.Write(p)
 }

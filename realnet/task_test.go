@@ -9,18 +9,19 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // What a client may say of its request beyond v1 reaches the task and, as a service time, the function; what became of
 // the task comes back exactly.
 func TestTaskHeaders(t *testing.T) {
 	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(headerTask, "spoofed")
-		fmt.Fprintf(w, "%s %q", r.Header.Get(HeaderService), r.Header.Get(headerDemand))
+		w.Header().Set(wire.HeaderTask, "spoofed")
+		fmt.Fprintf(w, "%s %q", r.Header.Get(wire.HeaderService), r.Header.Get(wire.HeaderDemand))
 	}))
 	defer f.Close()
 	c := openNodes(t, 1, NodeOptions{Speed: 2, Discipline: core.EarliestDeadline, Abandon: true, Backend: Backend{URL: f.URL}})
-	r := c.ask(0, "GET", "/function/f", "", headerDemand, "0.25", headerDeadline, "5", headerPriority, "3", headerTaskType, "0")
+	r := c.ask(0, "GET", "/function/f", "", wire.HeaderDemand, "0.25", wire.HeaderDeadline, "5", wire.HeaderPriority, "3", wire.HeaderTaskType, "0")
 	if r.status != 200 || r.body != `0.125000000 ""` {
 		t.Errorf("%d: %s", r.status, r.body)
 	}
@@ -31,8 +32,8 @@ func TestTaskHeaders(t *testing.T) {
 	if r := c.ask(0, "GET", "/function/f", ""); r.body != ` ""` {
 		t.Errorf("a function whose demand nobody knows is told %q", r.body)
 	}
-	for _, x := range [][2]string{{headerDemand, "-1"}, {headerDemand, "NaN"}, {headerDemand, "1e300"}, {headerDeadline, "soon"},
-		{headerPriority, "-1"}, {headerPriority, "40000"}, {headerPriority, "1.5"}} {
+	for _, x := range [][2]string{{wire.HeaderDemand, "-1"}, {wire.HeaderDemand, "NaN"}, {wire.HeaderDemand, "1e300"}, {wire.HeaderDeadline, "soon"},
+		{wire.HeaderPriority, "-1"}, {wire.HeaderPriority, "40000"}, {wire.HeaderPriority, "1.5"}} {
 		if r := c.ask(0, "GET", "/function/f", "", x[0], x[1]); r.status != http.StatusBadRequest {
 			t.Errorf("%s: %s is answered with %d: %s", x[0], x[1], r.status, r.body)
 		}
@@ -40,10 +41,10 @@ func TestTaskHeaders(t *testing.T) {
 }
 
 // reportOf is what the node says of a request.
-func reportOf(t *testing.T, r reply) (report taskReport) {
+func reportOf(t *testing.T, r reply) (report wire.TaskReport) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(r.header.Get(headerTask)), &report); err != nil {
-		t.Fatalf("%d %s: %s is %q: %v", r.status, r.body, headerTask, r.header.Get(headerTask), err)
+	if err := json.Unmarshal([]byte(r.header.Get(wire.HeaderTask)), &report); err != nil {
+		t.Fatalf("%d %s: %s is %q: %v", r.status, r.body, wire.HeaderTask, r.header.Get(wire.HeaderTask), err)
 	}
 	return report
 }
@@ -56,7 +57,7 @@ func TestAbandonReal(t *testing.T) {
 	for running := int32(0); running == 0; running, _, _ = c.nodes[0].mailbox.Load() {
 		time.Sleep(time.Millisecond)
 	}
-	r := c.ask(0, "POST", "/function/f", "", headerDeadline, "0.02")
+	r := c.ask(0, "POST", "/function/f", "", wire.HeaderDeadline, "0.02")
 	report := reportOf(t, r)
 	if r.status != http.StatusGatewayTimeout || report.Outcome != "expired" {
 		t.Errorf("%d %s: %+v", r.status, r.body, report)
@@ -97,7 +98,7 @@ func TestCallersWithoutNumber(t *testing.T) {
 	c := openNodes(t, 1, NodeOptions{Cluster: []string{"127.0.0.1", "127.0.0.2"}})
 	before := len(c.nodes[0].peers.addresses)
 	for range 5 {
-		r := c.ask(0, "POST", "/peer/function/f", `{"service_id_request":1,"function_name":"f","hops":1}`, "User-Agent", agentMachine)
+		r := c.ask(0, "POST", "/peer/function/f", `{"service_id_request":1,"function_name":"f","hops":1}`, "User-Agent", wire.UserAgentNode)
 		if r.status != 200 {
 			t.Fatalf("%d %s", r.status, r.body)
 		}

@@ -59,6 +59,7 @@ func TestWireLearner(t *testing.T) {
 		{"3.1 GET /train: a bad action", "", entry("3", "0,1", "local", "1"), 500, "", nil},
 		{"3.1 GET /train: an action that there is not", "", entry("3", "0,1", "2", "1"), 500, "", nil},
 		{"3.1 GET /train: a bad reward", "", entry("3", "0,1", "1", ""), 500, "", nil},
+		{"3.1 GET /train: a reward of which two have no sum", "", entry("3", "0,1", "1", "1.7e308"), 500, "", nil},
 
 		{"3.1 POST /train_batch: as the Go client does", `[{"eid":"3","state":"0.000000,1.000000","action":"1.000000","reward":1}]`, jsonHeader, 200, "ok", nil},
 		{"3.1 POST /train_batch: as numbers", `[{"eid":4,"state":"0,1","action":0,"reward":0.5},{"eid":5,"state":"0,1","action":1,"reward":-1}]`, jsonHeader, 200, "ok", nil},

@@ -21,6 +21,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // The wire of the first P2PFaaS, sentence by sentence. The names of the cases begin with the section of the wire page.
@@ -115,10 +116,10 @@ const (
 
 // Headers of answers that are there together or not at all.
 var (
-	untimed  = []string{headerExecution, "", headerTotals, "", headerSchedulings, "", headerProbings, ""}
-	local    = []string{headerExternally, "", headerHops, "", headerPeersIP, "", headerPeersID, ""}
-	timed    = []string{headerExecution, fixed, headerTotals, `\[` + fixed + `\]`, headerSchedulings, `\[` + fixed + `\]`}
-	untaught = []string{headerEID, "", headerState, "", headerAction, "", headerEpsilon, ""}
+	untimed  = []string{wire.HeaderExecution, "", wire.HeaderTotalTimes, "", wire.HeaderSchedulingTimes, "", wire.HeaderProbingTimes, ""}
+	local    = []string{wire.HeaderExternallyExecuted, "", wire.HeaderHops, "", wire.HeaderPeersIP, "", wire.HeaderPeersID, ""}
+	timed    = []string{wire.HeaderExecution, fixed, wire.HeaderTotalTimes, `\[` + fixed + `\]`, wire.HeaderSchedulingTimes, `\[` + fixed + `\]`}
+	untaught = []string{wire.HeaderEID, "", wire.HeaderState, "", wire.HeaderAction, "", wire.HeaderEpsilon, ""}
 )
 
 // refused are the headers of an error: nothing is said of times and peers.
@@ -128,7 +129,7 @@ func refused(scheduler string) []string {
 
 // by are the headers of each answer to an invocation.
 func by(scheduler string) []string {
-	return []string{headerVersion, `0\.3\.0b`, headerScheduler, regexp.QuoteMeta(scheduler)}
+	return []string{wire.HeaderVersion, `0\.3\.0b`, wire.HeaderScheduler, regexp.QuoteMeta(scheduler)}
 }
 
 func join(headers ...[]string) (all []string) {
@@ -171,8 +172,8 @@ func TestWireScheduler(t *testing.T) {
 		{"1.2 PUT /system/functions: a stub", "", nil, 200, "", nil},
 		{"1.2 DELETE /system/functions: a stub", "", nil, 200, "", nil},
 
-		{"1.7 GET /monitoring/load", "", nil, 200, "", []string{headerLoad, "0", headerMaxLoad, "4", headerQueueLength, "0"}},
-		{"1.7 GET /monitoring/load: of a peer", "", []string{"User-Agent", "Machine"}, 200, "", []string{headerLoad, "0"}},
+		{"1.7 GET /monitoring/load", "", nil, 200, "", []string{wire.HeaderLoad, "0", wire.HeaderMaxLoad, "4", wire.HeaderQueueLength, "0"}},
+		{"1.7 GET /monitoring/load: of a peer", "", []string{"User-Agent", "Machine"}, 200, "", []string{wire.HeaderLoad, "0"}},
 
 		{"1.8 GET /configuration: the default", "", nil, 200, four, jsonAnswer},
 		{"1.8 POST /configuration: no JSON", `{`, nil, 500, errorBody(1, "Generic Error"), jsonAnswer},
@@ -185,7 +186,7 @@ func TestWireScheduler(t *testing.T) {
 		{"1.8 GET /configuration: merged", "", nil, 200, strings.Replace(four, `max":4,"queue_e`, `max":7,"queue_e`, 1), nil},
 		{"1.8 POST /configuration: as the script does", `{"parallel_running_functions_max":3,"queue_length_max":2,"queue_enabled":false}`, jsonHeader, 200, "", nil},
 		{"1.8 GET /configuration: all of it", "", nil, 200, `\{"parallel_running_functions_max":3,"queue_length_max":2,"queue_enabled":false\}`, nil},
-		{"1.7 GET /monitoring/load: K has changed", "", nil, 200, "", []string{headerMaxLoad, "3"}},
+		{"1.7 GET /monitoring/load: K has changed", "", nil, 200, "", []string{wire.HeaderMaxLoad, "3"}},
 
 		{"1.8 GET /configuration/scheduler: the default", "", nil, 200, powerOfN, jsonAnswer},
 		{"1.8 POST /configuration/scheduler: no JSON", `{`, nil, 400, errorBody(4, "Passed input is not correct or malformed"), jsonAnswer},
@@ -222,8 +223,8 @@ func TestWireScheduler(t *testing.T) {
 			if r, want := c.ask(0, "GET", at, ""), fmt.Sprintf(`{"name":%q,"parameters":%s}`, x.name, x.shown); r.body != want {
 				t.Errorf("%s, want %s", r.body, want)
 			}
-			if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(headerScheduler) != x.announced {
-				t.Errorf("answers announce %q", r.header.Get(headerScheduler))
+			if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(wire.HeaderScheduler) != x.announced {
+				t.Errorf("answers announce %q", r.header.Get(wire.HeaderScheduler))
 			}
 			file, err := os.ReadFile(filepath.Join(data, "p2p_faas-scheduler-config.json"))
 			var kept Descriptor
@@ -253,7 +254,7 @@ var jsonAnswer = []string{"Content-Type", "application/json.*"}
 // Invocations that end at the node that the client called.
 func TestWireInvocation(t *testing.T) {
 	c := openNodes(t, 1, NodeOptions{})
-	here := join(timed, local, untaught, []string{headerProbings, ""})
+	here := join(timed, local, untaught, []string{wire.HeaderProbingTimes, ""})
 	powerOfN := join(by("PowerOfNScheduler(1, 2, true, 1)"), here)
 	rejected := errorBody(401, "Job has been deliberately rejected")
 	checkAll(t, c.servers[0].URL, []exchange{
@@ -261,14 +262,14 @@ func TestWireInvocation(t *testing.T) {
 		{"1.4 GET /function/f", "", nil, 200, "GET .*", powerOfN},
 		{"1.4 POST /function/f.g-h_1: dots", "hello", nil, 200, "POST  hello .*", powerOfN},
 		{"1.4 POST /function/f: a header of the function", "", nil, 200, ".*", []string{"X-Function", "mirror"}},
-		{"1.3 POST /function/f: bypass", "", []string{headerBypass, "0"}, 200, "POST .*", join(by("NoScheduler"), here)},
-		{"1.3 POST /function/f: forward, without a peer", "", []string{headerForward, "x"}, 200, "POST .*", join(by("ForwardScheduler(1)"), here)},
-		{"1.3 POST /function/f: reject", "", []string{headerReject, "x"}, 503, rejected, join(refused("RejectScheduler"), untaught)},
-		{"1.3 POST /function/f: bypass before forward and reject", "", []string{headerReject, "x", headerForward, "x", headerBypass, "x"}, 200, ".*", by("NoScheduler")},
-		{"1.3 POST /function/f: forward before reject", "", []string{headerReject, "x", headerForward, "x"}, 200, ".*", by("ForwardScheduler(1)")},
-		{"1.3 POST /function/f: an empty value is none", "", []string{headerReject, "", headerBypass, ""}, 200, ".*", powerOfN},
-		{"1.3 POST /function/f: tracing and type", "", []string{headerTracing, "n1t2", headerTaskType, "1.9"}, 200, ".*", powerOfN},
-		{"1.3 POST /function/f: a type that is none", "", []string{headerTaskType, "face"}, 200, ".*", powerOfN},
+		{"1.3 POST /function/f: bypass", "", []string{wire.HeaderBypass, "0"}, 200, "POST .*", join(by("NoScheduler"), here)},
+		{"1.3 POST /function/f: forward, without a peer", "", []string{wire.HeaderForward, "x"}, 200, "POST .*", join(by("ForwardScheduler(1)"), here)},
+		{"1.3 POST /function/f: reject", "", []string{wire.HeaderReject, "x"}, 503, rejected, join(refused("RejectScheduler"), untaught)},
+		{"1.3 POST /function/f: bypass before forward and reject", "", []string{wire.HeaderReject, "x", wire.HeaderForward, "x", wire.HeaderBypass, "x"}, 200, ".*", by("NoScheduler")},
+		{"1.3 POST /function/f: forward before reject", "", []string{wire.HeaderReject, "x", wire.HeaderForward, "x"}, 200, ".*", by("ForwardScheduler(1)")},
+		{"1.3 POST /function/f: an empty value is none", "", []string{wire.HeaderReject, "", wire.HeaderBypass, ""}, 200, ".*", powerOfN},
+		{"1.3 POST /function/f: tracing and type", "", []string{wire.HeaderTracing, "n1t2", wire.HeaderTaskType, "1.9"}, 200, ".*", powerOfN},
+		{"1.3 POST /function/f: a type that is none", "", []string{wire.HeaderTaskType, "face"}, 200, ".*", powerOfN},
 		{"1.5 POST /function/a:1: no name of a function", "", nil, 400, errorBody(100, "Passed service is not valid"), refused("PowerOfNScheduler(1, 2, true, 1)")},
 	})
 
@@ -282,13 +283,13 @@ func TestWireInvocation(t *testing.T) {
 
 	// R# counts from 1, whatever an invocation asks for; what cannot be called is an error of its own.
 	down := openNodes(t, 1, NodeOptions{Backend: Backend{URL: "http://127.0.0.1:1"}})
-	for i, steered := range []string{headerBypass, headerForward, headerReject} {
-		if r := down.ask(0, "POST", "/function/f", "", steered, "x"); r.status != map[string]int{headerReject: 503}[steered] && r.status != 500 {
+	for i, steered := range []string{wire.HeaderBypass, wire.HeaderForward, wire.HeaderReject} {
+		if r := down.ask(0, "POST", "/function/f", "", steered, "x"); r.status != map[string]int{wire.HeaderReject: 503}[steered] && r.status != 500 {
 			t.Errorf("request %d: %d", i, r.status)
 		}
 	}
 	checkAll(t, down.servers[0].URL, []exchange{
-		{"1.5 POST /function/f: it cannot be called", "", []string{headerTracing, "n0t9"}, 500,
+		{"1.5 POST /function/f: it cannot be called", "", []string{wire.HeaderTracing, "n0t9"}, 500,
 			errorBody(1, "[R#4,Tn0t9] jobResult.Response is nil"), join(refused("PowerOfNScheduler(1, 2, true, 1)"), untaught)},
 		{"1.5 GET /function/f: nor can it without a tracing id", "", nil, 500, errorBody(1, "[R#5,T] jobResult.Response is nil"), nil},
 	})
@@ -297,6 +298,7 @@ func TestWireInvocation(t *testing.T) {
 // occupy keeps a slot of node i busy until the function that it returns is called, with a task that has these headers.
 func (c *nodes) occupy(i int, header ...string) (free func()) {
 	c.t.Helper()
+	c.nodes[i].mailbox.sync() // an answer is there before the load is shown that its task leaves
 	before, _, _ := c.nodes[i].mailbox.Load()
 	release := make(chan struct{})
 	body, write := io.Pipe()
@@ -307,7 +309,7 @@ func (c *nodes) occupy(i int, header ...string) (free func()) {
 	for k := 0; k < len(header); k += 2 {
 		r.Header.Set(header[k], header[k+1])
 	}
-	r.Header.Set(headerBypass, "x")
+	r.Header.Set(wire.HeaderBypass, "x")
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -371,14 +373,14 @@ func TestWireQueue(t *testing.T) {
 		free := c.occupy(0)
 		checkAll(t, c.servers[0].URL, []exchange{
 			{"1.5 POST /function/f: no slot", "", nil, 500, regexp.QuoteMeta(noRoom), join(refused("NoScheduler"), untaught)},
-			{"1.7 GET /monitoring/load: one runs", "", nil, 200, "", []string{headerLoad, "1", headerMaxLoad, "1", headerQueueLength, "0"}},
+			{"1.7 GET /monitoring/load: one runs", "", nil, 200, "", []string{wire.HeaderLoad, "1", wire.HeaderMaxLoad, "1", wire.HeaderQueueLength, "0"}},
 		})
 		c.ask(0, "POST", "/configuration/scheduler", `{"name":"NoScheduler","parameters":["false"]}`)
 		var waiting sync.WaitGroup
 		waiting.Go(func() { c.ask(0, "POST", "/function/f", "") })
 		eventually(t, "one waits", func() bool { _, queued, _ := c.nodes[0].mailbox.Load(); return queued == 1 })
 		checkAll(t, c.servers[0].URL, []exchange{
-			{"1.7 GET /monitoring/load: one waits", "", nil, 200, "", []string{headerLoad, "1", headerQueueLength, "1"}},
+			{"1.7 GET /monitoring/load: one waits", "", nil, 200, "", []string{wire.HeaderLoad, "1", wire.HeaderQueueLength, "1"}},
 		})
 		free()
 		waiting.Wait()
@@ -441,27 +443,27 @@ func v1Answer(status int, body string) string {
 // Invocations that a peer executes, or that no peer takes. How the peer speaks makes no difference to the client.
 func TestWireForwarded(t *testing.T) {
 	two := `\[` + number + `,` + number + `\]`
-	away := join(by("ForwardScheduler(1)"), untaught, []string{headerExternally, "True", headerHops, "1", headerTotals, two,
-		headerSchedulings, two, headerProbings, `\[0,0\]`})
-	toOurs := join(away, []string{headerPeersIP, `\["127\.0\.0\.1","127\.0\.0\.2"\]`, headerPeersID, `\["node-0","node-1"\]`})
-	toV1 := join(away, []string{headerPeersIP, `\["127\.0\.0\.1","10\.0\.0\.2"\]`, headerPeersID, `\["node-0","old"\]`})
-	ran := []string{headerExecution, fixed}
-	sniffed := []string{headerExecution, "", "Content-Type", "text/plain.*"}
+	away := join(by("ForwardScheduler(1)"), untaught, []string{wire.HeaderExternallyExecuted, "True", wire.HeaderHops, "1", wire.HeaderTotalTimes, two,
+		wire.HeaderSchedulingTimes, two, wire.HeaderProbingTimes, `\[0,0\]`})
+	toOurs := join(away, []string{wire.HeaderPeersIP, `\["127\.0\.0\.1","127\.0\.0\.2"\]`, wire.HeaderPeersID, `\["node-0","node-1"\]`})
+	toV1 := join(away, []string{wire.HeaderPeersIP, `\["127\.0\.0\.1","10\.0\.0\.2"\]`, wire.HeaderPeersID, `\["node-0","old"\]`})
+	ran := []string{wire.HeaderExecution, fixed}
+	sniffed := []string{wire.HeaderExecution, "", "Content-Type", "text/plain.*"}
 
 	ours := openNodes(t, 2, NodeOptions{Scheduler: forwardAll, Slots: 1, Forwarding: core.Forwarding{OnRefusal: core.FallbackFail, OnFailure: core.FallbackFail}})
 	url := ours.servers[0].URL
 	checkAll(t, url, []exchange{
-		{"1.4 POST /function/f: at a peer", "hello", []string{headerTracing, "n0t1"}, 200, "POST  hello .*", join(toOurs, ran)},
+		{"1.4 POST /function/f: at a peer", "hello", []string{wire.HeaderTracing, "n0t1"}, 200, "POST  hello .*", join(toOurs, ran)},
 		{"1.4 GET /function/f: at a peer", "", nil, 200, "GET .*", join(toOurs, ran)},
-		{"1.3 POST /function/f: bypass", "", []string{headerBypass, "x"}, 200, ".*", join(by("NoScheduler"), local)},
+		{"1.3 POST /function/f: bypass", "", []string{wire.HeaderBypass, "x"}, 200, ".*", join(by("NoScheduler"), local)},
 	})
 	t.Run("1.4 the entry node first, the executing one last", func(t *testing.T) {
 		r := ours.ask(0, "POST", "/function/f", "sleep 50ms")
 		var totals []float64
-		execution, err := strconv.ParseFloat(r.header.Get(headerExecution), 64)
-		if json.Unmarshal([]byte(r.header.Get(headerTotals)), &totals) != nil || err != nil || len(totals) != 2 ||
+		execution, err := strconv.ParseFloat(r.header.Get(wire.HeaderExecution), 64)
+		if json.Unmarshal([]byte(r.header.Get(wire.HeaderTotalTimes)), &totals) != nil || err != nil || len(totals) != 2 ||
 			!(totals[0] > totals[1] && totals[1] >= execution-1e-6 && execution >= 0.05) {
-			t.Errorf("totals %s, execution %s", r.header.Get(headerTotals), r.header.Get(headerExecution))
+			t.Errorf("totals %s, execution %s", r.header.Get(wire.HeaderTotalTimes), r.header.Get(wire.HeaderExecution))
 		}
 	})
 	ours.ask(1, "POST", "/configuration/scheduler", `{"name":"NoScheduler","parameters":["true"]}`)
@@ -480,7 +482,7 @@ func TestWireForwarded(t *testing.T) {
 		exchange
 	}{
 		{core.FallbackExecute, 200, v1Answer(200, "done"), exchange{"1.4 POST /function/f: at a v1 peer", "", nil, 200, "done", join(toV1, []string{
-			headerExecution, `0\.050000`, headerTotals, `\[` + number + `,0\.06\]`, headerSchedulings, `\[` + number + `,0\.000002\]`,
+			wire.HeaderExecution, `0\.050000`, wire.HeaderTotalTimes, `\[` + number + `,0\.06\]`, wire.HeaderSchedulingTimes, `\[` + number + `,0\.000002\]`,
 			"Content-Type", "text/plain.*"})}},
 		{core.FallbackFail, 500, v1Answer(500, `{"code":400,"message":"Job cannot be scheduled: "}`), exchange{"1.5 POST /function/f: a v1 peer has no room",
 			"", nil, 500, `\{"code":400,"message":"Job cannot be scheduled: "\}`, join(toV1, sniffed)}},
@@ -511,8 +513,8 @@ func TestWirePeers(t *testing.T) {
 		v := startV1Node(t, 200, v1Answer(200, "done"))
 		c := openNodes(t, 1, NodeOptions{Scheduler: Descriptor{Name: "PowerOfNScheduler", Parameters: []string{"1", "1", "true", "1"}}})
 		c.nodes[0].SetPeers([]string{v.address()})
-		if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(headerHops) != "" || len(v.probes) > 0 {
-			t.Errorf("below the threshold: %v hops, %d probes", r.header.Get(headerHops), len(v.probes))
+		if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(wire.HeaderHops) != "" || len(v.probes) > 0 {
+			t.Errorf("below the threshold: %v hops, %d probes", r.header.Get(wire.HeaderHops), len(v.probes))
 		}
 		defer c.occupy(0)()
 		for _, x := range []struct {
@@ -520,11 +522,11 @@ func TestWirePeers(t *testing.T) {
 			hops string
 		}{{[2]string{"1", "0"}, ""}, {[2]string{"0", "1"}, ""}, {[2]string{"0", "0"}, "1"}} {
 			v.load = x.load
-			r := c.ask(0, "POST", "/function/f", "hello", headerTracing, "n1t2", "Content-Type", "image/jpeg", "X-Client", "me")
+			r := c.ask(0, "POST", "/function/f", "hello", wire.HeaderTracing, "n1t2", "Content-Type", "image/jpeg", "X-Client", "me")
 			var probing []float64
-			err := json.Unmarshal([]byte(r.header.Get(headerProbings)), &probing)
-			if r.status != 200 || r.header.Get(headerHops) != x.hops || err != nil || probing[0] <= 0 {
-				t.Errorf("the peer has %v: %d, %q hops, probing %q", x.load, r.status, r.header.Get(headerHops), r.header.Get(headerProbings))
+			err := json.Unmarshal([]byte(r.header.Get(wire.HeaderProbingTimes)), &probing)
+			if r.status != 200 || r.header.Get(wire.HeaderHops) != x.hops || err != nil || probing[0] <= 0 {
+				t.Errorf("the peer has %v: %d, %q hops, probing %q", x.load, r.status, r.header.Get(wire.HeaderHops), r.header.Get(wire.HeaderProbingTimes))
 			}
 		}
 		v.mu.Lock()
@@ -536,7 +538,7 @@ func TestWirePeers(t *testing.T) {
 			t.Fatalf("%d forwards", len(v.forwards))
 		}
 		h := v.forwards[0]
-		if h.Get("User-Agent") != "Machine" || h.Get("Content-Type") != "application/json" || h.Get(headerTracing) != "n1t2" {
+		if h.Get("User-Agent") != "Machine" || h.Get("Content-Type") != "application/json" || h.Get(wire.HeaderTracing) != "n1t2" {
 			t.Errorf("the headers of a forward are %v", h)
 		}
 		// Three requests and the one that occupies came before.
@@ -557,7 +559,7 @@ func TestWirePeers(t *testing.T) {
 	defer f.Close()
 	c := openNodes(t, 1, NodeOptions{Slots: 1, Scheduler: Descriptor{Name: "NoScheduler", Parameters: []string{"true"}},
 		Backend: Backend{URL: f.URL + "/{function}"}})
-	machine := []string{"User-Agent", "Machine", "Content-Type", "application/json", headerTracing, "n1t2"}
+	machine := []string{"User-Agent", "Machine", "Content-Type", "application/json", wire.HeaderTracing, "n1t2"}
 	forward := func(payload string) string {
 		return fmt.Sprintf(`{"service_id_request":7,"service_id_tracing":"n1t2","function_name":"other","hops":1,"peers_list":null,`+
 			`"payload":%q,"content_type":"image/jpeg","headers":null}`, base64.StdEncoding.EncodeToString([]byte(payload)))
@@ -623,9 +625,9 @@ func TestWireAlgorithms(t *testing.T) {
 		for i := range 4 {
 			r := c.ask(1, "POST", "/function/f", "hello")
 			var way []string
-			if err := json.Unmarshal([]byte(r.header.Get(headerPeersIP)), &way); err != nil || r.status != 200 || r.header.Get(headerHops) != "2" ||
+			if err := json.Unmarshal([]byte(r.header.Get(wire.HeaderPeersIP)), &way); err != nil || r.status != 200 || r.header.Get(wire.HeaderHops) != "2" ||
 				len(way) != 3 || way[0] != "127.0.0.2" || way[1] != "127.0.0.1" || way[2] != fmt.Sprintf("127.0.0.%d", 2+i%2) {
-				t.Errorf("request %d: %d, %s hops on the way %q", i, r.status, r.header.Get(headerHops), r.header.Get(headerPeersIP))
+				t.Errorf("request %d: %d, %s hops on the way %q", i, r.status, r.header.Get(wire.HeaderHops), r.header.Get(wire.HeaderPeersIP))
 			}
 		}
 	})
@@ -633,12 +635,12 @@ func TestWireAlgorithms(t *testing.T) {
 		c := openNodes(t, 2, NodeOptions{Scheduler: Descriptor{Name: "PowerOfNSchedulerTau", Parameters: []string{"1", "0", "true", "1", "200ms"}}})
 		r := c.ask(0, "POST", "/function/f", "")
 		var scheduling, probing []float64
-		if json.Unmarshal([]byte(r.header.Get(headerSchedulings)), &scheduling) != nil || json.Unmarshal([]byte(r.header.Get(headerProbings)), &probing) != nil ||
+		if json.Unmarshal([]byte(r.header.Get(wire.HeaderSchedulingTimes)), &scheduling) != nil || json.Unmarshal([]byte(r.header.Get(wire.HeaderProbingTimes)), &probing) != nil ||
 			len(scheduling) != 1 || scheduling[0] < 0.2 || probing[0] <= 0 || probing[0] > scheduling[0] {
-			t.Errorf("scheduling took %s, probing %s", r.header.Get(headerSchedulings), r.header.Get(headerProbings))
+			t.Errorf("scheduling took %s, probing %s", r.header.Get(wire.HeaderSchedulingTimes), r.header.Get(wire.HeaderProbingTimes))
 		}
 		checkAll(t, c.servers[0].URL, []exchange{{"1.4 POST /function/f: probed, and executed here", "", nil, 200, ".*",
-			join(timed, local, []string{headerProbings, `\[` + fixed + `\]`})}})
+			join(timed, local, []string{wire.HeaderProbingTimes, `\[` + fixed + `\]`})}})
 	})
 }
 
@@ -683,25 +685,25 @@ func TestWireLearning(t *testing.T) {
 	c := openNodes(t, 3, NodeOptions{Scheduler: Descriptor{Name: "LearningScheduler", Parameters: []string{"2"}}, Learner: l, Types: 2, Slots: 1,
 		Room: 1, Queue: true})
 	taught := func(state, action, epsilon string) []string {
-		return []string{headerEID, `\d+`, headerState, regexp.QuoteMeta(state), headerAction, regexp.QuoteMeta(action), headerEpsilon, regexp.QuoteMeta(epsilon)}
+		return []string{wire.HeaderEID, `\d+`, wire.HeaderState, regexp.QuoteMeta(state), wire.HeaderAction, regexp.QuoteMeta(action), wire.HeaderEpsilon, regexp.QuoteMeta(epsilon)}
 	}
 	idle := "0.000000,0.000000,0.000000,0.000000,0.000000"
-	typed := []string{headerTaskType, "1.000000"}
+	typed := []string{wire.HeaderTaskType, "1.000000"}
 	who := by("LearningScheduler(2)")
 	checkAll(t, c.servers[0].URL, []exchange{
 		{"1.13 POST /function/f: action 0, reject", "", nil, 503, errorBody(401, "Job has been deliberately rejected"),
 			join(who, untimed, local, taught(idle, "0.000000", "0.899550"))},
 		{"1.13 POST /function/f: action 1, local", "", typed, 200, "POST .*",
-			join(who, timed, local, taught("1"+idle[1:], "1.000000", "0.500000"), []string{headerProbings, ""})},
+			join(who, timed, local, taught("1"+idle[1:], "1.000000", "0.500000"), []string{wire.HeaderProbingTimes, ""})},
 		{"1.13 POST /function/f: action 2, probe, where no peer has less", "", nil, 200, "POST .*",
-			join(who, timed, local, taught(idle, "2.000000", "0.000000"), []string{headerProbings, `\[` + fixed + `\]`})},
+			join(who, timed, local, taught(idle, "2.000000", "0.000000"), []string{wire.HeaderProbingTimes, `\[` + fixed + `\]`})},
 		{"1.13 POST /function/f: action 3, the first peer", "", nil, 200, "POST .*",
-			join(who, taught(idle, "3.000000", "0.100000"), []string{headerHops, "1", headerPeersID, `\["node-0","node-[12]"\]`})},
+			join(who, taught(idle, "3.000000", "0.100000"), []string{wire.HeaderHops, "1", wire.HeaderPeersID, `\["node-0","node-[12]"\]`})},
 		{"1.13 POST /function/f: action 4, the second peer", "", nil, 200, "POST .*",
-			join(who, taught(idle, "4.000000", "0.100000"), []string{headerHops, "1", headerPeersID, `\["node-0","node-[12]"\]`})},
-		{"1.13 POST /function/f: bypass asks no learner", "", []string{headerBypass, "x"}, 200, ".*", untaught},
+			join(who, taught(idle, "4.000000", "0.100000"), []string{wire.HeaderHops, "1", wire.HeaderPeersID, `\["node-0","node-[12]"\]`})},
+		{"1.13 POST /function/f: bypass asks no learner", "", []string{wire.HeaderBypass, "x"}, 200, ".*", untaught},
 	})
-	free := c.occupy(0, headerTaskType, "1")
+	free := c.occupy(0, wire.HeaderTaskType, "1")
 	var waiting sync.WaitGroup
 	waiting.Go(func() { c.ask(0, "POST", "/function/f", "") })
 	eventually(t, "one waits", func() bool { _, queued, _ := c.nodes[0].mailbox.Load(); return queued == 1 })
@@ -717,8 +719,8 @@ func TestWireLearning(t *testing.T) {
 	// The EIDs are numbers that follow each other: nothing but a decision by the learner takes one.
 	eids := []string{}
 	for range 3 {
-		eids = append(eids, c.ask(0, "POST", "/function/f", "").header.Get(headerEID))
-		c.ask(0, "POST", "/function/f", "", headerBypass, "x")
+		eids = append(eids, c.ask(0, "POST", "/function/f", "").header.Get(wire.HeaderEID))
+		c.ask(0, "POST", "/function/f", "", wire.HeaderBypass, "x")
 	}
 	first, _ := strconv.Atoi(eids[0])
 	if eids[1] != strconv.Itoa(first+1) || eids[2] != strconv.Itoa(first+2) {

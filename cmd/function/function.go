@@ -1,7 +1,7 @@
 // Package function has the sample functions, which p2pfaas function serves: sleep and loop execute tasks that take as long
 // as somebody says, face-detect is a real one.
 //
-// Sleep and Loop take a service time from the request: the header realnet.HeaderService, which a node sets where the task's
+// Sleep and Loop take a service time from the request: the header wire.HeaderService, which a node sets where the task's
 // demand is known, so that a real run executes exactly the tasks of a simulation, or the query ?service=50ms. Without
 // either they draw it.
 package function
@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core/random"
-	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
 
 // Options are what Sleep and Loop are made of.
@@ -79,10 +79,10 @@ func (f *timed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // service is how long a request takes.
 func (f *timed) service(r *http.Request) (time.Duration, error) {
-	if s := r.Header.Get(realnet.HeaderService); s != "" {
+	if s := r.Header.Get(wire.HeaderService); s != "" {
 		x, err := strconv.ParseFloat(s, 64)
 		if err != nil || !(x >= 0 && x < math.MaxInt64/1e9) {
-			return 0, fmt.Errorf("the header %s is %.40q: write seconds, from 0", realnet.HeaderService, s)
+			return 0, fmt.Errorf("the header %s is %.40q: write seconds, from 0", wire.HeaderService, s)
 		}
 		return time.Duration(math.Round(x * 1e9)), nil
 	}

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core/random"
-	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/precise"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -68,7 +68,7 @@ func TestServiceTime(t *testing.T) {
 			{"", "0.1", 100 * time.Millisecond},
 		} {
 			for _, method := range []string{"GET", "POST", "HEAD"} {
-				a, text, took := ask(t, s.URL+"/"+x.query, method, "body", realnet.HeaderService, x.header)
+				a, text, took := ask(t, s.URL+"/"+x.query, method, "body", wire.HeaderService, x.header)
 				said, err := strconv.ParseFloat(a.Header.Get("X-Service-Seconds"), 64)
 				if a.StatusCode != 200 || err != nil || said != x.want.Seconds() || took < x.want {
 					t.Errorf("%s, %s %q, header %q: %s, %v s said, %v taken, want %v", name, method, x.query, x.header, a.Status, said, took, x.want)
@@ -112,7 +112,7 @@ func TestServiceTimeRefused(t *testing.T) {
 			{"?service=-3s", "", "write a duration"},
 			{"?service=1h", "", "longer than 1s"},
 		} {
-			if a, text, _ := ask(t, s.URL+"/"+x.query, "GET", "", realnet.HeaderService, x.header); a.StatusCode != 400 ||
+			if a, text, _ := ask(t, s.URL+"/"+x.query, "GET", "", wire.HeaderService, x.header); a.StatusCode != 400 ||
 				!strings.Contains(text, x.says) {
 				t.Errorf("%s, %q, header %q: %s %q, want 400 and %q", name, x.query, x.header, a.Status, text, x.says)
 			}

@@ -21,6 +21,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet"
 )
 
 // A program as a function, as OpenFaaS's of-watchdog makes it one: the variables, paths and headers are those that
@@ -146,16 +148,17 @@ type Watchdog struct {
 	inflight atomic.Int64
 	draining atomic.Bool
 	logging  sync.Mutex
-	errors   *watchdogLog // what processes write to stderr
-	output   *watchdogLog // and to stdout, of HTTP
-	server   *exec.Cmd    // the process of HTTP
-	ended    chan error   // takes how it ended
+	errors   *watchdogLog  // what processes write to stderr
+	output   *watchdogLog  // and to stdout, of HTTP
+	server   *exec.Cmd     // the process of HTTP
+	ended    chan struct{} // is closed when it has ended
+	death    error         // how it ended
 }
 
 // OpenWatchdog starts a watchdog. In mode HTTP that is to start the process and to wait until it takes connections, as
 // long as ctx. Close ends it.
 func OpenWatchdog(ctx context.Context, o WatchdogOptions) (_ *Watchdog, err error) {
-	d := &Watchdog{WatchdogOptions: o, ended: make(chan error, 1)}
+	d := &Watchdog{WatchdogOptions: o, ended: make(chan struct{})}
 	if d.errors, err = d.openLog("stderr: "); err != nil {
 		return nil, err
 	}
@@ -179,8 +182,11 @@ func OpenWatchdog(ctx context.Context, o WatchdogOptions) (_ *Watchdog, err erro
 	return d, nil
 }
 
-// Ended tells when the process of mode HTTP has ended, and how.
-func (d *Watchdog) Ended() <-chan error { return d.ended }
+// Ended is closed when the process of mode HTTP has ended.
+func (d *Watchdog) Ended() <-chan struct{} { return d.ended }
+
+// Death is how it ended, once Ended is closed.
+func (d *Watchdog) Death() error { return d.death }
 
 // Drain has the watchdog say that it is not well, so that it gets no more requests.
 func (d *Watchdog) Drain() { d.draining.Store(true) }
@@ -190,11 +196,10 @@ func (d *Watchdog) Close() {
 	if d.server != nil && d.server.Process != nil {
 		_ = syscall.Kill(-d.server.Process.Pid, syscall.SIGTERM) // where that fails, it has ended
 		select {
-		case err := <-d.ended:
-			d.ended <- err
+		case <-d.ended:
 		case <-time.After(2 * time.Second):
-			killGroup(d.server)
-			d.ended <- <-d.ended
+			realnet.KillGroup(d.server)
+			<-d.ended
 		}
 	}
 	d.errors.close()
@@ -410,7 +415,7 @@ func (d *Watchdog) execute(ctx context.Context, kill context.CancelCauseFunc, r 
 	defer fromOut.Close()
 	c := exec.Command(d.Command[0], d.Command[1:]...)
 	c.Stdin, c.Stdout, c.Stderr, c.Env = in, out, d.errors.in, forkEnvironment(r)
-	ownGroup(c)
+	realnet.OwnGroup(c, syscall.SIGKILL)
 	err = c.Start()
 	in.Close()
 	out.Close()
@@ -429,12 +434,12 @@ func (d *Watchdog) execute(ctx context.Context, kill context.CancelCauseFunc, r 
 			kill(&failure{http.StatusBadRequest, fmt.Sprintf("the body of the request breaks off: %v", err)})
 		}
 	}()
-	unwatch := context.AfterFunc(ctx, func() { killGroup(c) })
+	unwatch := context.AfterFunc(ctx, func() { realnet.KillGroup(c) })
 	p := &forkedOutput{file: fromOut}
 	ended := make(chan error, 1)
 	go func() {
 		err := c.Wait()
-		killGroup(c) // what it has left behind
+		realnet.KillGroup(c) // what it has left behind
 		reapGroup(c)
 		p.end()
 		ended <- err
@@ -531,23 +536,20 @@ func (d *Watchdog) serve(ctx context.Context) error {
 	c := exec.Command(d.Command[0], d.Command[1:]...)
 	c.Env = append(os.Environ(), "PORT="+port) // that of the watchdog would not do
 	c.Stdout, c.Stderr = d.output.in, d.errors.in
-	ownGroup(c)
+	realnet.OwnGroup(c, syscall.SIGKILL)
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("the program of the function cannot be started: %w", err)
 	}
 	d.server = c
-	dead := make(chan struct{})
-	var death error
 	go func() {
 		err := c.Wait()
 		if err == nil {
 			err = errors.New("exit status 0")
 		}
-		killGroup(c)
+		realnet.KillGroup(c)
 		reapGroup(c)
-		death = fmt.Errorf("the process of the function has ended: %w%s", err, d.lastWords())
-		close(dead)
-		d.ended <- death
+		d.death = fmt.Errorf("the process of the function has ended: %w%s", err, d.lastWords())
+		close(d.ended)
 	}()
 	tell := time.NewTicker(10 * time.Second)
 	defer tell.Stop()
@@ -556,8 +558,8 @@ func (d *Watchdog) serve(ctx context.Context) error {
 			return l.Close()
 		}
 		select {
-		case <-dead:
-			return death
+		case <-d.ended:
+			return d.death
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tell.C:

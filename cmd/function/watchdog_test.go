@@ -502,9 +502,8 @@ func TestWatchdogDeath(t *testing.T) {
 	if a, _, _ := ask(t, direct+"?die", "POST", ""); a.StatusCode != 502 {
 		t.Errorf("the request by which it dies: %s", a.Status)
 	}
-	err = <-d.Ended()
-	d.ended <- err
-	if !strings.Contains(err.Error(), "exit status 3; it said last: goodbye") {
+	<-d.Ended()
+	if err := d.Death(); !strings.Contains(err.Error(), "exit status 3; it said last: goodbye") {
 		t.Errorf("its death: %v", err)
 	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

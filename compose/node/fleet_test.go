@@ -1,10 +1,12 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -70,7 +72,7 @@ func TestFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, err := p.Kubernetes(deploy.Fleet{Scenario: points[0].Scenario, Files: map[string][]byte{"scenario.yaml": []byte(fleet)},
-		Image: func(kind string) string { return repository + "/" + kind + ":" + run }})
+		Image: func(kind string) string { return repository + "/" + kind + ":" + run }, Token: fleetToken})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,13 +85,17 @@ func TestFleet(t *testing.T) {
 	name := repository + "-" + run
 	command(t, nil, "docker", "network", "create", "--subnet", network.String(), name)
 	t.Cleanup(func() { command(t, nil, "docker", "network", "rm", name) })
+	secrets := t.TempDir()
+	if err := errors.Join(os.Chmod(secrets, 0o755), os.WriteFile(filepath.Join(secrets, "token"), []byte(fleetToken), 0o444)); err != nil {
+		t.Fatal(err)
+	}
 	start := func(ip string) {
 		hard := []string{"docker", "run", "-d", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"}
 		// As in a pod, functions are there first, and share their network with the node.
 		first := command(t, nil, slices.Concat(hard, []string{"--network", name, "--ip", ip, "--network-alias", "discovery.p2pfaas-fleet.svc", function.Image},
 			function.Args)...)
 		t.Cleanup(func() { command(t, nil, "docker", "rm", "-f", "-v", first) })
-		second := command(t, nil, slices.Concat(hard, []string{"--network", "container:" + first, "-v", "/data", "-e", "P2PFAAS_NODE_BIND=" + ip, node.Image},
+		second := command(t, nil, slices.Concat(hard, []string{"--network", "container:" + first, "-v", "/data", "-v", secrets + ":/secrets:ro", "-e", "P2PFAAS_NODE_BIND=" + ip, node.Image},
 			node.Args)...)
 		t.Cleanup(func() { command(t, nil, "docker", "rm", "-f", "-v", second) })
 	}
@@ -118,12 +124,16 @@ func TestFleet(t *testing.T) {
 }
 
 // get asks, and returns status and answer, or why there is none.
+// fleetToken is what the machines of the fleet know each other by.
+const fleetToken = "0123456789abcdef0123456789abcdef"
+
 func get(t *testing.T, method, url string) string {
 	t.Helper()
 	r, err := http.NewRequest(method, url, strings.NewReader(""))
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Header.Set("Authorization", "Bearer "+fleetToken)
 	status, text, _, err := answer(r)
 	if err != nil {
 		return err.Error()

@@ -10,6 +10,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/realnet/precise"
 	"github.com/p2pfaas/p2pfaas/realnet/processor"
 	"github.com/p2pfaas/p2pfaas/scenarios"
@@ -26,7 +27,7 @@ type Options struct {
 	// Duration of an experiment, in which its requests are spread; 0: as long as low load wants.
 	Duration time.Duration
 	Cores    int // of the machine, or of each machine, that the nodes are on
-	// Payloads are bodies of requests by the name of their function, as for realnet.Generate.
+	// Payloads are bodies of requests by the name of their function, as for loadgen.Generate.
 	Payloads map[string][][]byte
 	Timeout  time.Duration       // of a request; 0: 1 min
 	Progress func(what string)   // told what begins; nil: nobody is
@@ -38,9 +39,10 @@ type Options struct {
 
 // Cluster is the nodes that are measured. They run, and know each other.
 type Cluster struct {
-	Targets []realnet.Target // by node, without the cloud
-	Cloud   string           // address of the cloud's scheduler service; empty: there is none
-	Known   []string         // addresses by which the nodes know each other, by number, the cloud's last
+	Targets     []loadgen.Target     // by node, without the cloud
+	Credentials *realnet.Credentials // that the nodes ask for; nil: none
+	Cloud       string               // address of the cloud's scheduler service; empty: there is none
+	Known       []string             // addresses by which the nodes know each other, by number, the cloud's last
 	// Processes are those of the nodes, where they are on this machine; nil: they are elsewhere, and processor time is not known.
 	Processes []int
 }
@@ -74,12 +76,14 @@ type measurement struct {
 	processes *processor.Processes // nil: not known
 	idle      processor.Usage      // in idleFor
 	idleFor   time.Duration
+	looks     time.Duration // that a generator's looks at the loads of nodes use in a second
 	others    time.Duration // processor time of other programs, in watched
 	watched   time.Duration
 	sent      int
 	waited    int
 	late      time.Duration
 	drawn     int // schedules
+	notes     []string
 }
 
 // function is one of the scenario's.
@@ -91,7 +95,8 @@ type function struct {
 	short, long time.Duration // demands that are asked for
 	takes       time.Duration // on a node of speed 1, where it is not told
 	gap         time.Duration
-	dense       time.Duration // gap where processor time is measured; 0: not by itself
+	dense       time.Duration   // gap where processor time is measured; 0: not by itself
+	own         processor.Usage // in a second, of what is used without requests; where dense is not 0
 
 	phases []*phase // of local requests of this function alone
 	client []time.Duration
@@ -116,7 +121,7 @@ func Measure(ctx context.Context, o Options) (_ *scenarios.Calibration, err erro
 	defer func() {
 		restore, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		err = errors.Join(err, realnet.Configure(restore, o.Scenario, m.Cluster.Targets, o.Cluster.Known))
+		err = errors.Join(err, loadgen.Configure(restore, o.Scenario, m.Cluster.Targets, o.Cluster.Known, m.Cluster.Credentials))
 	}()
 	c := &scenarios.Calibration{Cores: o.Cores, Functions: map[string]scenarios.CalibratedFunction{},
 		Measured: scenarios.Measured{Host: o.Host, Version: o.Version, Scenario: o.Scenario.Name, Target: o.Target, Seed: o.Seed}}
@@ -136,6 +141,7 @@ func Measure(ctx context.Context, o Options) (_ *scenarios.Calibration, err erro
 		}
 	}
 	m.doubts()
+	c.Measured.Notes = m.notes
 	c.Measured.At, c.Measured.Requests = time.Now().UTC().Truncate(time.Second), m.sent
 	return c, nil
 }
@@ -148,10 +154,15 @@ func newMeasurement(o Options) (*measurement, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	if o.Warn == nil {
-		o.Warn = func(string) {}
+	m := &measurement{scenario: *s, speed: s.Cluster.Groups[0].Speed}
+	warn := o.Warn
+	o.Warn = func(remark string) {
+		m.notes = append(m.notes, remark)
+		if warn != nil {
+			warn(remark)
+		}
 	}
-	m := &measurement{Options: o, scenario: *s, speed: s.Cluster.Groups[0].Speed}
+	m.Options = o
 	var problems []error
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if o.Seed == s.Seed {
@@ -178,6 +189,7 @@ func newMeasurement(o Options) (*measurement, error) {
 		m.Cluster.Targets[i].Learner = "" // learners are left as they are
 	}
 	v := &m.scenario
+	v.Faults = nil // of healthy nodes
 	v.Seed, v.Warmup, v.Replications, v.Precision, v.Learner, v.Hosts, v.Calibration = o.Seed, 0, 1, nil, nil, nil, nil
 	v.Cluster.Groups = slices.Clone(s.Cluster.Groups)
 	for i := range v.Cluster.Groups {

@@ -2,8 +2,8 @@
 //
 //	c, err := calibrate.Measure(ctx, calibrate.Options{Scenario: s, Cluster: cluster, Seed: 9001, Cores: 2, Target: "local"})
 //
-// The nodes run already: Measure gives them slots for whatever comes and one algorithm after the other (realnet.Configure),
-// and sends requests with the load generator (realnet.Generate). Nothing that it sends is one of the scenario's requests, and
+// The nodes run already: Measure gives them slots for whatever comes and one algorithm after the other (loadgen.Configure),
+// and sends requests with the load generator (loadgen.Generate). Nothing that it sends is one of the scenario's requests, and
 // its seed is another.
 //
 // # Low load
@@ -33,10 +33,11 @@
 // over that of all nodes, where it differs by 2 % at least, and its times from those of the others by the test of Mann and
 // Whitney at 1 % after Bonferroni's correction.
 //
-// Slowdown: 1, 2, 4, 8 and so on executions at once on one node, all with the same demand, several times: the factor is the
-// median over the times of their mean, over that of one by itself. The model is that of the simulator: a job keeps a core busy
-// for a share u of its time, which n jobs on C cores share, and then waits, so that it takes 1 + u (max(1, n/C) - 1) times as
-// long.
+// Slowdown: 1, 2, 4, 8 and so on executions at once, all with the same demand, several times, on all nodes of this machine in turn or, of
+// nodes elsewhere, on one: the factor is the median over the times of the longest of them, over that of one by itself: that says what the
+// cores did whatever the order in which they took turns. Where there is a core for each, it is their mean. The model is that of the simulator: a
+// job keeps a core busy for a share u of its time, which n jobs on C cores share, and then waits; nodes and this process compute for it
+// for v of its time. So it takes 1 + max(0, (u + v) n/C - u) times as long.
 //
 // Timer is how late precise.Clock is in waits of 0.5 to 2.5 ms. Link is what a TCP connection takes from this process to a
 // node, one round trip: on this machine that is the way between nodes, elsewhere it is the way from here.
@@ -44,18 +45,22 @@
 // # Processor time
 //
 // Where the nodes are processes of this machine, their processor time is read before and after each experiment, in three
-// groups: the generator, which is this process, the nodes, and their descendants, which are the functions. What they use
-// without requests is subtracted. A share of a function's time comes from what long demands use more than short ones.
+// groups: the generator, which is this process, the nodes, and their descendants, which are the functions. A share of a
+// function's time comes from what long demands use more than short ones.
 //
 // A request uses the less, the more it shares wake-ups with others: at 50 requests a second of twelve nodes one and a half
 // times as much as at 200. What it uses matters where there are many. So processor time is that of experiments of their own,
-// whose requests are so dense that with their mean demand they would keep a third of the cores busy.
+// whose short requests are so dense that they keep a third of the cores busy: what each of these used that came in addition to
+// those at low load. What is left of the usage at low load is what nodes do by themselves. Where requests at low load are as
+// dense already, what is used without requests is subtracted.
 //
 // Per request, Client is the generator's and the nodes' part of a local request, the call included; Call is the functions'
-// beyond the share of the demand that they compute for; Probe is what a request takes more with a probe, Forward and Return
-// half each of what it takes more with a forward, each the median over the rounds. How a sum is divided is a convention; the
-// sum over the parts of a request is what all processes used for it. Where no processes are known, processor time is 0, and
-// the share of a function comes from its slowdown, by least squares.
+// beyond the share of the service time that they compute for; Probe is what a request takes more with a probe, Forward and
+// Return half each of what it takes more with a forward, each the median over the rounds. Where functions that are told their
+// demand compute, all this is measured while they keep four fifths of the cores busy, as far as a thousand requests a second
+// do: on idle cores threads look for work, at a cost to nobody. How a sum is divided is a convention; the sum over the parts of
+// a request is what all processes used for it. Where no processes are known, processor time is 0, and the share of a function
+// comes from its slowdown, by least squares.
 //
 // # Spreads
 //

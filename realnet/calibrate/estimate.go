@@ -6,6 +6,7 @@ import (
 
 	"gonum.org/v1/gonum/stat/distuv"
 
+	"github.com/p2pfaas/p2pfaas/realnet/processor"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -107,10 +108,21 @@ func differ(a, b []float64) float64 {
 	return 2 * distuv.UnitNormal.Survival(math.Abs(z))
 }
 
+// divide divides the usage of a second, low and dense with so many requests in it, into that of a request and that without any, which is
+// no more than what was used without requests.
+func divide(low, dense processor.Usage, lowRate, denseRate float64, idle processor.Usage) (request, own processor.Usage) {
+	request = dense.Minus(low).Times(1 / (denseRate - lowRate))
+	return request, low.Minus(request.Times(lowRate)).Within(idle)
+}
+
 // slowed is how much longer n jobs take on so many cores than one, which keeps a core busy for a share cpu of its time and
-// waits for the rest: cores are shared equally.
-func slowed(n, cores int, cpu float64) float64 {
-	return 1 + cpu*(max(1, float64(n)/float64(cores))-1)
+// waits for the rest: cores are shared equally. Where it computes, others do so for it, for the share costs of its time, which matters where
+// there are too few cores.
+func slowed(n, cores int, cpu, costs float64) float64 {
+	if cpu == 0 {
+		return 1
+	}
+	return 1 + max(0, (cpu+costs)*float64(n)/float64(cores)-cpu)
 }
 
 // cpuOf is the share that makes slowed fit what was measured, by least squares; ok is false where no more executions were at once than
@@ -118,7 +130,7 @@ func slowed(n, cores int, cpu float64) float64 {
 func cpuOf(measured []scenarios.Slowdown, cores int) (cpu float64, ok bool) {
 	product, square := 0.0, 0.0
 	for _, s := range measured {
-		a := slowed(s.AtOnce, cores, 1) - 1
+		a := slowed(s.AtOnce, cores, 1, 0) - 1
 		product, square = product+a*(s.Factor-1), square+a*a
 	}
 	if square == 0 {

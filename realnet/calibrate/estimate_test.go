@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p2pfaas/p2pfaas/realnet/processor"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -115,7 +116,7 @@ func TestFactors(t *testing.T) {
 func TestCPUOfSlowdown(t *testing.T) {
 	var s []scenarios.Slowdown
 	for _, n := range []int{1, 2, 4, 8} {
-		s = append(s, scenarios.Slowdown{AtOnce: n, Factor: slowed(n, 2, 0.4)})
+		s = append(s, scenarios.Slowdown{AtOnce: n, Factor: slowed(n, 2, 0.4, 0)})
 	}
 	if s[1].Factor != 1 || s[3].Factor != 1+0.4*3 {
 		t.Errorf("the model says %v", s)
@@ -125,5 +126,37 @@ func TestCPUOfSlowdown(t *testing.T) {
 	}
 	if share, ok := cpuOf(s, 16); ok {
 		t.Errorf("on 16 cores the share of 8 jobs is %v", share)
+	}
+}
+
+// A model of executions at once on two cores: those beside which others compute take longer, where there are too few cores.
+func TestSlowed(t *testing.T) {
+	for _, c := range []struct {
+		n                int
+		cpu, costs, want float64
+	}{{1, 1, 0.1, 1}, {2, 1, 0, 1}, {2, 1, 0.1, 1.1}, {4, 1, 0, 2}, {4, 1, 0.1, 2.2}, {8, 0.5, 0, 2.5}, {8, 0, 0.1, 1}} {
+		if got := slowed(c.n, 2, c.cpu, c.costs); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%d at once with %v, %v: %v, want %v", c.n, c.cpu, c.costs, got, c.want)
+		}
+	}
+}
+
+// Usage at two rates is divided exactly where it is a line, and what is used without requests bounds the rest.
+func TestDivide(t *testing.T) {
+	request := processor.Usage{Generator: 300 * time.Microsecond, Nodes: 500 * time.Microsecond, Functions: 6 * time.Millisecond}
+	own := processor.Usage{Generator: time.Millisecond, Nodes: 40 * time.Millisecond, Functions: 5 * time.Millisecond}
+	at := func(rate float64) processor.Usage { return own.Plus(request.Times(rate)) }
+	near := func(a, b processor.Usage) bool {
+		d := a.Minus(b)
+		return max(d.Generator.Abs(), d.Nodes.Abs(), d.Functions.Abs()) < time.Microsecond
+	}
+	if r, o := divide(at(16), at(90), 16, 90, own.Times(2)); !near(r, request) || !near(o, own) {
+		t.Errorf("it is divided into %v and %v, want %v and %v", r, o, request, own)
+	}
+	if r, o := divide(at(16), at(90), 16, 90, own.Times(0.5)); !near(r, request) || !near(o, own.Times(0.5)) {
+		t.Errorf("with half of that without requests, %v and %v", r, o)
+	}
+	if _, o := divide(processor.Usage{}, at(90), 16, 90, own); o != (processor.Usage{}) {
+		t.Errorf("nodes use %v by themselves, which is less than nothing", o)
 	}
 }

@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/realnet/processor"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/results/fit"
 	"github.com/p2pfaas/p2pfaas/scenarios"
@@ -29,8 +31,6 @@ const (
 
 // measureFunctions measures every function, without a scheduler.
 func (m *measurement) measureFunctions(ctx context.Context, c *scenarios.Calibration) error {
-	var call weighted
-	callCPU, shares := 0.0, 0.0
 	for _, f := range m.functions {
 		var err error
 		if f.told {
@@ -41,20 +41,40 @@ func (m *measurement) measureFunctions(ctx context.Context, c *scenarios.Calibra
 		if err != nil {
 			return fmt.Errorf("measuring the function %s: %w", f.Name, err)
 		}
-		if f.told {
-			share := max(f.Share, leastShare)
-			call.add(f.calls, share)
-			callCPU, shares = callCPU+share*float64(f.result.Call.CPU), shares+share
+	}
+	own, n := time.Duration(0), time.Duration(0)
+	for _, f := range m.functions {
+		if f.dense > 0 {
+			own, n = own+f.own.Total(), n+1
 		}
 	}
-	if shares > 0 {
-		var err error
-		if c.Costs.Call.Time, err = call.spread("what a call costs"); err != nil {
-			return err
-		}
-		c.Costs.Call.CPU = time.Duration(callCPU / shares)
+	if n > 0 {
+		c.Idle = (own/n + m.looks).Seconds() / float64(len(m.processes.Nodes))
 	}
 	return nil
+}
+
+// together finds what the way of a client and a call cost, of all functions; calls are of those that are told their demand.
+func (m *measurement) together(c *scenarios.Calibration) error {
+	var client, call weighted
+	var clientCPU, callCPU, all, told float64
+	for _, f := range m.functions {
+		share := max(f.Share, leastShare)
+		client.add(f.client, share)
+		clientCPU, all = clientCPU+share*float64(f.local), all+share
+		if f.told {
+			call.add(f.calls, share)
+			callCPU, told = callCPU+share*float64(f.result.Call.CPU), told+share
+		}
+	}
+	var err, other error
+	c.Costs.Client.Time, err = client.spread("the way between client and node")
+	c.Costs.Client.CPU = max(0, time.Duration(clientCPU/all))
+	if told > 0 {
+		c.Costs.Call.Time, other = call.spread("what a call costs")
+		c.Costs.Call.CPU = time.Duration(callCPU / told)
+	}
+	return errors.Join(err, other)
 }
 
 // warm are requests of a function that nothing is learned from.
@@ -118,8 +138,8 @@ func (m *measurement) measureTold(ctx context.Context, f *function) error {
 	return m.processorOf(ctx, f)
 }
 
-// processorOf finds the processor time of a function that is told its demand: what long demands use more than short ones is the
-// share of the demand that it computes for, and the rest is the call's.
+// processorOf finds the processor time of a function that is told its demand: what long demands use more than short ones is that
+// of the service time, of which it is a share, and the rest is the call's.
 func (m *measurement) processorOf(ctx context.Context, f *function) error {
 	if m.processes == nil {
 		return nil
@@ -133,41 +153,65 @@ func (m *measurement) processorOf(ctx context.Context, f *function) error {
 		}
 	}
 	more := m.perRequest(long...).Functions - m.perRequest(short...).Functions
-	share := max(0, min(1, more.Seconds()/(m.demandOf(long)-m.demandOf(short))))
+	stretch := f.result.Stretch
+	share := max(0, min(1, more.Seconds()/(m.demandOf(long)-m.demandOf(short))/stretch))
 	if share < leastCPU {
 		share = 0
 	}
 	f.result.CPU = share
-	dense, err := m.denser(ctx, f, short)
+	used, err := m.dense(ctx, f, short)
 	if err != nil {
 		return err
 	}
-	used := m.perRequest(dense...)
 	f.local = used.Generator + used.Nodes
-	f.result.Call.CPU = max(0, used.Functions-time.Duration(share*m.demandOf(dense)*1e9))
+	f.result.Call.CPU = max(0, used.Functions-time.Duration(share*stretch*m.demandOf(short)*1e9))
 	return nil
 }
 
-// How dense requests are for the sake of their processor time: with the mean demand they would keep a third of the cores busy, as far as is
-// known from those at low load, unless these are almost as dense.
+// How dense requests are for the sake of their processor time: short ones keep a third of the cores busy, unless that is almost what they do
+// at low load. They are more then, as what nodes do by themselves is subtracted, which is not the same at all times.
 const (
 	densePart  = 3
 	leastDense = time.Millisecond
 	almost     = 0.7
+	mostMore   = 4 // times as many
 )
 
-// denser sends requests of a function that are denser than those of phases at low load, and returns their phase; the others,
-// where they are dense already.
-func (m *measurement) denser(ctx context.Context, f *function, low []*phase) ([]*phase, error) {
-	computes := time.Duration(f.result.CPU * max(0, f.takes.Seconds()-m.demandOf(low)) * 1e9) // more than these did
-	f.dense = max(leastDense, (m.perRequest(low...).Total()+computes)*densePart/time.Duration(m.Cores))
+// dense sends requests of a function that are denser than those of phases at low load, and says what each of those that came in addition
+// used more; where they are dense already, what each used beyond what is used without requests. What a machine does by itself takes
+// it longer where it does nothing else, so that the former is more exact. What is left at low load is what nodes do by themselves, no more than
+// without requests.
+func (m *measurement) dense(ctx context.Context, f *function, low []*phase) (processor.Usage, error) {
+	used := m.perRequest(low...)
+	f.dense = max(leastDense, used.Total()*densePart/time.Duration(m.Cores))
+	if f.Backend.Kind == "url" { // what it computes itself is not among that
+		f.dense = max(f.dense, f.takes)
+	}
 	if float64(f.dense) > almost*float64(f.gap) {
 		f.dense = 0
-		return low, nil
+		return used, nil
 	}
-	p := m.spaced(m.Requests, f.dense, func(a *scenarios.Arrival, r *rand.Rand) { *a = m.anywhere(f, f.short, r, a.At) })
-	return []*phase{&p}, m.run(ctx, 0, m.warm(f, warming), &p)
+	p := m.spaced(m.Requests*asMany(f.gap, f.dense), f.dense, func(a *scenarios.Arrival, r *rand.Rand) { *a = m.anywhere(f, f.short, r, a.At) })
+	if err := m.run(ctx, 0, m.warm(f, warming), &p); err != nil {
+		return used, err
+	}
+	usage, rate := usageOf(low...)
+	denseUsage, denseRate := usageOf(&p)
+	used, f.own = divide(usage, denseUsage, rate, denseRate, m.idle.Times(1/m.idleFor.Seconds()))
+	return used, nil
 }
+
+// usageOf is what all processes used in a second of phases, and how many requests came in one.
+func usageOf(phases ...*phase) (used processor.Usage, rate float64) {
+	length := 0.0
+	for _, p := range phases {
+		used, length, rate = used.Plus(p.used), length+p.length.Seconds(), rate+float64(len(p.tasks))
+	}
+	return used.Times(1 / length), rate / length
+}
+
+// asMany is how many times as many requests there are at the denser of two gaps.
+func asMany(gap, dense time.Duration) int { return int(max(1, min(mostMore, gap/dense))) }
 
 // demandOf is the mean demand of the tasks of phases on the nodes that they were sent to, seconds.
 func (m *measurement) demandOf(phases []*phase) float64 {
@@ -247,16 +291,15 @@ func (m *measurement) measureOther(ctx context.Context, f *function) error {
 	if f.Backend.Kind != "url" { // whose process is somebody else's
 		f.result.CPU = max(0, min(1, m.perRequest(&p).Functions.Seconds()/mean))
 	}
-	dense, err := m.denser(ctx, f, f.phases)
+	used, err := m.dense(ctx, f, f.phases)
 	if err != nil {
 		return err
 	}
-	used := m.perRequest(dense...)
 	f.local = used.Generator + used.Nodes
 	return nil
 }
 
-// slowdowns sends several requests at once to one node.
+// slowdowns sends several requests at once.
 func (m *measurement) slowdowns(ctx context.Context, c *scenarios.Calibration) error {
 	if err := m.alone(ctx); err != nil {
 		return err
@@ -267,14 +310,14 @@ func (m *measurement) slowdowns(ctx context.Context, c *scenarios.Calibration) e
 		}
 		c.Functions[f.Name] = f.result
 	}
-	return nil
+	return m.together(c)
 }
 
-// How many executions at once are measured, how often, and with which demands.
+// How many executions at once are measured, how often, and with which demands at most.
 const (
 	leastAtOnce, mostAtOnce = 8, 64 // the greatest number
-	leastTimes, mostTimes   = 3, 12
-	atOnceSleep, atOnceLoop = 50 * time.Millisecond, 20 * time.Millisecond
+	leastRounds, mostRounds = 3, 12
+	atOnceSleep, atOnceLoop = 50 * time.Millisecond, 100 * time.Millisecond
 )
 
 func (m *measurement) slowdown(ctx context.Context, f *function) error {
@@ -284,16 +327,20 @@ func (m *measurement) slowdown(ctx context.Context, f *function) error {
 		demand = min(atOnceSleep, 4*f.long)
 		alone, shared = demand, 0
 	case "loop":
-		demand = atOnceLoop
+		demand = min(atOnceLoop, 4*f.long)
 		alone, shared = demand, demand
 	}
 	if f.told {
 		alone, shared = time.Duration(float64(alone)/m.speed), time.Duration(float64(shared)/m.speed)
 	}
-	most := max(leastAtOnce, min(mostAtOnce, 2*m.Cores))
+	most := max(leastAtOnce, min(mostAtOnce, 4*m.Cores))
 	var numbers []int
 	for n := 1; n <= most; n *= 2 {
 		numbers = append(numbers, n)
+	}
+	on := m.hostsOf(f)
+	batchLength := func(n int) time.Duration {
+		return alone + time.Duration(float64(shared)*(1.5*max(1, float64(n)/float64(m.Cores))-1)) + tail
 	}
 	atOnce := map[core.Time]int{} // by the instant in the phase
 	p := phase{}
@@ -301,24 +348,27 @@ func (m *measurement) slowdown(ctx context.Context, f *function) error {
 		at := core.Time(p.length)
 		atOnce[at] = n
 		for range n {
-			a := f.task(f.entries[0], demand)
+			a := f.task(on[len(p.tasks)%len(on)], demand)
 			a.At = at
 			p.tasks = append(p.tasks, a)
 		}
-		p.length += alone + time.Duration(float64(shared)*(1.5*max(1, float64(n)/float64(m.Cores))-1)) + tail
+		p.length += batchLength(n)
 	}
-	batch(numbers[len(numbers)-1])
-	first := p.length // connections are opened
-	times := 1
-	for k := 0; k < times; k++ {
+	for len(p.tasks) < len(on) { // connections are opened
+		batch(most)
+	}
+	first := p.length
+	rounds := 1
+	for k := 0; k < rounds; k++ {
 		before := p.length
 		for _, n := range numbers {
 			batch(n)
 		}
 		if k == 0 {
-			times = max(leastTimes, min(mostTimes, int(time.Duration(m.Requests)*f.gap/(p.length-before))))
+			rounds = max(leastRounds, min(mostRounds, int(time.Duration(m.Requests)*f.gap/(p.length-before))))
 		}
 	}
+	p.busy = shared > 0
 	if err := m.run(ctx, 0, &p); err != nil {
 		return err
 	}
@@ -328,18 +378,22 @@ func (m *measurement) slowdown(ctx context.Context, f *function) error {
 			took[at] = append(took[at], r.Timing.Executing.Seconds())
 		}
 	}
-	means := map[int][]float64{}
+	times := map[int][]float64{}
 	for at, seconds := range took {
-		if n := atOnce[at]; len(seconds) == n {
-			means[n] = append(means[n], stat.Mean(seconds, nil))
+		switch n := atOnce[at]; {
+		case len(seconds) < n:
+		case n <= m.Cores:
+			times[n] = append(times[n], stat.Mean(seconds, nil))
+		default:
+			times[n] = append(times[n], slices.Max(seconds))
 		}
 	}
 	for _, n := range numbers {
-		if len(means[n]) == 0 {
+		if len(times[n]) == 0 {
 			return fmt.Errorf("none of the requests of which %d were at once was executed as it was to be", n)
 		}
-		slices.Sort(means[n])
-		f.result.Slowdown = append(f.result.Slowdown, scenarios.Slowdown{AtOnce: n, Factor: median(means[n]) / median(means[1])})
+		slices.Sort(times[n])
+		f.result.Slowdown = append(f.result.Slowdown, scenarios.Slowdown{AtOnce: n, Factor: median(times[n]) / median(times[1])})
 	}
 	if m.processes == nil || f.Backend.Kind == "url" {
 		share, ok := cpuOf(f.result.Slowdown, m.Cores)
@@ -348,9 +402,72 @@ func (m *measurement) slowdown(ctx context.Context, f *function) error {
 		}
 		f.result.CPU = share
 	}
+	if m.processes != nil && f.told && f.result.CPU > 0 {
+		if err := m.onBusyCores(ctx, f, on); err != nil {
+			return err
+		}
+	}
 	for i := range f.result.Slowdown {
 		s := &f.result.Slowdown[i]
-		s.Model = slowed(s.AtOnce, m.Cores, f.result.CPU)
+		s.Model = slowed(s.AtOnce, m.Cores, f.result.CPU, max(0, f.local).Seconds()/median(times[1]))
 	}
 	return nil
+}
+
+// onBusyCores finds the processor time of a request of a function that computes, beyond that. On idle cores the threads of nodes and
+// functions look for work, at a cost to nobody; where others compute they do not.
+func (m *measurement) onBusyCores(ctx context.Context, f *function, on []core.NodeID) error {
+	demand, gap := m.busy(f, on)
+	p := m.spaced(m.Requests, gap, func(a *scenarios.Arrival, r *rand.Rand) {
+		at := a.At
+		*a = f.task(on[r.IntN(len(on))], demand)
+		a.At = at
+	})
+	p.busy = true
+	p.length += busyAfter
+	if err := m.run(ctx, 0, m.warm(f, warming), &p); err != nil {
+		return err
+	}
+	own := f.own
+	if f.dense == 0 {
+		own = m.idle.Times(1 / m.idleFor.Seconds())
+	}
+	used, rate := usageOf(&p)
+	used = used.Minus(own).Times(1 / rate)
+	f.local = max(0, used.Generator+used.Nodes)
+	computed := f.result.CPU * f.result.Stretch * m.demandOf([]*phase{&p})
+	f.result.Call.CPU = max(0, used.Functions-time.Duration(computed*1e9))
+	return nil
+}
+
+// How busy the cores are kept by functions that compute, and how long is waited for the last.
+const (
+	busyPart  = 0.8
+	busyAfter = time.Second
+)
+
+// busy are the demand and the gap of requests of a function that computes, to these nodes, which keep the cores busy with what is known of
+// their costs before. Very short ones do so on few cores alone: more than a thousand requests a second are not sent.
+func (m *measurement) busy(f *function, on []core.NodeID) (demand, gap time.Duration) {
+	demand = min(atOnceLoop, time.Duration(float64(f.takes)*m.speed))
+	slowness := 0.0
+	for _, n := range on {
+		slowness += 1 / m.speedOf(n) / float64(len(on))
+	}
+	computes := demand.Seconds()*slowness*f.result.Stretch*f.result.CPU + (f.local + f.result.Call.CPU).Seconds()
+	return demand, max(leastDense, time.Duration(computes/float64(m.Cores)/busyPart*1e9))
+}
+
+// hostsOf are the nodes that executions at once are on. As in a run, they are on many: the processes of a function on each of them
+// have something to do besides executing. Where it is not known which nodes share a machine, it is one.
+func (m *measurement) hostsOf(f *function) (on []core.NodeID) {
+	if m.processes == nil {
+		return f.entries[:1]
+	}
+	for n := range core.NodeID(m.Scenario.Cluster.Nodes()) {
+		if f.On(n, &m.Scenario.Cluster) {
+			on = append(on, n)
+		}
+	}
+	return on
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
-	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
@@ -23,7 +23,7 @@ func (m *measurement) configure(ctx context.Context, x scenarios.Scheduler, slot
 	m.scenario.Scheduler = x
 	s := m.scenario
 	s.Cluster.Groups = slots
-	return realnet.Configure(ctx, &s, m.Cluster.Targets, m.Cluster.Known)
+	return loadgen.Configure(ctx, &s, m.Cluster.Targets, m.Cluster.Known, m.Cluster.Credentials)
 }
 
 // algorithm is one with these parameters.
@@ -60,11 +60,14 @@ func (m *measurement) idleNodes(ctx context.Context, c *scenarios.Calibration) e
 		return err
 	}
 	m.idle, m.idleFor = alone.used, alone.length
-	every := realnet.LookEvery(m.Scenario.Duration)
+	every := loadgen.SampleInterval(m.Scenario.Duration)
 	watched := phase{length: max(alone.length, someLooks*every)}
 	if err := m.run(ctx, every, &watched); err != nil {
 		return err
 	}
+	usage, _ := usageOf(&alone)
+	looking, _ := usageOf(&watched)
+	m.looks = max(0, looking.Minus(usage).Total())
 	c.Idle = watched.used.Total().Seconds() / watched.length.Seconds() / float64(len(m.processes.Nodes))
 	return nil
 }
@@ -125,7 +128,7 @@ func (m *measurement) ways(ctx context.Context, c *scenarios.Calibration) error 
 		*to, err = spreadOf(what, times)
 		problems = append(problems, err)
 	}
-	m.clients(c, local, &problems)
+	m.clients(local)
 	way := time.Duration(0) // there and back, of the processors
 	if forwards != nil {
 		once := func(r *results.Record) bool { return r.Hops == 1 && r.Retries == 0 }
@@ -138,9 +141,9 @@ func (m *measurement) ways(ctx context.Context, c *scenarios.Calibration) error 
 		measure(&c.Costs.Return.Time, "the way back of a forward", forwards, func(r *results.Record) (time.Duration, bool) {
 			return r.Timing.Returning - m.delay, once(r)
 		})
-		way = m.more(forwards, local, func(*phase) time.Duration { return 0 })
+		way = m.beyond(forwards, local, func(*phase) time.Duration { return 0 })
 		c.Costs.Forward.CPU, c.Costs.Return.CPU = way/2, way-way/2
-		c.Costs.Probe.CPU = m.more(probes, local, func(p *phase) time.Duration {
+		c.Costs.Probe.CPU = m.beyond(probes, local, func(p *phase) time.Duration {
 			_, hops := p.moved()
 			return time.Duration(hops * float64(way))
 		})
@@ -158,7 +161,7 @@ func (m *measurement) ways(ctx context.Context, c *scenarios.Calibration) error 
 		measure(&c.Costs.Act.Time, "asking a learner", acts, func(r *results.Record) (time.Duration, bool) {
 			return r.Timing.Scheduling - thinks, true
 		})
-		c.Costs.Act.CPU = m.more(acts, local, func(p *phase) time.Duration {
+		c.Costs.Act.CPU = m.beyond(acts, local, func(p *phase) time.Duration {
 			probes, hops := p.moved()
 			return time.Duration(probes*float64(c.Costs.Probe.CPU) + hops*float64(way))
 		})
@@ -202,11 +205,17 @@ func (m *measurement) neighbours() (found []*function, pairs int) {
 
 // round sends an experiment's requests of a round.
 func (m *measurement) round(ctx context.Context, x *experiment, carriers []*function, n int) error {
-	shares, gap, dense, sum := []float64{}, time.Duration(0), time.Duration(0), 0.0
+	shares, gap, dense, sum, busy := []float64{}, time.Duration(0), time.Duration(0), 0.0, false
+	demands := map[*function]time.Duration{} // where processor time is measured
 	for _, f := range carriers {
 		sum += max(f.Share, leastShare)
 		shares = append(shares, sum)
-		gap, dense = max(gap, f.gap), max(dense, cmp.Or(f.dense, f.gap))
+		demand, often := f.short, cmp.Or(f.dense, f.gap)
+		if f.told && f.result.CPU > 0 {
+			demand, often = m.busy(f, f.entries)
+			busy = true
+		}
+		demands[f], gap, dense = demand, max(gap, f.gap), max(dense, often)
 	}
 	draw := func(demand func(*function) time.Duration) func(*scenarios.Arrival, *rand.Rand) {
 		return func(a *scenarios.Arrival, r *rand.Rand) {
@@ -219,9 +228,10 @@ func (m *measurement) round(ctx context.Context, x *experiment, carriers []*func
 	p := m.spaced(n, gap, draw(func(f *function) time.Duration { return f.long }))
 	q := &p
 	phases := []*phase{&warm, &p}
-	if m.processes != nil && dense < gap {
-		more := m.spaced(n, dense, draw(func(f *function) time.Duration { return f.short }))
-		q = &more
+	if m.processes != nil && (busy || dense < gap) {
+		often := m.spaced(n*asMany(gap, dense), dense, draw(func(f *function) time.Duration { return demands[f] }))
+		often.busy = busy
+		q = &often
 		phases = append(phases, q)
 	}
 	x.phases, x.dense = append(x.phases, &p), append(x.dense, q)
@@ -237,12 +247,13 @@ func (p *phase) moved() (probes, hops float64) {
 	return probes / n, hops / n
 }
 
-// more is how much more a request of x used of the processors than a local one, and than is known otherwise: the median over the
-// rounds, since one may be spoilt.
-func (m *measurement) more(x, local *experiment, known func(*phase) time.Duration) time.Duration {
+// beyond is how much more a request of x used of the processors than a local one, and than is known otherwise, functions aside, to which it
+// is all the same: the median over the rounds, since one may be spoilt.
+func (m *measurement) beyond(x, local *experiment, known func(*phase) time.Duration) time.Duration {
 	var differences []float64
 	for k, p := range x.dense {
-		d := m.perRequest(p).Total() - m.perRequest(local.dense[k]).Total() - known(p)
+		with, without := m.perRequest(p), m.perRequest(local.dense[k])
+		d := with.Generator + with.Nodes - without.Generator - without.Nodes - known(p)
 		differences = append(differences, float64(d))
 	}
 	slices.Sort(differences)
@@ -255,8 +266,8 @@ const (
 	unsteadyLevel = 0.01
 )
 
-// clients finds what is between clients and nodes, of all local requests.
-func (m *measurement) clients(c *scenarios.Calibration, local *experiment, problems *[]error) {
+// clients takes what is between clients and nodes, of all local requests.
+func (m *measurement) clients(local *experiment) {
 	var halves [2][]float64
 	for k, p := range local.phases {
 		for _, r := range p.good() {
@@ -272,15 +283,4 @@ func (m *measurement) clients(c *scenarios.Calibration, local *experiment, probl
 		m.Warn(fmt.Sprintf("what is between clients and nodes took %.2f times as long in the second half as in the first: the "+
 			"machine is busy with other things, and what is measured spoilt", ratio))
 	}
-	var all weighted
-	cpu, shares := 0.0, 0.0
-	for _, f := range m.functions {
-		share := max(f.Share, leastShare)
-		all.add(f.client, share)
-		cpu, shares = cpu+share*float64(f.local), shares+share
-	}
-	var err error
-	c.Costs.Client.Time, err = all.spread("the way between client and node")
-	*problems = append(*problems, err)
-	c.Costs.Client.CPU = max(0, time.Duration(cpu/shares))
 }

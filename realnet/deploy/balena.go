@@ -112,6 +112,7 @@ func (p *Plan) Balena(f Fleet) (map[string][]byte, error) {
 	if len(f.InitServers) == 0 {
 		comment += "# The fleet needs the variable P2PFAAS_NODE_INIT_SERVERS: addresses of some of its devices, by which the others find them.\n"
 	}
+	comment += "# The fleet needs the token that its nodes know each other by, once: balena env set " + realnet.TokenVariable + " \"$(cat " + tokenName + ")\" --fleet FLEET\n"
 	text, err := manifest(comment, file)
 	all["docker-compose.yml"] = text
 	return all, errors.Join(append(problems, err)...)

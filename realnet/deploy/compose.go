@@ -96,6 +96,9 @@ func (p *Plan) Compose() ([]byte, error) {
 			if c.Files {
 				s.Volumes = []string{"./" + filepath.Base(p.Files) + ":" + FilesDir + ":ro"}
 			}
+			if c.Role == RoleNode && p.TokenFile != "" {
+				s.Volumes = append(s.Volumes, "./"+secretsName+"/"+tokenName+":"+p.TokenFile+":ro")
+			}
 			f.Services[serviceName(c)] = s
 		}
 	}
@@ -106,7 +109,8 @@ func (p *Plan) Compose() ([]byte, error) {
 	if err := e.Encode(f); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), e.Close()
+	err := e.Close() // writes what it still has
+	return b.Bytes(), err
 }
 
 // project is the name of the plan's compose project.

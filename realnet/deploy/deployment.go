@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet"
 )
 
 // Target is where a deployment is.
@@ -85,6 +87,8 @@ const (
 	composeName  = "compose.yaml"
 	scenarioName = "scenario"
 	logsName     = "log"
+	secretsName  = "secrets"
+	tokenName    = "token"
 )
 
 // NewDeployment is one of which nothing is known yet. root is the directory of all.
@@ -103,15 +107,7 @@ func (d *Deployment) Save() error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(filepath.Join(d.Dir, stateFile), append(text, '\n'))
-}
-
-// writeWhole writes a file so that it is never there in part.
-func writeWhole(path string, text []byte) error {
-	if err := os.WriteFile(path+".new", text, 0o666); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return realnet.WriteWhole(filepath.Join(d.Dir, stateFile), append(text, '\n'))
 }
 
 // WriteFiles writes the scenario's files into a directory of their own. Those of before stay until Tidy.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/moby/moby/client"
 	"github.com/moby/moby/client/pkg/versions"
+
+	"github.com/p2pfaas/p2pfaas/realnet"
 )
 
 // Engine is the container engine of a machine. Its errors name the machine.
@@ -23,7 +25,9 @@ type Engine struct {
 	client     *client.Client
 	labels     map[string]string // of the machine's containers, beside the plan's
 	connection *connection       // nil: it is this machine's
-	http       *http.Client      // calls as the machine does
+	dial       func(ctx context.Context, network, address string) (net.Conn, error)
+	http       *http.Client // calls as the machine does
+	nodes      *http.Client // the same, and shows the deployment's credentials
 }
 
 const (
@@ -76,8 +80,14 @@ func (e *Engine) reach(ctx context.Context, dial func(ctx context.Context, netwo
 }
 
 func (e *Engine) callWith(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
-	e.http = &http.Client{Transport: &http.Transport{DialContext: dial},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	e.dial = dial
+	e.Show(nil)
+	e.http = e.nodes
+}
+
+// Show has nodes, and nobody else, be shown credentials.
+func (e *Engine) Show(c *realnet.Credentials) {
+	e.nodes = c.Client(&http.Transport{DialContext: e.dial})
 }
 
 // ThisMachine reaches the engine of this machine, the one that $DOCKER_HOST says.
@@ -156,6 +166,7 @@ func (e *Engine) wrong(what string, err error) error {
 func (e *Engine) Close() error {
 	if e.http != nil {
 		e.http.CloseIdleConnections()
+		e.nodes.CloseIdleConnections()
 	}
 	var err error
 	if e.client != nil {
@@ -167,5 +178,5 @@ func (e *Engine) Close() error {
 	return err
 }
 
-// HTTP calls addresses as the machine does.
-func (e *Engine) HTTP() *http.Client { return e.http }
+// Nodes calls nodes as the machine does.
+func (e *Engine) Nodes() *http.Client { return e.nodes }

@@ -29,8 +29,8 @@ import (
 	"github.com/p2pfaas/p2pfaas/realnet/image"
 )
 
-// pack packs a directory for containers. Whoever runs in one may read it.
-func pack(dir string) ([]byte, error) {
+// pack packs a directory for containers. Whoever runs in one may read it, and, where there is one, a token beside it.
+func pack(dir, token string) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	files := os.DirFS(dir)
@@ -51,6 +51,12 @@ func pack(dir string) ([]byte, error) {
 		_, err = w.Write(text)
 		return err
 	})
+	if err == nil && token != "" {
+		err = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: tokenName, Mode: 0o400, Uid: image.UID, Gid: image.UID, Size: int64(len(token))})
+		if err == nil {
+			_, err = io.WriteString(w, token)
+		}
+	}
 	if err == nil {
 		err = w.Close()
 	}

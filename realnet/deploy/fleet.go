@@ -29,6 +29,7 @@ type Fleet struct {
 	// InitServers are where nodes of balena find the first others; empty: the fleet's variable P2PFAAS_NODE_INIT_SERVERS says. Nodes of
 	// Kubernetes ask its names.
 	InitServers []string
+	Token       string // that the nodes share
 }
 
 // Ports of functions, which share the machine's network with their node.
@@ -199,5 +200,6 @@ func manifest(comment string, documents ...any) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return b.Bytes(), e.Close()
+	err := e.Close() // writes what it still has
+	return b.Bytes(), err
 }

@@ -49,7 +49,7 @@ func fleetOf(t *testing.T, text string) (*Plan, Fleet) {
 		t.Fatal(err)
 	}
 	return p, Fleet{Scenario: o.Scenario, Files: map[string][]byte{"scenario.yaml": []byte("name: equal\n"), "traces/day.csv": {1, 0xff}},
-		Image: func(kind string) string { return "registry.example/p2pfaas/" + kind + ":1" }}
+		Image: func(kind string) string { return "registry.example/p2pfaas/" + kind + ":1" }, Token: "a token that the nodes share"}
 }
 
 // golden compares files with those of a directory.
@@ -117,9 +117,10 @@ func TestKubernetes(t *testing.T) {
 	golden(t, "kubernetes", all)
 	namespace := decode[kubeObject](t, all["00-namespace.yaml"])
 	config := decode[kubeConfigMap](t, all["10-scenario.yaml"])
+	secret := decode[kubeSecret](t, all[SecretManifest])
 	service := decode[kubeService](t, all["20-discovery.yaml"])
 	set := decode[kubeDaemonSet](t, all["30-nodes.yaml"])
-	for object, want := range map[*kubeObject]string{&namespace: "v1 Namespace", &config.kubeObject: "v1 ConfigMap", &service.kubeObject: "v1 Service",
+	for object, want := range map[*kubeObject]string{&namespace: "v1 Namespace", &config.kubeObject: "v1 ConfigMap", &secret.kubeObject: "v1 Secret", &service.kubeObject: "v1 Service",
 		&set.kubeObject: "apps/v1 DaemonSet"} {
 		if got := object.APIVersion + " " + object.Kind; got != want {
 			t.Errorf("%s, want %s", got, want)
@@ -140,8 +141,14 @@ func TestKubernetes(t *testing.T) {
 	volumes := map[string]bool{}
 	for _, v := range pod.Volumes {
 		volumes[v.Name] = true
-		if (v.EmptyDir == nil) == (v.ConfigMap == nil) {
-			t.Errorf("the volume %s is not of one kind", v.Name)
+		kinds := 0
+		for _, is := range []bool{v.EmptyDir != nil, v.ConfigMap != nil, v.Secret != nil} {
+			if is {
+				kinds++
+			}
+		}
+		if kinds != 1 || v.Secret != nil && (v.Secret.SecretName != secret.Metadata.Name || secret.StringData["token"] != f.Token) {
+			t.Errorf("the volume %s is not of one kind, or its secret another one: %+v", v.Name, v.Secret)
 		}
 		if v.ConfigMap == nil {
 			continue
@@ -188,6 +195,18 @@ func TestKubernetes(t *testing.T) {
 	}
 	if !reflect.DeepEqual(flagsOf(pod.Containers[0].Args)["--init-servers"], []string{service.Metadata.Name + "." + service.Metadata.Namespace + ".svc"}) {
 		t.Errorf("the nodes find each other by %q", pod.Containers[0].Args)
+	}
+	for name, text := range all {
+		if name != SecretManifest && bytes.Contains(text, []byte(f.Token)) {
+			t.Errorf("%s shows the token", name)
+		}
+	}
+	for _, c := range pod.InitContainers {
+		for _, m := range c.VolumeMounts {
+			if m.Name == kubeToken {
+				t.Errorf("the function %s has the token", c.Name)
+			}
+		}
 	}
 	checkFleetNode(t, f, pod.Containers[0].Args)
 }

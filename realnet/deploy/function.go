@@ -34,7 +34,7 @@ func (d *Deployment) AddFunction(ctx context.Context, e *Engine, n *Node, functi
 	if id, err = e.make(ctx, d.Plan, c, nil, id, change); err == nil {
 		if err = e.AwaitAnswer(ctx, c, id, Patience); err == nil {
 			cold = time.Since(began)
-			s, err = realnet.DeployFunction(ctx, e.http, n.Place.Dial(), function, "http://"+c.Address+":8080/")
+			s, err = realnet.DeployFunction(ctx, e.nodes, n.Place.Dial(), function, "http://"+c.Address+":8080/")
 		}
 	}
 	if err != nil {
@@ -54,7 +54,7 @@ func (d *Deployment) AddFunction(ctx context.Context, e *Engine, n *Node, functi
 
 // RemoveFunction takes a function away from a node, and ends its container where it has one. It returns what the node has left.
 func (d *Deployment) RemoveFunction(ctx context.Context, e *Engine, n *Node, function string) ([]realnet.FunctionStatus, error) {
-	if err := realnet.RemoveFunction(ctx, e.http, n.Place.Dial(), function); err != nil {
+	if err := realnet.RemoveFunction(ctx, e.nodes, n.Place.Dial(), function); err != nil {
 		return nil, err
 	}
 	var problems []error
@@ -66,13 +66,13 @@ func (d *Deployment) RemoveFunction(ctx context.Context, e *Engine, n *Node, fun
 		problems = append(problems, err)
 		return err == nil
 	})
-	left, err := realnet.AskFunctions(ctx, e.http, n.Place.Dial())
+	left, err := realnet.AskFunctions(ctx, e.nodes, n.Place.Dial())
 	return left, errors.Join(append(problems, err)...)
 }
 
 // settle has a node have the functions of its plan, where the plan says, and no others: it may have been told otherwise while it ran.
 func (e *Engine) settle(ctx context.Context, n *Node) error {
-	has, err := realnet.AskFunctions(ctx, e.http, n.Place.Dial())
+	has, err := realnet.AskFunctions(ctx, e.nodes, n.Place.Dial())
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (e *Engine) settle(ctx context.Context, n *Node) error {
 		if c.Role != RoleFunction || slices.ContainsFunc(has, func(s realnet.FunctionStatus) bool { return s.Name == c.Function && s.URL == url }) {
 			continue
 		}
-		if _, err := realnet.DeployFunction(ctx, e.http, n.Place.Dial(), c.Function, url); err != nil {
+		if _, err := realnet.DeployFunction(ctx, e.nodes, n.Place.Dial(), c.Function, url); err != nil {
 			return fmt.Errorf("telling it where %s is: %w", c.Function, err)
 		}
 	}
@@ -89,7 +89,7 @@ func (e *Engine) settle(ctx context.Context, n *Node) error {
 		if s.Name == "*" || slices.Contains(n.Functions, s.Name) {
 			continue
 		}
-		if err := realnet.RemoveFunction(ctx, e.http, n.Place.Dial(), s.Name); err != nil {
+		if err := realnet.RemoveFunction(ctx, e.nodes, n.Place.Dial(), s.Name); err != nil {
 			return fmt.Errorf("taking %s away from it: %w", s.Name, err)
 		}
 	}

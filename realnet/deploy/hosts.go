@@ -84,10 +84,7 @@ type hostDoc struct {
 	Labels       map[string]string `key:"labels"`
 }
 
-var (
-	machineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	hostName    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
-)
+var machineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // lookup finds the IPv4 addresses of a name.
 type lookup func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -141,7 +138,7 @@ func readInventory(ctx context.Context, file string, data []byte, find lookup) (
 		if !r.Sound(&h.Host) {
 			continue
 		}
-		if _, ip := netip.ParseAddr(m.Host); ip != nil && !hostName.MatchString(m.Host) {
+		if _, ip := netip.ParseAddr(m.Host); ip != nil && !realnet.IsHostName(m.Host) {
 			r.Wrong(&h.Host, "%q is no name or address of a host: write one, and user and port as keys of their own", m.Host)
 			continue
 		}

@@ -75,6 +75,7 @@ func TestBadHostsFiles(t *testing.T) {
 	for _, c := range []struct{ file, want string }{
 		{"", "h:1:1: the file is empty: write hosts, like hosts: [{host: 192.168.1.11, user: pi}]"},
 		{"defaults: {user: pi}", "h:1:1: hosts: the key is missing: write hosts: [{host: 192.168.1.11, user: pi}], for example"},
+		{"hosts: [{host: 192.168.1, user: pi}]", `h:1:16: hosts.0.host: "192.168.1" is no name or address of a host: write one, and user and port as keys of their own`},
 		{"hosts: []", "h:1:8: hosts: the list has 0 entries: write 1 to 10000"},
 		{"hosts:\n- {host: 10.0.0.1, usr: pi, nodes: 1.5}\n- {user: pi}\n", `
 h:2:20: hosts.0: the key "usr" is not known here: did you mean user? (known: name, host, user, key, known_hosts, port, socket, nodes, bind, architecture, labels)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -35,6 +36,12 @@ type kubeConfigMap struct {
 	kubeObject `yaml:",inline"`
 	Data       map[string]string `yaml:"data,omitempty"`
 	BinaryData map[string]string `yaml:"binaryData,omitempty"` // in base64
+}
+
+type kubeSecret struct {
+	kubeObject `yaml:",inline"`
+	Type       string            `yaml:"type"`
+	StringData map[string]string `yaml:"stringData"`
 }
 
 type kubeService struct {
@@ -138,11 +145,12 @@ type kubeSecurity struct {
 }
 
 type kubeProbe struct {
-	HTTPGet          *kubeHTTPGet   `yaml:"httpGet,omitempty"`
-	TCPSocket        map[string]int `yaml:"tcpSocket,omitempty"`
-	PeriodSeconds    int            `yaml:"periodSeconds"`
-	TimeoutSeconds   int            `yaml:"timeoutSeconds"`
-	FailureThreshold int            `yaml:"failureThreshold"`
+	HTTPGet          *kubeHTTPGet        `yaml:"httpGet,omitempty"`
+	TCPSocket        map[string]int      `yaml:"tcpSocket,omitempty"`
+	Exec             map[string][]string `yaml:"exec,omitempty,flow"`
+	PeriodSeconds    int                 `yaml:"periodSeconds"`
+	TimeoutSeconds   int                 `yaml:"timeoutSeconds"`
+	FailureThreshold int                 `yaml:"failureThreshold"`
 }
 
 type kubeHTTPGet struct {
@@ -161,6 +169,7 @@ type kubeVolume struct {
 	Name      string            `yaml:"name"`
 	EmptyDir  *kubeEmptyDir     `yaml:"emptyDir,omitempty"`
 	ConfigMap *kubeConfigVolume `yaml:"configMap,omitempty"`
+	Secret    *kubeSecretVolume `yaml:"secret,omitempty"`
 }
 
 type kubeEmptyDir struct {
@@ -170,6 +179,11 @@ type kubeEmptyDir struct {
 type kubeConfigVolume struct {
 	Name  string         `yaml:"name"`
 	Items []kubeKeyPaths `yaml:"items"`
+}
+
+type kubeSecretVolume struct {
+	SecretName  string `yaml:"secretName"`
+	DefaultMode int    `yaml:"defaultMode"`
 }
 
 type kubeKeyPaths struct {
@@ -182,7 +196,11 @@ const (
 	kubeNodes     = "nodes"
 	kubeDiscovery = "discovery"
 	kubeScenario  = "scenario"
+	kubeToken     = "token"
 )
+
+// SecretManifest is the manifest with the token: nobody but its user may read it.
+const SecretManifest = "15-token.yaml"
 
 // kubeName is what containers, namespaces and labels may be called: a label of RFC 1123.
 var kubeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
@@ -229,6 +247,8 @@ func (p *Plan) Kubernetes(f Fleet) (map[string][]byte, error) {
 	if reads {
 		write("10-scenario.yaml", "What sample functions read.", config)
 	}
+	secret := kubeSecret{kubeObject: p.kubeObject("v1", "Secret", kubeToken), Type: "Opaque", StringData: map[string]string{tokenName: f.Token}}
+	write(SecretManifest, "The token that nodes know each other by: whoever has it may do everything with them. Keep this file as you keep a key.", secret)
 	service := kubeService{kubeObject: p.kubeObject("v1", "Service", kubeDiscovery)}
 	service.Spec.ClusterIP, service.Spec.PublishNotReady, service.Spec.Selector = "None", true, p.kubeLabels()
 	for _, x := range nodePorts {
@@ -306,17 +326,18 @@ func (p *Plan) kubePod(f Fleet, functions []fleetFunction, node []string, items 
 	}
 	own := &p.Nodes[0].Containers[0]
 	c := kubeContainer{Name: string(RoleNode), Image: f.Image(image.Node), Resources: kubeLimits(own.Limits), SecurityContext: security,
-		Args:         append(node, "--init-servers", strings.Join([]string{kubeDiscovery, p.project(), "svc"}, ".")),
-		VolumeMounts: []kubeMount{{"data", "/data", false}, {"tmp", "/tmp", false}}}
+		Args:         append(node, "--token-file", MountedToken, "--init-servers", strings.Join([]string{kubeDiscovery, p.project(), "svc"}, ".")),
+		VolumeMounts: []kubeMount{{"data", "/data", false}, {"tmp", "/tmp", false}, {kubeToken, path.Dir(MountedToken), true}}}
 	bind := kubeEnv{Name: "P2PFAAS_NODE_BIND"}
 	bind.ValueFrom.FieldRef.FieldPath = "status.hostIP"
 	c.Env = []kubeEnv{bind}
 	for _, x := range nodePorts {
 		c.Ports = append(c.Ports, kubePort{x.name, x.port, x.port, x.protocol})
 	}
-	alive := kubeProbe{HTTPGet: &kubeHTTPGet{"", "/", realnet.SchedulerPort}}
+	alive := kubeProbe{Exec: map[string][]string{"command": {"/p2pfaas", "health"}}} // the kubelet has no token
 	c.StartupProbe, c.ReadinessProbe, c.LivenessProbe = alive.every(1, 60), alive.every(10, 1), alive.every(30, 3)
 	s.Containers = []kubeContainer{c}
+	s.Volumes = append(s.Volumes, kubeVolume{Name: kubeToken, Secret: &kubeSecretVolume{kubeToken, 0o440}})
 	if reads {
 		s.Volumes = append(s.Volumes, kubeVolume{Name: kubeScenario, ConfigMap: &kubeConfigVolume{kubeScenario, items}})
 	}

@@ -30,6 +30,9 @@ type Plan struct {
 	// Files is a directory that nodes and functions read at FilesDir: the scenario, and what it names. Content identifies what is in it.
 	Files   string `json:"files"`
 	Content string `json:"content"`
+	// TokenFile is where nodes find the token that they share, and Token identifies it: it is not the token.
+	TokenFile string `json:"token_file,omitempty"`
+	Token     string `json:"token,omitempty"`
 }
 
 // FilesDir is where containers find the plan's files.
@@ -93,11 +96,14 @@ const (
 	LabelHost       = "p2pfaas.host" // name of the machine, where it is one of a hosts file; its labels are below it
 )
 
-// Hash identifies what a container is made of, the files that it reads included: where it is equal, nothing need be changed.
+// Hash identifies what a container is made of, the files and the token that it reads included: where it is equal, nothing need be changed.
 func (p *Plan) Hash(c *Container) string {
 	content := ""
 	if c.Files {
 		content = p.Content
+	}
+	if c.Role == RoleNode {
+		content += p.Token
 	}
 	text, err := json.Marshal(struct {
 		*Container
@@ -138,6 +144,9 @@ type Options struct {
 	Scenario *scenarios.Scenario
 	Files    string // see Plan
 	Content  string // see Plan
+	Token    string // that nodes share; empty: they have none
+	// TokenFile is where they find it.
+	TokenFile string
 	// Base is the directory that paths of function images are relative to: the scenario's.
 	Base string
 	// Places of the nodes, the cloud last, and the machines that they are on, by index; Hosts nil: all on one.
@@ -163,6 +172,9 @@ func New(o Options) (*Plan, error) {
 	s := o.Scenario
 	nodes := s.Cluster.Nodes()
 	p := &Plan{Name: o.Name, Files: o.Files, Content: o.Content}
+	if o.Token != "" {
+		p.TokenFile, p.Token = o.TokenFile, identify(o.Token)
+	}
 	for h, subnet := range o.Subnets {
 		p.Networks = append(p.Networks, Network{networkName(o.Name, h, len(o.Subnets)), h, subnet.String()})
 	}
@@ -224,6 +236,9 @@ func New(o Options) (*Plan, error) {
 			n.Containers = append(n.Containers, c)
 		}
 		n.Containers[0].Command = o.Command(i, urls)
+		if p.TokenFile != "" {
+			n.Containers[0].Command = append(n.Containers[0].Command, "--token-file", p.TokenFile)
+		}
 		p.Nodes = append(p.Nodes, n)
 	}
 	for _, f := range s.Functions {

@@ -93,7 +93,7 @@ func TestEngineOverSSH(t *testing.T) {
 	// What the machine reaches is called through it.
 	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") }))
 	defer node.Close()
-	answer, err := e.HTTP().Get(node.URL)
+	answer, err := e.Nodes().Get(node.URL)
 	if err != nil {
 		t.Fatal(err)
 	}

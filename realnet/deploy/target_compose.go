@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/p2pfaas/p2pfaas/realnet"
 )
 
 // The target compose: the file is what runs, so that its user may go on with it by hand.
@@ -61,12 +63,41 @@ func (d *Deployment) ComposeUp(ctx context.Context, e *Engine, o HostsOptions) (
 	for range composing { // what it has begun to make is made before anybody undoes it
 	}
 	if err != nil {
+		e.awaitQuiet(context.WithoutCancel(ctx), d.Name)
 		return report(err)
 	}
 	for _, n := range m.networks {
 		m.step("has the network %s", n.Name)
 	}
 	return report(m.ready(ctx))
+}
+
+// How long an engine makes nothing more before that is believed, and how many looks are taken at most.
+const (
+	lookEvery  = 250 * time.Millisecond
+	looksAlike = 6
+	mostLooks  = 60
+)
+
+// awaitQuiet returns when an engine makes no more containers of a deployment: what it was asked for it goes on making when
+// whoever asked has gone. Where that cannot be told, who undoes the deployment says why.
+func (e *Engine) awaitQuiet(ctx context.Context, name string) {
+	before, alike := -1, 0
+	for range mostLooks {
+		now, err := e.List(ctx, name)
+		if err != nil {
+			return
+		}
+		if len(now) == before {
+			alike++
+		} else {
+			before, alike = len(now), 0
+		}
+		if alike == looksAlike {
+			return
+		}
+		time.Sleep(lookEvery)
+	}
 }
 
 // removeMoved removes networks whose addresses are others now, with the containers in them: compose does not.
@@ -162,7 +193,7 @@ func (d *Deployment) compose(ctx context.Context) error {
 		return err
 	}
 	path := filepath.Join(d.Dir, composeName)
-	if err := writeWhole(path, text); err != nil {
+	if err := realnet.WriteWhole(path, text); err != nil {
 		return err
 	}
 	words, err := composeProgram(ctx)

@@ -18,6 +18,7 @@ type HostsOptions struct {
 	// Images opens this program's images of these tags for a platform like linux/arm/v7, in the format of docker save. Machines
 	// call it at once.
 	Images   func(tags []string, platform string) (io.ReadCloser, error)
+	Token    string         // of the nodes, which find it at the plan's TokenFile; empty: they have none
 	Progress func(Progress) // called one at a time; nil: nobody
 	Patience time.Duration  // for a container to answer, and then for all nodes to know their peers; 0: Patience
 }
@@ -72,11 +73,15 @@ func Hosts(ctx context.Context, p *Plan, engines []*Engine, o HostsOptions) ([]H
 	if o.Patience == 0 {
 		o.Patience = Patience
 	}
-	files, err := pack(p.Files)
+	files, err := pack(p.Files, "")
 	if err != nil {
 		return nil, err
 	}
-	d := &hostsDeployment{plan: p, files: files, options: o, machines: make([]*machineDeployment, len(engines))}
+	ofNodes, err := pack(p.Files, o.Token)
+	if err != nil {
+		return nil, err
+	}
+	d := &hostsDeployment{plan: p, files: map[Role][]byte{RoleFunction: files, RoleNode: ofNodes}, options: o, machines: make([]*machineDeployment, len(engines))}
 	for i, e := range engines {
 		d.machines[i] = &machineDeployment{hostsDeployment: d, engine: e, index: i, report: HostReport{Host: e.Name}}
 		d.machines[i].outline()
@@ -124,7 +129,7 @@ func Hosts(ctx context.Context, p *Plan, engines []*Engine, o HostsOptions) ([]H
 // hostsDeployment is one call of Hosts.
 type hostsDeployment struct {
 	plan     *Plan
-	files    []byte
+	files    map[Role][]byte // that containers get
 	options  HostsOptions
 	machines []*machineDeployment
 	mu       sync.Mutex // of progress
@@ -324,7 +329,7 @@ func (m *machineDeployment) deployContainer(ctx context.Context, i int) error {
 	c, r := m.containers[i], &m.report.Containers[i]
 	began := time.Now()
 	var err error
-	if r.ID, err = m.engine.make(ctx, m.plan, c, m.files, r.ID, r.Change); err != nil {
+	if r.ID, err = m.engine.make(ctx, m.plan, c, m.files[c.Role], r.ID, r.Change); err != nil {
 		return err
 	}
 	if err := m.engine.AwaitAnswer(ctx, c, r.ID, m.options.Patience); err != nil {
@@ -350,7 +355,7 @@ func (m *machineDeployment) ready(ctx context.Context) error {
 		at := slices.IndexFunc(m.plan.Nodes, func(n Node) bool { return n.Number == c.Node })
 		problems[i] = m.engine.watched(ctx, c.Name, m.report.Containers[i].ID, func(ctx context.Context) error {
 			n := &m.plan.Nodes[at]
-			if err := realnet.AwaitPeers(ctx, m.engine.http, n.Place.Dial(), n.Peers); err != nil {
+			if err := realnet.AwaitPeers(ctx, m.engine.nodes, n.Place.Dial(), n.Peers); err != nil {
 				return err
 			}
 			return m.engine.settle(ctx, n)

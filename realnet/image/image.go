@@ -96,7 +96,8 @@ func layerOf(program []byte) ([]byte, error) {
 			}
 		}
 	}
-	return b.Bytes(), w.Close()
+	err := w.Close() // writes the end
+	return b.Bytes(), err
 }
 
 // Tag names an image by what is in it.

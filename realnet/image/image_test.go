@@ -51,6 +51,14 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
+// A layer is a whole tar: its end, two empty blocks, is there.
+func TestLayerEnds(t *testing.T) {
+	content, err := layerOf([]byte("program"))
+	if err != nil || !bytes.HasSuffix(content, make([]byte, 1024)) {
+		t.Errorf("%d bytes without the end of a tar, %v", len(content), err)
+	}
+}
+
 // All kinds share the layer, run as nobody, and have a health check.
 func TestTar(t *testing.T) {
 	i := images(t, "program", Platform{"arm", "v7"})

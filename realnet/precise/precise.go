@@ -72,12 +72,11 @@ func (c *Clock) After(until time.Time, f func()) (stop func() bool) {
 // Close ends the clock. Waits end with ErrClosed; functions that have not been called are not.
 func (c *Clock) Close() {
 	c.mu.Lock()
-	closed := c.closed
-	c.closed = true
-	c.mu.Unlock()
-	if !closed {
-		c.alarm.ring()
+	if !c.closed {
+		c.closed = true
+		c.alarm.ring() // before the clock can know: then it closes the alarm, whose descriptor may soon be another's
 	}
+	c.mu.Unlock()
 	<-c.ended
 }
 

@@ -39,17 +39,52 @@ func (u Usage) Times(f float64) Usage {
 	return Usage{by(u.Generator), by(u.Nodes), by(u.Functions)}
 }
 
+// Within is u where it is from 0 to most, and otherwise the nearer of these, group by group.
+func (u Usage) Within(most Usage) Usage {
+	by := func(d, most time.Duration) time.Duration { return max(0, min(d, most)) }
+	return Usage{by(u.Generator, most.Generator), by(u.Nodes, most.Nodes), by(u.Functions, most.Functions)}
+}
+
 // Processes are those whose processor time is measured: this one, which generates the load, nodes, and what they have started.
 type Processes struct {
-	Nodes     []int // process ids
-	functions []int // their descendants, as found last
+	Nodes     []int  // process ids; they may become others, which have taken the place of those that were killed
+	Killed    Killed // during a watch
+	functions []int  // descendants of the nodes, as found last
+}
+
+// Killed are processes that were ended at once, with their nodes, so that nobody knows afterwards what they used.
+type Killed struct {
+	functions []int
+	used      time.Duration
+}
+
+// Add reads what a node and its functions have used, all of which stand still and are about to be killed.
+func (k *Killed) Add(node int, functions []int) error {
+	k.functions = append(k.functions, functions...)
+	if !knowsEnded {
+		functions = append(slices.Clone(functions), node)
+	}
+	for _, pid := range functions {
+		t, err := processorTime(pid)
+		if err != nil {
+			return err
+		}
+		k.used += t
+	}
+	return nil
 }
 
 // Find looks for the functions.
-func (p *Processes) Find(ctx context.Context) error {
+func (p *Processes) Find(ctx context.Context) (err error) {
+	p.functions, err = Descendants(ctx, p.Nodes...)
+	return err
+}
+
+// Descendants are the processes that these have started, and those that they have started in turn.
+func Descendants(ctx context.Context, of ...int) (below []int, err error) {
 	all, err := process.ProcessesWithContext(ctx)
 	if err != nil {
-		return fmt.Errorf("listing the processes: %w", err)
+		return nil, fmt.Errorf("listing the processes: %w", err)
 	}
 	children := map[int][]int{}
 	for _, x := range all {
@@ -57,12 +92,11 @@ func (p *Processes) Find(ctx context.Context) error {
 			children[int(parent)] = append(children[int(parent)], int(x.Pid))
 		}
 	}
-	p.functions = nil
-	for open := slices.Clone(p.Nodes); len(open) > 0; {
-		below := children[open[0]]
-		p.functions, open = append(p.functions, below...), append(open[1:], below...)
+	for open := slices.Clone(of); len(open) > 0; {
+		next := children[open[0]]
+		below, open = append(below, next...), append(open[1:], next...)
 	}
-	return nil
+	return below, nil
 }
 
 // Read is what the processes have used since they began.
@@ -97,8 +131,8 @@ func MachineTime() (time.Duration, error) {
 }
 
 // Watch begins to measure what the other programs of this machine do, beside these processes. What it returns ends that: it says how many
-// cores they kept busy meanwhile, a hypervisor's other guests included. It is an error where a process of a function has ended in between, or
-// another one has begun, since what these used is not known.
+// cores they kept busy meanwhile, a hypervisor's other guests included. It is an error where a process of a function has ended in between that was
+// not killed with its node, or another one has begun at a node that was there before, since what these used is not known.
 func (p *Processes) Watch(ctx context.Context) (end func() (cores float64, err error), err error) {
 	if err := p.Find(ctx); err != nil {
 		return nil, err
@@ -109,19 +143,25 @@ func (p *Processes) Watch(ctx context.Context) (end func() (cores float64, err e
 			return 0, err
 		}
 		machine, err := MachineTime()
-		return machine - own.Total(), err
+		return machine - own.Total() - p.Killed.used, err
 	}
 	before, err := others()
 	if err != nil {
 		return nil, err
 	}
-	began, same := time.Now(), slices.Clone(p.functions)
+	began, nodes, same := time.Now(), slices.Clone(p.Nodes), slices.Clone(p.functions)
 	return func() (float64, error) {
-		if err := p.Find(ctx); err != nil {
+		stayed := slices.DeleteFunc(slices.Clone(p.Nodes), func(pid int) bool { return !slices.Contains(nodes, pid) })
+		functions, err := Descendants(ctx, stayed...)
+		if err != nil {
 			return 0, err
 		}
-		if !slices.Equal(p.functions, same) {
+		same = slices.DeleteFunc(same, func(pid int) bool { return slices.Contains(p.Killed.functions, pid) })
+		if slices.Sort(same); !slices.Equal(slices.Sorted(slices.Values(functions)), same) {
 			return 0, errors.New("processes of functions have begun or ended")
+		}
+		if err := p.Find(ctx); err != nil {
+			return 0, err
 		}
 		after, err := others()
 		return max(0, (after-before).Seconds()/time.Since(began).Seconds()), err

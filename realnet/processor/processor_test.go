@@ -71,3 +71,63 @@ func TestWatch(t *testing.T) {
 		t.Errorf("as a program of ours it makes a difference of %.2f cores", own)
 	}
 }
+
+// A watch goes on where a node is killed with its function, and another one takes its place: what they used is known, when it is read before.
+func TestWatchKilled(t *testing.T) {
+	start := func(script string) *exec.Cmd {
+		c := exec.Command("sh", "-c", script)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	node := start("(while :; do :; done) & wait")
+	function := func() []int {
+		for {
+			below, err := Descendants(t.Context(), node.Process.Pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(below) > 0 {
+				return below
+			}
+		}
+	}()
+	p := Processes{Nodes: []int{node.Process.Pid}}
+	var ends [2]func() (float64, error)
+	for i := range ends {
+		var err error
+		if ends[i], err = p.Watch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	var killed Killed
+	if err := killed.Add(node.Process.Pid, function); err != nil || killed.used < 10*time.Millisecond {
+		t.Errorf("a function that computes for 200 ms uses %v, %v", killed.used, err)
+	}
+	for _, pid := range append(function, node.Process.Pid) {
+		if x, err := os.FindProcess(pid); err != nil || x.Kill() != nil {
+			t.Errorf("process %d cannot be killed: %v", pid, err)
+		}
+	}
+	_ = node.Wait() // it was killed
+	again := start("sleep 60 & wait")
+	defer func() {
+		below, _ := Descendants(t.Context(), again.Process.Pid)
+		for _, pid := range append(below, again.Process.Pid) {
+			if x, err := os.FindProcess(pid); err == nil {
+				_ = x.Kill()
+			}
+		}
+		_ = again.Wait() // it was killed
+	}()
+	p.Nodes = []int{again.Process.Pid}
+	if cores, err := ends[0](); err == nil {
+		t.Errorf("a function has ended, and others kept %.2f cores busy", cores)
+	}
+	p.Killed = killed
+	if cores, err := ends[1](); err != nil {
+		t.Errorf("a node was killed with its function: others kept %.2f cores busy, %v", cores, err)
+	}
+}

@@ -13,6 +13,9 @@ import (
 // tick is the unit in which the kernel tells what ended children used (USER_HZ).
 const tick = time.Second / 100
 
+// knowsEnded says whether processorTime of a process has what its children used that have ended.
+const knowsEnded = true
+
 // processorTime is how long a process has had processors, to the nanosecond, by its clock (clock_getcpuclockid(3)), and how
 // long its children had that have ended.
 func processorTime(pid int) (time.Duration, error) {

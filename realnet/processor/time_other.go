@@ -9,6 +9,9 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
+// knowsEnded says whether processorTime of a process has what its children used that have ended.
+const knowsEnded = false
+
 // processorTime is how long a process has had processors, as exactly as the system says it.
 func processorTime(pid int) (time.Duration, error) {
 	p, err := process.NewProcess(int32(pid))

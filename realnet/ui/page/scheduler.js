@@ -1,0 +1,100 @@
+// The scheduler of the nodes, and what else of them can be configured while they work. Whether one may, the nodes say.
+
+import { el } from "./dom.js";
+import { count } from "./format.js";
+import { read } from "./source.js";
+import { isGone } from "./topology.js";
+
+export class Scheduler {
+  constructor(parent, node) {
+    Object.assign(this, { node, touched: false, fields: [], snapshot: null });
+    this.now = el("ul", { class: "plain-list" });
+    this.name = el("select", { id: "algorithm", change: () => this.choose() });
+    this.doc = el("p", { class: "hint" });
+    this.parameters = el("div", { class: "fields" });
+    this.slots = el("input", { type: "number", id: "slots", min: 0, step: 1 });
+    this.room = el("input", { type: "number", id: "room", min: 0, step: 1 });
+    this.where = el("select", { id: "where" });
+    this.said = el("div", { role: "status" });
+    parent.append(el("h3", {}, "Now"), this.now, el("form", { submit: (e) => {
+      e.preventDefault();
+      this.apply();
+    } }, el("h3", {}, "Change"), field("algorithm", "Algorithm", this.name), this.doc, this.parameters,
+    el("div", { class: "fields" }, field("slots", "Slots, K", this.slots, "empty: as they are"), field("room", "Waiting room, Q", this.room, "empty: as it is; 0 closes it")),
+    field("where", "At", this.where), el("button", { type: "submit" }, "Apply"), this.said));
+    this.load();
+  }
+
+  async load() {
+    try {
+      this.algorithms = await read("schedulers");
+    } catch (error) {
+      this.said.replaceChildren(el("p", { class: "wrong" }, error.message));
+      return;
+    }
+    this.name.replaceChildren(el("option", { value: "" }, "as it is"), ...this.algorithms.map((a) => el("option", { value: a.name }, a.name)));
+  }
+
+  show(snapshot) {
+    const labels = new Map();
+    for (const n of snapshot.nodes) if (n.label) labels.set(n.label, [...(labels.get(n.label) ?? []), n]);
+    const lines = [...labels].map(([label, nodes]) => {
+      const capacity = new Set(nodes.filter((n) => !isGone(n)).map((n) => `K = ${n.slots}, Q = ${n.room}`));
+      return `${label} at ${count(nodes.length, "node")}, ${capacity.size <= 1 ? [...capacity][0] ?? "none of which answers" : "with various K and Q"}`;
+    });
+    if (lines.join("\n") !== this.told) {
+      this.told = lines.join("\n");
+      this.now.replaceChildren(...lines.map((l) => el("li", {}, l)));
+    }
+    this.snapshot = snapshot;
+    const places = snapshot.nodes.filter((n) => !n.v1).map((n) => n.address);
+    if (places.join() !== this.places?.join()) {
+      const chosen = this.where.value;
+      this.places = places;
+      this.where.replaceChildren(el("option", { value: "" }, "all nodes that answer"), ...places.map((a) => el("option", { value: a }, a)));
+      this.where.value = places.includes(chosen) ? chosen : "";
+    }
+  }
+
+  // choose shows the parameters of an algorithm, with their defaults or, where a node has it, with what that says.
+  choose() {
+    const a = this.algorithms.find((x) => x.name === this.name.value);
+    const has = this.snapshot?.nodes.map((n) => n.scheduler).find((s) => s?.name === a?.name);
+    const said = (p) => {
+      const i = a.positional?.indexOf(p.name) ?? -1;
+      return has?.named?.[p.name] ?? (i >= 0 ? has?.parameters?.[i] : undefined) ?? p.default;
+    };
+    this.doc.textContent = a ? a.summary : "";
+    this.fields = (a?.parameters ?? []).map((p) => {
+      const id = `parameter-${p.name}`;
+      const value = String(said(p));
+      const choices = p.choices ?? (p.type === "boolean" ? ["true", "false"] : null);
+      const input = choices ? el("select", { id }, ...choices.map((c) => el("option", { value: c, selected: c === value }, c))) : el("input", { id, type: "text", value, required: p.required, spellcheck: "false" });
+      const range = [p.min && `from ${p.min}`, p.max && `to ${p.max}`].filter(Boolean).join(" ");
+      return { p, input, row: field(id, p.name + (p.unit ? `, ${p.unit}` : ""), input, [p.doc, range].filter(Boolean).join("; ")) };
+    });
+    this.parameters.replaceChildren(...this.fields.map((f) => f.row));
+  }
+
+  async apply() {
+    const change = { nodes: this.where.value ? [this.where.value] : [] };
+    if (this.name.value) {
+      const values = this.fields.filter((f) => f.input.value.trim() !== "").map((f) => `${f.p.name}=${f.input.value.replace(/\s/g, "")}`);
+      change.scheduler = [this.name.value, ...values].join(" ");
+    }
+    if (this.slots.value !== "") change.slots = Number(this.slots.value);
+    if (this.room.value !== "") change.queue = Number(this.room.value);
+    try {
+      const { nodes } = await read("configuration", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(change) });
+      const wrong = nodes.filter((n) => n.error);
+      this.said.replaceChildren(el("p", {}, `Changed at ${count(nodes.length - wrong.length, "node")}.`), ...wrong.map((n) => el("p", { class: "wrong" }, `${n.address}: ${n.error}`)));
+    } catch (error) {
+      this.said.replaceChildren(el("p", { class: "wrong" }, error.message));
+    }
+  }
+}
+
+function field(id, label, input, hint) {
+  if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
+  return el("div", { class: "field" }, el("label", { for: id }, label), input, hint ? el("p", { class: "hint", id: `${id}-hint` }, hint) : null);
+}
