@@ -458,7 +458,7 @@ func (f *nodeFlags) own() string {
 func (f *nodeFlags) open(l realnet.Learner, feed *watch.Feed) (*realnet.Node, error) {
 	o := *f.node
 	o.Bind, o.Port, o.Data, o.Kept = f.callFrom(), f.ports.scheduler, f.data, f.kept
-	o.Limits = realnet.Limits{Body: int64(f.most.body), Requests: f.most.requests}
+	o.Limits = realnet.Limits{Body: int64(f.most.body), Bodies: int64(f.most.bodies), Requests: f.most.requests}
 	o.Backend.Timeout, o.Backend.Start, o.Backend.MaxAnswer = f.timeouts.function, f.timeouts.start, int64(f.most.answer)
 	o.Development, o.Record, o.Program, o.Credentials = f.development, f.record, version(), f.known
 	o.Learner, o.Feed = l, feed

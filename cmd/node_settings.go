@@ -57,8 +57,8 @@ type nodeFlags struct {
 
 	timeouts struct{ function, start, keepAlive, probe, answer, header, idle, grace time.Duration }
 	most     struct {
-		body, answer, header  bytesFlag
-		requests, connections int
+		body, bodies, answer, header bytesFlag
+		requests, connections        int
 	}
 
 	credentialFlags
@@ -92,7 +92,7 @@ type nodeFlags struct {
 func (f *nodeFlags) add(c *cobra.Command) {
 	f.functions = functionsFlag{}
 	limits := realnet.DefaultServerLimits()
-	f.most.body, f.most.answer, f.most.header = 64<<20, 64<<20, bytesFlag(limits.Header)
+	f.most.body, f.most.bodies, f.most.answer, f.most.header = 64<<20, 512<<20, 64<<20, bytesFlag(limits.Header)
 	f.flags = c.Flags()
 	fl := f.flags
 	fl.StringVar(&f.config, "config", "", "`file` with settings, in YAML: keys are the names of the flags")
@@ -144,6 +144,7 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.learner, "learner", "", "host of the learner, where it runs elsewhere")
 
 	fl.Var(&f.most.body, "max-body", "longest body of a request; what is longer is refused with 413")
+	fl.Var(&f.most.bodies, "max-bodies", "bytes of bodies of the requests in hand; more are refused with 503")
 	fl.Var(&f.most.answer, "max-answer", "longest answer of a function")
 	fl.Var(&f.most.header, "max-header", "longest header of a request, to within 4 kB; what is longer is refused with 431")
 	fl.IntVar(&f.most.requests, "max-requests", 16384, "requests in hand at once, those of peers included; more are refused with 503")
@@ -249,7 +250,8 @@ func (f *nodeFlags) check(c *cobra.Command) error {
 	within(1, 4096, "write a number from 1 to 4096", "task-types")
 	within(0, 1<<30, "write a number from 0 to 2^30", "slots", "queue")
 	within(1, math.MaxInt64, "write more than 0", "dead-polls", "poll-time", "poll-timeout", "function-start-timeout", "max-body",
-		"max-answer", "max-header", "max-requests", "max-connections", "header-timeout", "idle-timeout")
+		"max-bodies", "max-answer", "max-header", "max-requests", "max-connections", "header-timeout", "idle-timeout")
+	wrong(f.most.body > f.most.bodies, "max-body", fmt.Sprintf("--max-bodies, for all requests in hand, is %v: write no more, or raise that", f.most.bodies))
 	within(0, math.MaxInt64, "write 0 or more", "function-timeout", "function-keep-alive", "probe-timeout", "answer-timeout", "grace")
 	wrong(slices.ContainsFunc(f.peers, isNoAddress), "peers", "write an IP address, or one with a port, for each")
 	wrong(slices.ContainsFunc(f.init, func(a string) bool { return realnet.CheckInitServer(a) != nil }), "init-servers",

@@ -15,6 +15,9 @@ import (
 // errTooLarge says that a body is longer than its limit.
 var errTooLarge = errors.New("the body is longer than this node accepts")
 
+// errNoMemory says that the bodies of all requests in hand are.
+var errNoMemory = errors.New("the bodies in hand are longer than this node accepts")
+
 // errTooSlow says that a body does not come.
 var errTooSlow = errors.New("the body comes too slowly")
 
@@ -23,10 +26,23 @@ func (b *body) failure(err error) *wire.Failure {
 	switch {
 	case errors.Is(err, errTooLarge):
 		return wire.NewFailure(wire.CodeTooLarge, "The body of the request is longer than %d bytes", b.limit)
+	case errors.Is(err, errNoMemory):
+		return b.memory.failure()
 	case errors.Is(err, errTooSlow):
 		return wire.NewFailure(wire.CodeTooSlow, "The body of the request comes too slowly")
 	}
 	return nil
+}
+
+// memory is what the bodies of a node's requests may take, in bytes.
+type memory struct {
+	most int64
+	used atomic.Int64
+}
+
+func (m *memory) failure() *wire.Failure {
+	return wire.NewFailure(wire.CodeUnavailable, "The bodies of the requests that the node has in hand are %d bytes: it takes no more than %d",
+		m.used.Load(), m.most)
 }
 
 // body is what a client sends with its request. It is read from the client's connection as whoever wants it reads it,
@@ -37,10 +53,13 @@ type body struct {
 	kept   []byte
 	end    error // io.EOF: all of it is kept; nil: there is more
 	limit  int64
+	memory *memory
 	wrong  atomic.Pointer[wire.Failure] // what its client is to be told of it; nil: as far as it has been read nothing is wrong
 }
 
-func newBody(source io.Reader, limit int64) *body { return &body{source: source, limit: limit} }
+func newBody(source io.Reader, limit int64, m *memory) *body {
+	return &body{source: source, limit: limit, memory: m}
+}
 
 // whole reads the body to its end.
 func (b *body) whole() ([]byte, error) {
@@ -74,6 +93,7 @@ func (b *body) abandon(interrupt func()) bool {
 	if b.end == nil {
 		b.end = errors.New("the client has gone")
 	}
+	b.memory.used.Add(-int64(len(b.kept)))
 	b.source = nil
 	return whole
 }
@@ -99,8 +119,11 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
 	b.kept = append(b.kept, p[:n]...)
 	r.at += n
-	if int64(len(b.kept)) > b.limit {
+	switch used := b.memory.used.Add(int64(n)); {
+	case int64(len(b.kept)) > b.limit:
 		err = errTooLarge
+	case used > b.memory.most:
+		err = errNoMemory
 	}
 	b.end = err
 	if f := b.failure(err); f != nil {

@@ -33,6 +33,7 @@ type Identity struct {
 // Limits bound what the network may ask of a node.
 type Limits struct {
 	Body     int64 // of a request, bytes; 0: 64 MiB
+	Bodies   int64 // of the requests in hand together, bytes; 0: 512 MiB
 	Requests int   // in hand at once, those of peers included; 0: 16384
 }
 
@@ -108,6 +109,7 @@ type Node struct {
 	discovery atomic.Pointer[DiscoveryService]
 	named     atomic.Uint64 // requests that came without an id
 
+	bodies      memory // of the requests in hand
 	functions   *functionNames
 	past        pastRequests
 	configuring sync.Mutex // one change of the configuration after the other; it may take as long as the disk does
@@ -139,6 +141,9 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 	if o.Limits.Body == 0 {
 		o.Limits.Body = 64 << 20
 	}
+	if o.Limits.Bodies == 0 {
+		o.Limits.Bodies = 512 << 20
+	}
 	if o.Limits.Requests == 0 {
 		o.Limits.Requests = 16384
 	}
@@ -149,6 +154,7 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 		o.Speed = 1
 	}
 	n := &Node{options: o, began: time.Now(), functions: newFunctionNames(o.Functions), requests: make(map[taskKey]*request), empty: make(chan struct{})}
+	n.bodies.most = o.Limits.Bodies
 	n.identity = o.Identity
 	n.spans = newSpans(n, o.Traces)
 	n.peers = newPeers(n, o.Number, o.Cluster)

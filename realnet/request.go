@@ -135,7 +135,7 @@ func (r *request) said() *answer {
 // newCall is what a client asks for.
 func (n *Node) newCall(function string, h *http.Request, content io.Reader, length int64) call {
 	c := call{function: function, method: h.Method, query: h.URL.RawQuery, header: http.Header{}, length: length,
-		body: newBody(content, n.options.Limits.Body)}
+		body: newBody(content, n.options.Limits.Body, &n.bodies)}
 	wire.CopyHeader(c.header, h.Header)
 	return c
 }

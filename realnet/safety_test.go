@@ -329,6 +329,44 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// The bodies of all requests in hand have a bound together: whether a request says its length or not, it is refused where its own has
+// no place, and not once others have ended.
+func TestBodiesAreBounded(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Limits: Limits{Body: 1000, Bodies: 1500}})
+	n, url := c.nodes[0], c.servers[0].URL+"/function/f"
+	held, write := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if a, err := http.Post(url, "text/plain", held); err == nil {
+			a.Body.Close()
+		}
+	}()
+	text := strings.Repeat("x", 1000)
+	_, _ = io.WriteString(write, text)
+	eventually(t, "the first body is in hand", func() bool { return n.bodies.used.Load() == 1000 })
+	asks := func(want int) {
+		t.Helper()
+		for what, body := range map[string]io.Reader{"a length": strings.NewReader(text), "none": io.MultiReader(strings.NewReader(text))} {
+			a, err := http.Post(url, "text/plain", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			said, _ := io.ReadAll(a.Body)
+			a.Body.Close()
+			if a.StatusCode != want || want != 200 && !strings.Contains(string(said), `"code":409`) {
+				t.Errorf("a body with %s: %d %s, want %d", what, a.StatusCode, said, want)
+			}
+		}
+	}
+	asks(503)
+	eventually(t, "the first body alone is in hand", func() bool { return n.bodies.used.Load() == 1000 })
+	write.Close()
+	<-ended
+	asks(200)
+	eventually(t, "no body is in hand", func() bool { return n.bodies.used.Load() == 0 })
+}
+
 // A client that does not take an answer loses its connection, whatever it has asked for.
 func TestSlowReaders(t *testing.T) {
 	limits := DefaultServerLimits()

@@ -190,6 +190,9 @@ func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64
 	if length > n.options.Limits.Body {
 		return wire.NewFailure(wire.CodeTooLarge, "The body of the request is longer than %d bytes", n.options.Limits.Body)
 	}
+	if n.bodies.used.Load()+length > n.bodies.most {
+		return n.bodies.failure()
+	}
 	r.call = n.newCall(name, c.Request, content, length)
 	r.function = uint16(n.functions.find(name)) + 1
 	var f *wire.Failure
