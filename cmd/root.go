@@ -38,8 +38,6 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, syscall.EPIPE):
-		return 0 // the reader of the pipe has had enough
 	case errors.Is(err, simnet.ErrInterrupted), errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, err)
 		return 130
