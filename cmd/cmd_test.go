@@ -200,6 +200,19 @@ func TestRecordsOfScenario(t *testing.T) {
 	}
 }
 
+// What a point has learned is under the index that it has in the sweep, as its records are.
+func TestWeightsOfSelectedPoint(t *testing.T) {
+	workspace(t)
+	if status, _, errs := p2pfaas(t, "sim", "small.yaml", "--select", "1", "--duration", "5s", "--replications", "1", "--out", "learned",
+		"--set", "sweep={scheduler: [{name: NoScheduler}, {name: LearningScheduler, state: [load], actions: [local, reject]}]}",
+		"--set", "learner={algorithm: sarsa}"); status != 0 {
+		t.Fatal(errs)
+	}
+	if points, err := filepath.Glob("learned/learner/*"); err != nil || len(points) != 1 || filepath.Base(points[0]) != "point-1" {
+		t.Errorf("%v, %v", points, err)
+	}
+}
+
 // Two runs are compared in pairs where they faced the same requests, whatever else they differ in.
 func TestCompareTwoRuns(t *testing.T) {
 	workspace(t)

@@ -286,7 +286,7 @@ func (s *simulation) keepWeights(point int, n core.NodeID, l *learner.Learner) e
 	if n >= weightsKept {
 		return nil
 	}
-	dir := filepath.Join(s.result.Dir, "learner", fmt.Sprintf("point-%d", point))
+	dir := filepath.Join(s.result.Dir, "learner", fmt.Sprintf("point-%d", s.points[point].Index))
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("writing weights: %w", err)
 	}

@@ -207,7 +207,7 @@ func (s *schedule) one(ctx context.Context, point, replication int) (r *results.
 		err = w.err
 	}
 	if err != nil && !errors.Is(err, ErrInterrupted) {
-		err = fmt.Errorf("point %d: %w", point, err)
+		err = fmt.Errorf("point %d: %w", b.Points[point].Index, err)
 	}
 	return r, err
 }
