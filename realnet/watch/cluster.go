@@ -38,7 +38,7 @@ const (
 	Alive       State = "alive"       // it answers, and all who say what they believe hold it for alive
 	Suspect     State = "suspect"     // it answers, and somebody does not hold it for alive; or it does not, and somebody suspects it
 	Dead        State = "dead"        // it does not answer, and all who say what they believe hold it for dead
-	Left        State = "left"        // the same, and it has said goodbye
+	Left        State = "left"        // it has said goodbye; it may still answer while it finishes what it has
 	Unreachable State = "unreachable" // it does not answer who looks, and nobody says that it has trouble
 )
 

@@ -237,6 +237,26 @@ func TestNodesThatChange(t *testing.T) {
 	}
 }
 
+// What a node has done while it could not be asked is in no rate: that is over the window.
+func TestRatesAfterSilence(t *testing.T) {
+	a := newTold(t)
+	w := newWatcher(t, Options{Addresses: []string{a.address()}, Window: 2})
+	look := func(arrived int64) float64 {
+		if a.says(realnet.Status{ID: "a", IP: a.address(), Counts: realnet.Counts{Arrived: arrived}}); arrived < 0 {
+			a.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "]") })
+		}
+		return w.Look(t.Context()).Nodes[0].Rates.Arrived
+	}
+	for i, x := range []struct {
+		arrived int64
+		counts  bool // there are two looks in the window to tell a rate by
+	}{{0, false}, {5, true}, {-1, false}, {9, true}, {-1, false}, {-1, false}, {-1, false}, {1000, false}, {1001, true}} {
+		if rate := look(x.arrived); (rate > 0) != x.counts {
+			t.Errorf("look %d: %g arrivals a second", i, rate)
+		}
+	}
+}
+
 // A node of the first P2PFaaS says its load, and nothing else.
 func TestV1Node(t *testing.T) {
 	v1 := newTold(t)
@@ -316,8 +336,9 @@ func TestTooManyNodes(t *testing.T) {
 	}
 	defer w.Close()
 	w.told(&node{said: &s})
-	if len(w.nodes) != mostNodes || w.left != 11 {
-		t.Errorf("%d nodes, %d left out", len(w.nodes), w.left)
+	w.told(&node{said: &s}) // as another one tells of the same
+	if len(w.nodes) != mostNodes || len(w.left) != 11 {
+		t.Errorf("%d nodes, %d left out", len(w.nodes), len(w.left))
 	}
 }
 

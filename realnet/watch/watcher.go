@@ -43,8 +43,8 @@ type Watcher struct {
 	options Options
 	client  *http.Client
 	nodes   map[string]*node // by address
-	looks   []time.Time      // the last ones, oldest first
-	left    int              // nodes that are not looked at
+	looks   []time.Time      // when the last ones began, oldest first
+	left    map[string]bool  // addresses of nodes that are not looked at
 }
 
 // node is what is known of a node.
@@ -77,7 +77,7 @@ func (o *Options) patience() time.Duration {
 func New(o Options) (*Watcher, error) {
 	o.Interval, o.Window = cmp.Or(o.Interval, time.Second), cmp.Or(o.Window, 5)
 	o.Patience = o.patience()
-	w := &Watcher{options: o, nodes: map[string]*node{}, client: o.Credentials.Client(
+	w := &Watcher{options: o, nodes: map[string]*node{}, left: map[string]bool{}, client: o.Credentials.Client(
 		&http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute})}
 	var problems []error
 	for _, a := range o.Addresses {
@@ -122,7 +122,7 @@ func (w *Watcher) meet(address, dial string) {
 	switch {
 	case w.nodes[address] != nil:
 	case len(w.nodes) >= mostNodes:
-		w.left++
+		w.left[address] = true
 	default:
 		w.nodes[address] = &node{address: address, dial: dial}
 	}
@@ -154,7 +154,10 @@ func (w *Watcher) Close() { w.client.CloseIdleConnections() }
 func (w *Watcher) Look(ctx context.Context) *Cluster {
 	ctx, cancel := context.WithTimeout(ctx, w.options.Patience)
 	defer cancel()
-	w.left = 0
+	now := time.Now()
+	w.looks = append(w.looks, now)
+	w.looks = w.looks[max(0, len(w.looks)-w.options.Window-1):]
+	clear(w.left)
 	asked := map[*node]bool{}
 	for {
 		var next []*node
@@ -178,9 +181,6 @@ func (w *Watcher) Look(ctx context.Context) *Cluster {
 			w.told(x)
 		}
 	}
-	now := time.Now()
-	w.looks = append(w.looks, now)
-	w.looks = w.looks[max(0, len(w.looks)-w.options.Window-1):]
 	return w.cluster(now)
 }
 
@@ -235,7 +235,6 @@ func (x *node) ask(ctx context.Context, client *http.Client, o *Options) {
 	}
 	x.said, x.load = &s, nil
 	x.samples = append(x.samples, sample{time.Now(), s.Counts, s.Latency, s.Learner})
-	x.samples = x.samples[max(0, len(x.samples)-o.Window-1):]
 }
 
 // shortened is an error without what everybody sees who reads of which node it is.
@@ -311,11 +310,12 @@ func (w *Watcher) held(address string, s State) time.Duration {
 
 // cluster puts together what was seen.
 func (w *Watcher) cluster(now time.Time) *Cluster {
-	c := &Cluster{At: now.UTC(), Window: now.Sub(w.looks[0]).Seconds(), Nodes: []Node{}, Forwards: []Forward{}, LeftOut: w.left}
+	c := &Cluster{At: now.UTC(), Window: now.Sub(w.looks[0]).Seconds(), Nodes: []Node{}, Forwards: []Forward{}, LeftOut: len(w.left)}
 	believed := w.believed()
 	all := tally{}
 	for _, a := range slices.SortedFunc(maps.Keys(w.nodes), byAddress) {
 		x := w.nodes[a]
+		x.samples = slices.DeleteFunc(x.samples, func(s sample) bool { return s.at.Before(w.looks[0]) }) // one that was silent has older ones
 		if s := x.judge(believed[a]); s != x.state {
 			x.since = now.UTC()
 			if x.state == "" { // what was before the first look, others may know
