@@ -24,7 +24,7 @@ import (
 // explained are the metrics that are asked for.
 var explained = []string{"latency.mean", "latency.p50", "latency.p95", "drop_rate"}
 
-// explain simulates each point with a gap again, with each of its causes put right.
+// explain simulates each point again with each of its causes put right.
 func explain(ctx context.Context, c *compare.Comparison, m *model) error {
 	var points []scenarios.Point
 	var causes []*compare.Cause
@@ -76,7 +76,7 @@ func comparedPoint(c *compare.Comparison, p *scenarios.Point) *compare.Point {
 // right gives a scenario what a cause says of A; false: a simulation has no such parameter.
 func right(s *scenarios.Scenario, c *compare.Cause) bool {
 	switch c.Component {
-	case "service-time":
+	case compare.ServiceCause:
 		calibrated(s, func(k *scenarios.Calibration) {
 			for i := range s.Functions {
 				if name := s.Functions[i].Name; c.Function == "" || c.Function == name {
@@ -86,7 +86,7 @@ func right(s *scenarios.Scenario, c *compare.Cause) bool {
 				}
 			}
 		})
-	case "call":
+	case compare.CallCause:
 		calibrated(s, func(k *scenarios.Calibration) {
 			for name, f := range k.Functions {
 				if c.Function == "" || c.Function == name {
@@ -95,9 +95,9 @@ func right(s *scenarios.Scenario, c *compare.Cause) bool {
 				}
 			}
 		})
-	case "client":
+	case compare.ClientCause:
 		calibrated(s, func(k *scenarios.Calibration) { k.Costs.Client.Time = shifted(k.Costs.Client.Time, c.A-c.B) })
-	case "link":
+	case compare.LinkCause:
 		k := scenarios.Calibration{}
 		parts := map[string]*scenarios.Cost{"forwarding": &k.Costs.Forward, "returning": &k.Costs.Return, "probing": &k.Costs.Probe}
 		if s.Calibration != nil {
@@ -122,14 +122,14 @@ func right(s *scenarios.Scenario, c *compare.Cause) bool {
 				l.Latency[i][j] = max(0, row[j]+random.Seconds(c.A)-random.Seconds(c.B))
 			}
 		}
-	case "slots", "queue":
+	case compare.SlotsCause, compare.QueueCause:
 		if c.Nodes != nil { // a group may have others
 			return false
 		}
 		more := int(math.Round(c.A - c.B))
 		s.Cluster.Groups = slices.Clone(s.Cluster.Groups)
 		for i := range s.Cluster.Groups {
-			if g := &s.Cluster.Groups[i]; c.Component == "slots" {
+			if g := &s.Cluster.Groups[i]; c.Component == compare.SlotsCause {
 				g.Slots = max(1, g.Slots+more)
 			} else {
 				g.Queue = max(0, g.Queue+more)

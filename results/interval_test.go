@@ -292,6 +292,8 @@ func TestCheckMetric(t *testing.T) {
 			t.Errorf("%s is not known", name)
 		} else if name == "latencymean" && !strings.Contains(err.Error(), "nearest are latency.mean,") {
 			t.Errorf("%v", err)
+		} else if name == "latency.mean[g]" && !strings.Contains(err.Error(), "the functions are f") {
+			t.Errorf("%v", err)
 		}
 	}
 }

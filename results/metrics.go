@@ -226,6 +226,7 @@ func CheckMetric(name string, functions []string) error {
 		if !per || slices.Contains(functions, function) {
 			return nil
 		}
+		return fmt.Errorf("there is no metric %q: the functions are %s", name, strings.Join(spelling.Nearest(function, functions), ", "))
 	}
 	var names []string
 	for _, d := range Definitions {

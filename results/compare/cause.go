@@ -25,16 +25,16 @@ const (
 
 // The components of causes.
 const (
-	serviceCause    = "service-time"
-	callCause       = "call"
-	coldCause       = "cold-start"
-	linkCause       = "link"
-	slotsCause      = "slots"
-	queueCause      = "queue"
-	arrivalsCause   = "arrivals"
-	clientCause     = "client"
-	schedulingCause = "scheduling"
-	decisionsCause  = "decisions"
+	ServiceCause    = "service-time"
+	CallCause       = "call"
+	ColdCause       = "cold-start"
+	LinkCause       = "link"
+	SlotsCause      = "slots"
+	QueueCause      = "queue"
+	ArrivalsCause   = "arrivals"
+	ClientCause     = "client"
+	SchedulingCause = "scheduling"
+	DecisionsCause  = "decisions"
 )
 
 // detector looks for causes of one kind.
@@ -74,16 +74,16 @@ func differs(lo, hi, value float64) bool { return lo > value || hi < value }
 // the load, the difference of the waiting in the same direction. Of what limits how many execute or wait at once, the effect is
 // all in the waiting (and in the drops): where there is such a cause, the waiting is its.
 func ranked(causes []Cause, waits, drops float64) []Cause {
-	limited := slices.ContainsFunc(causes, func(c Cause) bool { return c.Component == slotsCause || c.Component == queueCause })
+	limited := slices.ContainsFunc(causes, func(c Cause) bool { return c.Component == SlotsCause || c.Component == QueueCause })
 	explains := func(c Cause) float64 {
 		switch c.Component {
-		case slotsCause, queueCause:
+		case SlotsCause, QueueCause:
 			return math.Abs(waits) + math.Abs(drops)
-		case arrivalsCause, decisionsCause:
+		case ArrivalsCause, DecisionsCause:
 			if math.IsNaN(c.Direct) {
 				return math.Abs(waits)
 			}
-		case serviceCause, callCause, coldCause:
+		case ServiceCause, CallCause, ColdCause:
 			if !limited && waits*c.Direct > 0 {
 				return math.Abs(c.Direct) + math.Abs(waits)
 			}
@@ -120,24 +120,24 @@ func additions(p *pair, a, b *ledger, s *scale) []detector {
 		component, says string
 		of              func(*request) int64
 	}{
-		{clientCause, clientSays, func(r *request) int64 {
+		{ClientCause, clientSays, func(r *request) int64 {
 			if !apart {
 				return r.parts[client]
 			}
 			return r.parts[client] - r.late
 		}},
-		{arrivalsCause, lateSays, func(r *request) int64 {
+		{ArrivalsCause, lateSays, func(r *request) int64 {
 			if !apart {
 				return 0 // it is in the client's way
 			}
 			return r.late
 		}},
-		{schedulingCause, "decisions take %s %s a request in B, probing not counted",
+		{SchedulingCause, "decisions take %s %s a request in B, probing not counted",
 			func(r *request) int64 { return r.parts[scheduling] }},
-		{coldCause, "cold starts take %s %s a request in B", func(r *request) int64 { return r.coldStart }},
+		{ColdCause, "cold starts take %s %s a request in B", func(r *request) int64 { return r.coldStart }},
 	} {
 		d := &addition{seconds(x.of), [2]column{a.completed, b.completed}, s, x.component, x.says, nil}
-		if x.component == clientCause && !apart {
+		if x.component == ClientCause && !apart {
 			d.late = &[2]float64{lateA, lateB}
 		}
 		all = append(all, d)
@@ -164,7 +164,7 @@ func (d *addition) causes(e *estimates) []Cause {
 	}
 	component, says, a, b := d.component, d.says, e.value[0], e.value[1]
 	if d.late != nil && (d.late[1]-d.late[0])/direct > 0.5 {
-		component, says, a, b = arrivalsCause, lateSays, d.late[0], d.late[1]
+		component, says, a, b = ArrivalsCause, lateSays, d.late[0], d.late[1]
 	}
 	return []Cause{{Component: component, Says: fmt.Sprintf(says, brief(direct), moreOrLess(direct)), Unit: "s", A: a, B: b, Lo: lo, Hi: hi,
 		Absolute: true, Direct: direct}}
@@ -204,7 +204,7 @@ func (d *arrivals) causes(e *estimates) []Cause {
 	if !(math.Abs(ratio-1) >= leastFactor) || !differs(lo, hi, 1) {
 		return nil
 	}
-	return []Cause{{Component: arrivalsCause, Says: fmt.Sprintf("%.4g requests a second arrive in B, %.4g in A", e.value[1], e.value[0]),
+	return []Cause{{Component: ArrivalsCause, Says: fmt.Sprintf("%.4g requests a second arrive in B, %.4g in A", e.value[1], e.value[0]),
 		Unit: "1/s", A: e.value[0], B: e.value[1], Lo: lo, Hi: hi, Direct: math.NaN()}}
 }
 
@@ -226,7 +226,7 @@ func decided(names []string, e *estimates) []Cause {
 		if slices.Contains(shares, x.metric) {
 			write = percent
 		}
-		return []Cause{{Component: decisionsCause, Says: fmt.Sprintf(x.says, write(a), write(b)), A: a, B: b, Lo: lo, Hi: hi,
+		return []Cause{{Component: DecisionsCause, Says: fmt.Sprintf(x.says, write(a), write(b)), A: a, B: b, Lo: lo, Hi: hi,
 			Absolute: true, Direct: math.NaN()}}
 	}
 	return nil

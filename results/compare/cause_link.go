@@ -122,12 +122,12 @@ func (d *messages) causes(e *estimates) []Cause {
 			alike++
 		}
 		if d.scale.matters(direct) {
-			found = append(found, Cause{Component: linkCause, Part: partNames[w.part], Unit: "s", A: e.value[2*i], B: e.value[2*i+1],
+			found = append(found, Cause{Component: LinkCause, Part: partNames[w.part], Unit: "s", A: e.value[2*i], B: e.value[2*i+1],
 				Lo: lo, Hi: hi, Absolute: true, Direct: direct, Says: fmt.Sprintf("%s %s %s in B", w.what, brief(difference), moreOrLess(difference))})
 		}
 	}
 	if kinds > 1 && alike == kinds && d.scale.matters(all) {
-		return []Cause{{Component: linkCause, Unit: "s", A: e.value[messageA], B: e.value[messageB], Lo: oneLo, Hi: oneHi,
+		return []Cause{{Component: LinkCause, Unit: "s", A: e.value[messageA], B: e.value[messageB], Lo: oneLo, Hi: oneHi,
 			Absolute: true, Direct: all, Says: fmt.Sprintf("a message between nodes takes %s %s in B, one way", brief(one), moreOrLess(one))}}
 	}
 	return found

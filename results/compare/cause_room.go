@@ -301,13 +301,13 @@ func (d *room) causes(e *estimates) []Cause {
 		if 2*len(told) < len(e.resampled[i]) || !differs(lo, hi, 0) {
 			continue
 		}
-		component, says := slotsCause, "%s execute %s requests at once in A, %s in B"
+		component, says := SlotsCause, "%s execute %s requests at once in A, %s in B"
 		switch {
 		case b == &d.slots || d.noQueue:
 		case b.alone():
-			component, says = queueCause, "%s let %s requests wait in A, %s in B"
+			component, says = QueueCause, "%s let %s requests wait in A, %s in B"
 		default:
-			component, says = queueCause, "%s hold %s requests in A, %s in B, waiting or executing"
+			component, says = QueueCause, "%s hold %s requests in A, %s in B, waiting or executing"
 		}
 		values, texts := b.limits()
 		found = append(found, Cause{Component: component, A: values[0], B: values[1], Lo: lo, Hi: hi, Absolute: true, Direct: math.NaN(),

@@ -209,7 +209,7 @@ func (d *service) causes(e *estimates) []Cause {
 	if clear(ratio) {
 		lo, hi := e.interval(ratio, causeConfidence)
 		time := e.value[slopeA] * d.demand
-		found = append(found, Cause{Component: serviceCause, Function: d.function, Unit: "s", A: time, B: time * e.value[ratio],
+		found = append(found, Cause{Component: ServiceCause, Function: d.function, Unit: "s", A: time, B: time * e.value[ratio],
 			Lo: lo, Hi: hi, Says: fmt.Sprintf("an execution of %s takes %.3g times as long in B", d.function, e.value[ratio]),
 			Direct: time * (e.value[ratio] - 1) * d.share})
 	}
@@ -218,7 +218,7 @@ func (d *service) causes(e *estimates) []Cause {
 	}
 	more, lo, hi := e.difference(heightA, heightB, causeConfidence)
 	if direct := more * d.share; d.scale.matters(direct) && differs(lo, hi, 0) {
-		found = append(found, Cause{Component: callCause, Function: d.function, Unit: "s", A: e.value[heightA], B: e.value[heightB],
+		found = append(found, Cause{Component: CallCause, Function: d.function, Unit: "s", A: e.value[heightA], B: e.value[heightB],
 			Lo: lo, Hi: hi, Absolute: true, Direct: direct,
 			Says: fmt.Sprintf("a call of %s costs %s %s in B, beyond its service time", d.function, brief(more), moreOrLess(more))})
 	}

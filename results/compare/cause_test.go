@@ -195,17 +195,17 @@ func TestOneCause(t *testing.T) {
 		absolute  bool
 		unpaired  bool // it is seen there too
 	}{
-		{"service time", func(c *cluster) { c.stretch = 1.2 }, serviceCause, 0.1, 0.12, 0.05, false, true},
-		{"shorter service time", func(c *cluster) { c.stretch = 0.95 }, serviceCause, 0.1, 0.095, 0.05, false, true},
-		{"another mean demand", func(c *cluster) { c.service = 0.08 }, serviceCause, 0.1, 0.08, 0.05, false, true},
-		{"cost of a call", func(c *cluster) { c.call = 0.004 }, callCause, 0.001, 0.004, 0.1, true, true},
-		{"no link", func(c *cluster) { c.link = 0 }, linkCause, 0.002, 0, 0.15, true, true},
-		{"longer link", func(c *cluster) { c.link = 0.005 }, linkCause, 0.002, 0.005, 0.15, true, true},
-		{"a slot less", func(c *cluster) { c.slots = 3 }, slotsCause, 4, 3, 0, true, true},
-		{"a slot more", func(c *cluster) { c.slots = 5 }, slotsCause, 4, 5, 0, true, true},
-		{"client", func(c *cluster) { c.client = 0.005 }, clientCause, 0.001, 0.005, 0.25, true, true},
-		{"late generator", func(c *cluster) { c.late = 0.003 }, arrivalsCause, 0, 0.003, 0.05, true, true},
-		{"cold starts", func(c *cluster) { c.cold = 0.1 }, coldCause, 0, 0.01, 0.2, true, true},
+		{"service time", func(c *cluster) { c.stretch = 1.2 }, ServiceCause, 0.1, 0.12, 0.05, false, true},
+		{"shorter service time", func(c *cluster) { c.stretch = 0.95 }, ServiceCause, 0.1, 0.095, 0.05, false, true},
+		{"another mean demand", func(c *cluster) { c.service = 0.08 }, ServiceCause, 0.1, 0.08, 0.05, false, true},
+		{"cost of a call", func(c *cluster) { c.call = 0.004 }, CallCause, 0.001, 0.004, 0.1, true, true},
+		{"no link", func(c *cluster) { c.link = 0 }, LinkCause, 0.002, 0, 0.15, true, true},
+		{"longer link", func(c *cluster) { c.link = 0.005 }, LinkCause, 0.002, 0.005, 0.15, true, true},
+		{"a slot less", func(c *cluster) { c.slots = 3 }, SlotsCause, 4, 3, 0, true, true},
+		{"a slot more", func(c *cluster) { c.slots = 5 }, SlotsCause, 4, 5, 0, true, true},
+		{"client", func(c *cluster) { c.client = 0.005 }, ClientCause, 0.001, 0.005, 0.25, true, true},
+		{"late generator", func(c *cluster) { c.late = 0.003 }, ArrivalsCause, 0, 0.003, 0.05, true, true},
+		{"cold starts", func(c *cluster) { c.cold = 0.1 }, ColdCause, 0, 0.01, 0.2, true, true},
 	} {
 		for _, noise := range []float64{0, 0.0005} {
 			for _, paired := range []bool{true, false} {
@@ -255,7 +255,7 @@ func TestQueue(t *testing.T) {
 			a.rate, b.rate, a.local, b.local = 230, 230, local, local
 			b.queue, b.luck = queue, 2
 			p := point(a, b)
-			if len(p.Causes) != 1 || p.Causes[0].Component != queueCause || p.Causes[0].B-p.Causes[0].A != float64(queue-4) {
+			if len(p.Causes) != 1 || p.Causes[0].Component != QueueCause || p.Causes[0].B-p.Causes[0].A != float64(queue-4) {
 				t.Errorf("local %t, queue %d in place of 4: causes are %+v", local, queue, p.Causes)
 			}
 		}
@@ -267,7 +267,7 @@ func TestSlotsWithoutQueue(t *testing.T) {
 	a, b := usual(), usual()
 	a.queue, b.queue, a.local, b.local, b.slots = 0, 0, true, true, 3
 	p := point(a, b)
-	if len(p.Causes) != 1 || p.Causes[0].Component != slotsCause || p.Causes[0].A != 4 || p.Causes[0].B != 3 {
+	if len(p.Causes) != 1 || p.Causes[0].Component != SlotsCause || p.Causes[0].A != 4 || p.Causes[0].B != 3 {
 		t.Errorf("causes are %+v", p.Causes)
 	}
 }
@@ -291,12 +291,12 @@ func TestTwoCauses(t *testing.T) {
 		change func(*cluster)
 		want   []string
 	}{
-		{"service time and link", func(c *cluster) { c.stretch, c.link = 0.8, 0.006 }, []string{linkCause, serviceCause}},
-		{"service time and call", func(c *cluster) { c.stretch, c.call = 1.1, 0.006 }, []string{callCause, serviceCause}},
-		{"slots and service time", func(c *cluster) { c.slots, c.stretch = 5, 1.1 }, []string{serviceCause, slotsCause}},
-		{"slots and link", func(c *cluster) { c.slots, c.link = 3, 0 }, []string{linkCause, slotsCause}},
-		{"slots and queue", func(c *cluster) { c.slots, c.queue, c.local, c.rate = 3, 3, true, 160 }, []string{queueCause, slotsCause}},
-		{"client and call", func(c *cluster) { c.client, c.call = 0.004, 0 }, []string{callCause, clientCause}},
+		{"service time and link", func(c *cluster) { c.stretch, c.link = 0.8, 0.006 }, []string{LinkCause, ServiceCause}},
+		{"service time and call", func(c *cluster) { c.stretch, c.call = 1.1, 0.006 }, []string{CallCause, ServiceCause}},
+		{"slots and service time", func(c *cluster) { c.slots, c.stretch = 5, 1.1 }, []string{ServiceCause, SlotsCause}},
+		{"slots and link", func(c *cluster) { c.slots, c.link = 3, 0 }, []string{LinkCause, SlotsCause}},
+		{"slots and queue", func(c *cluster) { c.slots, c.queue, c.local, c.rate = 3, 3, true, 160 }, []string{QueueCause, SlotsCause}},
+		{"client and call", func(c *cluster) { c.client, c.call = 0.004, 0 }, []string{CallCause, ClientCause}},
 	} {
 		a, b := usual(), usual()
 		a.noise, b.noise, b.luck = 0.0003, 0.0003, 2
@@ -313,11 +313,11 @@ func TestTwoCauses(t *testing.T) {
 func TestRanked(t *testing.T) {
 	a, b := usual(), usual()
 	b.slots, b.link = 3, 0.004
-	if p := point(a, b); !slices.Equal(components(p), []string{slotsCause, linkCause}) {
+	if p := point(a, b); !slices.Equal(components(p), []string{SlotsCause, LinkCause}) {
 		t.Errorf("causes are %+v", p.Causes)
 	}
 	b.slots, b.stretch, b.client = 4, 1.05, 0.002
-	if p := point(a, b); !slices.Equal(components(p), []string{serviceCause, linkCause, clientCause}) {
+	if p := point(a, b); !slices.Equal(components(p), []string{ServiceCause, LinkCause, ClientCause}) {
 		t.Errorf("causes are %+v", p.Causes)
 	}
 }
@@ -341,7 +341,7 @@ func TestServiceTimeWithoutDemand(t *testing.T) {
 		c.change(&a)
 		c.change(&b)
 		p := point(a, b)
-		if len(p.Causes) != 1 || p.Causes[0].Component != serviceCause || math.Abs(p.Causes[0].B/p.Causes[0].A-1.2) > c.tolerance {
+		if len(p.Causes) != 1 || p.Causes[0].Component != ServiceCause || math.Abs(p.Causes[0].B/p.Causes[0].A-1.2) > c.tolerance {
 			t.Errorf("%s: causes are %+v", c.name, p.Causes)
 		}
 	}
@@ -368,7 +368,7 @@ func TestArrivals(t *testing.T) {
 	a, b := usual(), usual()
 	a.rate, b.rate, b.arrivals = 120, 140, 2
 	p := point(a, b)
-	if len(p.Causes) != 1 || p.Causes[0].Component != arrivalsCause || math.Abs(p.Causes[0].A-120) > 6 || math.Abs(p.Causes[0].B-140) > 7 {
+	if len(p.Causes) != 1 || p.Causes[0].Component != ArrivalsCause || math.Abs(p.Causes[0].A-120) > 6 || math.Abs(p.Causes[0].B-140) > 7 {
 		t.Errorf("causes are %+v", p.Causes)
 	}
 }
@@ -378,17 +378,17 @@ func TestDecisionsAsCause(t *testing.T) {
 	a, b := usual(), usual()
 	b.threshold = 2
 	const probes = "0.902 peers are probed for a request in B, 0.698 in A, and nothing else that is looked at differs"
-	if p := point(a, b); len(p.Causes) != 1 || p.Causes[0].Component != decisionsCause || p.Causes[0].Says != probes {
+	if p := point(a, b); len(p.Causes) != 1 || p.Causes[0].Component != DecisionsCause || p.Causes[0].Says != probes {
 		t.Errorf("causes are %+v", p.Causes)
 	}
 	b.threshold = 10
 	const forwards = "0 % of the requests are forwarded in B, 33.7 % in A, and nothing else that is looked at differs"
-	if p := point(a, b); len(p.Causes) != 1 || p.Causes[0].Component != decisionsCause || p.Causes[0].Says != forwards {
+	if p := point(a, b); len(p.Causes) != 1 || p.Causes[0].Component != DecisionsCause || p.Causes[0].Says != forwards {
 		t.Errorf("causes are %+v", p.Causes)
 	}
 	b.threshold = 2
 	b.stretch = 1.1
-	if p := point(a, b); !slices.Equal(components(p), []string{serviceCause}) {
+	if p := point(a, b); !slices.Equal(components(p), []string{ServiceCause}) {
 		t.Errorf("with a longer service time causes are %+v", p.Causes)
 	}
 }

@@ -62,7 +62,7 @@ type Point struct {
 // Metric is a figure of both sides and their difference, B minus A, with its 90 % interval.
 type Metric struct {
 	Name       string // latency.mean, latency.p50 ... latency.p99.9, drop_rate, forwarded_share, ...
-	Unit       string // s, or empty for a share
+	Unit       string // s, or empty: a share or a number, as results.Unit says
 	A, B       float64
 	Difference float64
 	Lo, Hi     float64 // NaN: there is no interval
@@ -130,7 +130,7 @@ type NodeLoad struct {
 
 // Cause of a gap: a quantity that both sides have otherwise, where waiting plays no role.
 type Cause struct {
-	// Component says what differs: service-time, call, cold-start, link, slots, queue, arrivals, client, scheduling, decisions.
+	// Component says what differs: ServiceCause and so on.
 	Component string
 	Function  string // of a service time or a call; empty: of all
 	Part      string // of a link: forwarding, returning, probing (a round of it); empty: each message, one way

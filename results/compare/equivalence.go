@@ -165,9 +165,12 @@ func (e Exceedance) String() string {
 	if math.IsNaN(m.Difference) {
 		return fmt.Sprintf("%s: %s cannot be compared: it is %g in A and %g in B", e.Point, m.Name, m.A, m.B)
 	}
-	factor, unit, points := 1.0, " "+m.Unit, " "+m.Unit
-	if m.Unit == "" { // a share
+	factor, unit, points := 1.0, "", ""
+	switch {
+	case m.measure() == "share":
 		factor, unit, points = 100, " %", " pp"
+	case m.Unit != "":
+		unit, points = " "+m.Unit, " "+m.Unit
 	}
 	interval := "no interval"
 	if !math.IsNaN(m.Lo) {

@@ -112,6 +112,14 @@ func TestExceeded(t *testing.T) {
 		"exceeds the margin of 0.05 s" {
 		t.Error(text)
 	}
+	hops := Exceedance{Point: "JSQ", Metric: Metric{Name: "hops.mean", A: 1.5, B: 1.8, Difference: 0.3, Lo: 0.25, Hi: 0.35, Margin: 0.1}}
+	if text := hops.String(); text != "JSQ: hops.mean is 1.5 in A and 1.8 in B: the difference, 0.3 (90 % interval 0.25 to 0.35), exceeds the margin of 0.1" {
+		t.Error(text)
+	}
+	drops := Exceedance{Point: "JSQ", Metric: Metric{Name: "drop_rate", A: 0.01, B: 0.03, Difference: 0.02, Lo: 0.01, Hi: 0.03, Margin: 0.01}}
+	if text := drops.String(); text != "JSQ: drop_rate is 1 % in A and 3 % in B: the difference, 2 pp (90 % interval 1 to 3), exceeds the margin of 1 pp" {
+		t.Error(text)
+	}
 	if text := got[1].String(); text != "JSQ: latency.p99 cannot be compared: it is 1 in A and NaN in B" {
 		t.Error(text)
 	}

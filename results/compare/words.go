@@ -290,7 +290,7 @@ func (p *Point) metric(name string) *Metric {
 	return &p.Metrics[i]
 }
 
-// point finds the point of the floor with the same label; nil where there is none.
+// floorOf is the point of the floor with the same label; nil where there is none.
 func (c *Comparison) floorOf(p *Point) *Point {
 	if c.Floor == nil {
 		return nil
