@@ -149,7 +149,7 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 		wrong("--scheduler-port %d, --learner-port %d: write ports, from 1 to 65535", s, l)
 	}
 	if n > 1 && slices.ContainsFunc(points, func(p scenarios.Point) bool { return len(p.Scenario.Faults) > 0 }) {
-		wrong("--share %s: each of the machines would make all faults of the scenario: send the load from one, or leave the faults out by --set 'faults=[]'", f.share)
+		wrong("--share %s: each of the machines would make all faults of the scenario: send the load from one, or deploy the scenario anew without faults, by --set 'faults=[]'", f.share)
 	}
 	if f.at != "" {
 		if f.start, err = time.Parse(time.RFC3339, f.at); err != nil {

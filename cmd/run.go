@@ -170,8 +170,8 @@ func (r *real) run(ctx context.Context, dir string, one func(ctx context.Context
 	if r.bar != nil {
 		_ = r.bar.Finish() // a bar that cannot be drawn is no reason to stop
 	}
-	if ctx.Err() != nil {
-		err = simnet.ErrInterrupted
+	if err != nil && ctx.Err() != nil {
+		err = simnet.ErrInterrupted // and not what it broke off
 	}
 	if ferr := r.writer.Finish(); ferr != nil {
 		return errors.Join(err, ferr)
