@@ -121,6 +121,9 @@ func (r *Replication) batches(metric string) []float64 {
 	if d, ok := definitionOf(metric); !ok || d.whole || d.extensive {
 		return nil
 	}
+	if _, few := tooFew(metric, r.Batches); few {
+		return nil // a batch's percentile would be nearer to the median than the run's
+	}
 	var values []float64
 	for _, t := range r.Batches {
 		part := Replication{Tally: t, Measured: r.Measured / time.Duration(len(r.Batches))}

@@ -115,7 +115,7 @@ func TestBatchMeans(t *testing.T) {
 	if i := p.Interval("throughput[f]", 0.95); i.Mean != 1./20 || i.Half != 0 || i.N != Batches {
 		t.Errorf("throughput: %+v", i)
 	}
-	for _, m := range []string{"requests", "energy", "load.mean", "latency.max"} {
+	for _, m := range []string{"requests", "energy", "load.mean", "latency.max", "latency.p95"} {
 		if i := p.Interval(m, 0.95); i.Method != NoInterval {
 			t.Errorf("%s has no batches: %+v", m, i)
 		}

@@ -270,6 +270,18 @@ func TestWarnings(t *testing.T) {
 			r.Series.Mean[i] = float64(i)
 		}
 	})
+	batched := func(requests, step int) func(*Point) {
+		return func(p *Point) {
+			p.Replications, p.Wanted = p.Replications[:1], 1
+			for i := range Batches {
+				b := NewTally("f")
+				for range requests {
+					b.Add(completed(0, time.Duration(100+i*step%Batches)*ms))
+				}
+				p.Replications[0].Batches = append(p.Replications[0].Batches, b)
+			}
+		}
+	}
 	for want, spoil := range map[string]func(*Point){
 		"2 replications are missing": func(p *Point) { p.Wanted = 7 },
 		"Only one replication":       func(p *Point) { p.Replications, p.Wanted = p.Replications[:1], 1 },
@@ -286,14 +298,8 @@ func TestWarnings(t *testing.T) {
 			}
 		},
 		"could not be": func(p *Point) { p.Replications[1].Tally.Add(completed(0, -time.Second)) },
-		"batch means": func(p *Point) {
-			p.Replications, p.Wanted = p.Replications[:1], 1
-			for i := range Batches {
-				b := NewTally("f")
-				b.Add(completed(0, time.Duration(100+i)*ms))
-				p.Replications[0].Batches = append(p.Replications[0].Batches, b)
-			}
-		},
+		"batch means": batched(500, 1),
+		"Fewer than 5 requests of a batch are beyond latency.p99 (499 completed, 500 are wanted), so": batched(499, 7),
 	} {
 		bad := good()
 		spoil(bad)
