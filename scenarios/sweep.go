@@ -356,7 +356,7 @@ func (f *File) schedulerLabels(b *builder, values []*yaml.Node) []string {
 	for i, n := range values {
 		docs[i] = &schedulerDoc{}
 		d := newDecoder(f.name) // the points report what is wrong in the block
-		d.lenient = b.lenient
+		d.origins, d.lenient = f.origins, b.lenient
 		docs[i].decode(d, n, "scheduler")
 	}
 	return distinguish(docs)

@@ -219,6 +219,8 @@ func TestSetIsAsStrictAsTheFile(t *testing.T) {
 		{"workload.rate", "[1/s", "--set workload.rate=[1/s:1: not valid YAML"},
 		{"functions.h.payload", "1kB", `functions has no entry "h": write one of f, g`},
 		{"scheduler.threshold", "1", `scheduler has no key "threshold"`},
+		{"sweep", "{scheduler: [{name: NoScheduler}, {name: NoSchedule}]}", `"NoSchedule" is not a scheduler: did you mean NoScheduler?`},
+		{"sweep.scheduler", "[{name: NoScheduler}, {name: NoSchedule}]", `"NoSchedule" is not a scheduler: did you mean NoScheduler?`},
 		{"sweep.cluster.slot", "[1]", `--set sweep.cluster.slot=[1]: sweep: cluster has no key "slot": did you mean slots?`},
 		{"sweep.workload.rate", "[1/s, 2]", "workload.rate.per_node: 2 has no unit"},
 	} {
