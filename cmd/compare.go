@@ -79,6 +79,13 @@ func (f *compareFlags) run(c *cobra.Command, args []string) error {
 			}
 		}
 	}
+	if len(f.real) > 0 && f.calibration != "" {
+		for _, name := range []string{"first-address", "payload", "request-timeout"} {
+			if c.Flags().Changed(name) {
+				err = errors.Join(err, fmt.Errorf("--%s is for real nodes, and --real and --calibration have what they did: leave it out", name))
+			}
+		}
+	}
 	switch {
 	case c.Flags().Changed("records"):
 		err = errors.Join(err, errors.New("--records: a comparison needs all of them: leave it out"))
@@ -158,6 +165,12 @@ func (x *comparison) early(c *cobra.Command, path string, file *scenarios.File, 
 	}
 	for _, dir := range f.real {
 		r, err := results.Open(dir)
+		if err == nil && r.World != "real" {
+			err = fmt.Errorf("--real %s is a simulation: write p2pfaas compare RUN_A RUN_B to compare two runs, whatever they are", dir)
+		}
+		if seed := points[0].Scenario.Seed; err == nil && r.Seed != seed {
+			err = fmt.Errorf("--real %s was run with the seed %d, and the scenario has %d, that is, other requests: add --seed %d", dir, r.Seed, seed, r.Seed)
+		}
 		if err == nil && r.Keep.Mode != results.All {
 			err = fmt.Errorf("--real %s has records of some of its requests, and a comparison needs them all: repeat it with --records all", dir)
 		}
@@ -231,6 +244,11 @@ func (x *comparison) scenario(c *cobra.Command, path string) error {
 	simulated, err := x.simulate(ctx, m)
 	if err != nil {
 		return err
+	}
+	if f.pick != "" { // the run that was given may have others
+		for _, p := range simulated.Points {
+			x.options.Points = append(x.options.Points, simulated.Label(p))
+		}
 	}
 	result, err := x.compare(ctx, real, simulated, m)
 	if err != nil {

@@ -86,6 +86,32 @@ func TestCompare(t *testing.T) {
 		t.Errorf("the comparison has changed the calibration: %v", err)
 	}
 
+	t.Run("a run that is not of these requests", func(t *testing.T) {
+		for want, args := range map[string][]string{
+			"is a simulation: write p2pfaas compare": {"--real", filepath.Join(first, "sim")},
+			"and the scenario has 4":                 {"--real", filepath.Join(first, "real"), "--seed", "4"},
+			"--payload is for real nodes":            {"--real", filepath.Join(first, "real"), "--calibration", calibration, "--payload", "work=nowhere"},
+		} {
+			var said bytes.Buffer
+			args = append([]string{"compare", scenario, "--out", filepath.Join(dir, "refused")}, args...)
+			if status := cmd.Run(context.Background(), args, &said, &said); status != 2 || !strings.Contains(said.String(), want) {
+				t.Errorf("%v: exit status %d: %s", args, status, said.String())
+			}
+		}
+	})
+	t.Run("one point of a run", func(t *testing.T) {
+		two := filepath.Join(dir, "two")
+		sweep := []string{"--set", "sweep={scheduler: [{name: NoScheduler}, {name: Random}]}", "--set", "duration=3s"}
+		var said bytes.Buffer
+		if status := cmd.Run(context.Background(), append([]string{"run", scenario, "--first-address", "127.83.0.1", "--records", "all", "--out", two},
+			sweep...), &said, &said); status != 0 {
+			t.Fatal(said.String())
+		}
+		args := append([]string{scenario, "--real", two, "--calibration", calibration, "--select", "1", "--margin", "mean=100000%"}, sweep...)
+		if status, c, _ := compared(t, filepath.Join(dir, "one-of-two"), args...); status != 0 || len(c.Points) != 1 || len(c.Unmatched) != 0 {
+			t.Errorf("exit status %d, %d points, unmatched %q", status, len(c.Points), c.Unmatched)
+		}
+	})
 	t.Run("a calibration that may know the run", func(t *testing.T) {
 		late := filepath.Join(dir, "late.yaml")
 		changed(t, calibration, late, func(k *scenarios.Calibration) { k.Measured.At = time.Now().UTC().Add(time.Hour).Round(0) })
