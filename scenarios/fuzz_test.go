@@ -80,6 +80,28 @@ func FuzzScenario(f *testing.F) {
 	})
 }
 
+// FuzzSet: what --set gives, whatever it is, is refused in words or makes points.
+func FuzzSet(f *testing.F) {
+	for _, c := range [][2]string{{"cluster.nodes", "7"}, {"workload.rate", "[1/s"}, {"sweep", "{scheduler: [{name: NoSchedule}, {name: JSQ}]}"},
+		{"sweep.workload.rate", "{from: 1/s, to: 3/s, step: 1/s}"}, {"functions.f.service", "{distribution: exponential, mean: 1s}"},
+		{"faults", "[{kind: crash, nodes: 1, at: 1s, for: 1s}]"}, {"learner", "{algorithm: sarsa}"}, {"scheduler", "{name: JSQ, d: 2}"}} {
+		f.Add(c[0], c[1])
+	}
+	dir := everything(f)
+	f.Fuzz(func(t *testing.T, key, value string) {
+		if len(key)+len(value) > 1<<10 {
+			return
+		}
+		file, err := Parse("plain.yaml", []byte(plain), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.Set(key, value) == nil {
+			_, _ = file.Points()
+		}
+	})
+}
+
 // FuzzCalibration: reading never panics, and what is accepted is written as a text that is read to the same.
 func FuzzCalibration(f *testing.F) {
 	for _, path := range []string{calibrationText, "testdata/bad/calibrations/two-nodes.yaml", "testdata/bad/calibrations/wrong.yaml"} {
