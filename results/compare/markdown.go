@@ -49,7 +49,7 @@ func WriteMarkdown(w io.Writer, c *Comparison) error {
 			fmt.Fprintf(&b, "- %s\n", escaped(line))
 		}
 	}
-	for _, says := range []string{c.ofOneRun(), c.floorSays()} {
+	for _, says := range []string{c.restsOn(), c.floorSays()} {
 		if says != "" {
 			fmt.Fprintf(&b, "\n%s\n", escaped(says))
 		}

@@ -67,7 +67,7 @@ func Save(dir string, c *Comparison) error {
 func WriteReport(w io.Writer, c *Comparison) error {
 	a, b := c.sideNames()
 	p := reportPage{Style: results.Stylesheet(), Title: c.heading(), Headline: c.headline(), A: a, B: b, Warnings: c.warnings(),
-		Facts: c.facts(), Sides: c.sidesSheet(), Overview: c.overviewSheet(), OneRun: c.ofOneRun(), Floor: c.floorSays(), Sensitivity: c.sensitivitySheet(),
+		Facts: c.facts(), Sides: c.sidesSheet(), Overview: c.overviewSheet(), RestsOn: c.restsOn(), Floor: c.floorSays(), Sensitivity: c.sensitivitySheet(),
 		Replays: c.replaysSheet(), Replayed: c.replaysSay(), Calibration: c.calibrationSheet(), Version: c.B.Version}
 	var err error
 	if p.Figures, err = drawings(c.overview()); err != nil {
@@ -92,7 +92,7 @@ type reportPage struct {
 	Facts           [][2]string
 	Sides           sheet
 	Overview        sheet
-	OneRun, Floor   string
+	RestsOn, Floor  string
 	Figures         []drawing
 	Points          []section
 	Sensitivity     sheet
@@ -316,12 +316,16 @@ func (c *Comparison) floorSays() string {
 		"%.1f %%).", a, c.Floor.B.Dir, off[len(off)/2], counted(len(off), "point", "points"), off[len(off)-1])
 }
 
-// ofOneRun says what no interval knows: how a real run differs from the next one. Empty where both sides are simulations.
-func (c *Comparison) ofOneRun() string {
+// restsOn says what verdicts rest on, and so do not know: how a real run differs from the next one, or replications of a simulation
+// from each other.
+func (c *Comparison) restsOn() string {
 	runs := "this one real run"
 	switch {
-	case c.A.World != "real" && c.B.World != "real":
+	case c.A.World != "real" && c.B.World != "real" && !slices.ContainsFunc(c.Points, func(p Point) bool { return len(p.Replications) > 1 }):
 		return ""
+	case c.A.World != "real" && c.B.World != "real":
+		return "Intervals and verdicts rest on requests within replications. Where replications may settle differently, as learners do, " +
+			"p2pfaas report RUN_A RUN_B has intervals over replications."
 	case c.A.World == c.B.World:
 		runs = "these two real runs"
 	}

@@ -335,18 +335,20 @@ func TestDoubts(t *testing.T) {
 }
 
 // Which runs the verdicts are of, and where their variation is to be seen.
-func TestOfOneRun(t *testing.T) {
+func TestRestsOn(t *testing.T) {
 	for _, c := range []struct {
-		worlds [2]string
-		floor  *Comparison
-		want   string
+		worlds       [2]string
+		floor        *Comparison
+		replications []int
+		want         string
 	}{
-		{[2]string{"sim", "sim"}, nil, ""},
-		{[2]string{"real", "sim"}, nil, "this one real run; p2pfaas compare SCENARIO --repeat 2 shows"},
-		{[2]string{"real", "sim"}, &Comparison{}, "; the floor, of one repetition, shows"},
-		{[2]string{"real", "real"}, nil, "these two real runs; nothing in them shows"},
+		{[2]string{"sim", "sim"}, nil, []int{0}, ""},
+		{[2]string{"sim", "sim"}, nil, []int{0, 1}, "rest on requests within replications"},
+		{[2]string{"real", "sim"}, nil, nil, "this one real run; p2pfaas compare SCENARIO --repeat 2 shows"},
+		{[2]string{"real", "sim"}, &Comparison{}, nil, "; the floor, of one repetition, shows"},
+		{[2]string{"real", "real"}, nil, nil, "these two real runs; nothing in them shows"},
 	} {
-		got := (&Comparison{A: Side{World: c.worlds[0]}, B: Side{World: c.worlds[1]}, Floor: c.floor}).ofOneRun()
+		got := (&Comparison{A: Side{World: c.worlds[0]}, B: Side{World: c.worlds[1]}, Floor: c.floor, Points: []Point{{Replications: c.replications}}}).restsOn()
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%v: %q, want %q", c.worlds, got, c.want)
 		}

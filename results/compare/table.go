@@ -44,7 +44,7 @@ func Table(w io.Writer, c *Comparison, colours bool) error {
 	if text := c.marginsText(); text != "" {
 		fmt.Fprintf(&b, "margins: %s\n", oneLine(text))
 	}
-	for _, says := range []string{c.ofOneRun(), c.floorSays()} {
+	for _, says := range []string{c.restsOn(), c.floorSays()} {
 		if says != "" {
 			fmt.Fprintln(&b, oneLine(says))
 		}
