@@ -85,7 +85,7 @@ func ScenarioNode(s *scenarios.Scenario, replication int, number core.NodeID, cl
 		Stream: *random.Stream(s.Seed, replication, random.Algorithm, int(number))}
 	for i := range s.Functions {
 		o.Functions = append(o.Functions, s.Functions[i].Name)
-		o.MeanService = append(o.MeanService, random.Seconds(s.Functions[i].Service.Mean()))
+		o.MeanService = append(o.MeanService, s.Functions[i].MeanService)
 	}
 	o.CopyDemand = func(t *core.Task, i int) time.Duration {
 		// Each node numbers its own requests: copies of different nodes' must not be alike.

@@ -220,6 +220,7 @@ func TestTheCPUOfFunctions(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := pointsOf(t, f)[0].Scenario
+	without := s
 	if got, want := cpus(s), []float64{0, 1, 1, 0.25}; !reflect.DeepEqual(got, want) || s.Calibration != nil {
 		t.Errorf("without a calibration %v, want %v", got, want)
 	}
@@ -232,6 +233,14 @@ func TestTheCPUOfFunctions(t *testing.T) {
 	}
 	if !reflect.DeepEqual(s.Calibration, calibrated()) {
 		t.Errorf("the calibration is %+v", s.Calibration)
+	}
+	for i := range s.Functions { // real nodes do not know what was measured
+		if told, plain := s.Functions[i].MeanService, without.Functions[i].MeanService; told != plain {
+			t.Errorf("algorithms are told that %s takes %v, and %v without a calibration", s.Functions[i].Name, told, plain)
+		}
+	}
+	if measured := s.Functions[2].Service.Mean(); measured == without.Functions[2].Service.Mean() {
+		t.Errorf("the service time of %s is not what was measured: %v", s.Functions[2].Name, measured)
 	}
 	for value, want := range map[string]float64{"50%": 0.5, "0": 0, "auto": 0.98} {
 		if err := f.Set("functions.work.cpu", value); err != nil {

@@ -106,6 +106,7 @@ func (f *functionDoc) resolve(b *builder) Function {
 		Priority: int(f.Priority),
 		Backend:  f.Backend.resolve(b),
 	}
+	r.MeanService = random.Seconds(r.Service.Mean())
 	if f.Replicas == "same" {
 		r.Replicas = ReplicasSame
 	}

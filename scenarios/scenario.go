@@ -173,7 +173,8 @@ func (s *Scenario) FunctionNames() []string {
 // Function is something that requests run.
 type Function struct {
 	Name         string
-	Service      random.Dist   // demand in seconds on a node of speed 1
+	Service      random.Dist   // demand in seconds on a node of speed 1: what was measured of it, where a calibration has that
+	MeanService  time.Duration // as the scenario says it: what algorithms are told, in both worlds
 	Payload      int           // bytes with the request
 	Reply        int           // bytes with the answer
 	Deadline     time.Duration // relative to the arrival; 0 = none; the mean where it is drawn

@@ -115,7 +115,7 @@ func (w *World) addNodes() error {
 	s := w.scenario
 	mean := make([]time.Duration, len(s.Functions))
 	for i := range s.Functions {
-		mean[i] = random.Seconds(s.Functions[i].Service.Mean())
+		mean[i] = s.Functions[i].MeanService
 	}
 	copyDemand := func(t *core.Task, i int) time.Duration {
 		return s.CopyDemand(w.replication, t.ID, t.Type, i, t.Demand)
