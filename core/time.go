@@ -2,8 +2,8 @@ package core
 
 import "time"
 
-// Time is an instant: nanoseconds since the run began. In simulation it is virtual, in reality it is the
-// node's own monotonic clock; no two nodes' Times are ever subtracted from each other.
+// Time is an instant. In simulation it is virtual: nanoseconds since the run began, the same at all nodes. In reality it is the
+// node's own monotonic clock, since that node began: no two nodes' Times are ever subtracted from each other.
 type Time int64
 
 // Never is later than every instant a run can reach.

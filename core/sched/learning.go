@@ -28,7 +28,7 @@ import (
 //	queued   tasks of each type that wait here
 //	load     all of them
 //	heard    the last load heard of each neighbour, -1 where none was: any message tells its sender's
-//	hour     the hour of the day, 0 to 24, the run beginning at midnight
+//	hour     the hour of the day, 0 to 24, the run beginning at midnight; on real nodes the node, which in a deployment was before
 //	latency  how late tasks were that were decided here: latency over deadline, a mean that forgets (1/8)
 //	slack    time until the task's deadline over its mean service time; 20 at most, and where it has none
 //

@@ -13,7 +13,8 @@ import (
 //
 //	D       nodes drawn (default 2)
 //	Period  time between two epochs (default 1s)
-//	Epochs  periodic (default): all nodes at the multiples of Period; exponential: each node by itself, in gaps with
+//	Epochs  periodic (default): all nodes at the multiples of Period (real nodes each by its own clock, so that their epochs are
+//	        as far apart as their beginnings); exponential: each node by itself, in gaps with
 //	        this mean
 //
 // Source: Mitzenmacher, How useful is old information?, IEEE TPDS 11(1), 2000: periodic and individual updates.
