@@ -1,4 +1,4 @@
-// Package watch tests the files by which Prometheus and Grafana watch nodes, without either.
+// Package watch tests the files by which Prometheus and Grafana watch nodes: without either and, by make prometheus, with the first.
 package watch
 
 import (
@@ -106,6 +106,9 @@ func TestCompose(t *testing.T) {
 		}
 	}
 	var p struct {
+		Global struct {
+			Interval string `yaml:"scrape_interval"`
+		}
 		Scrape []struct {
 			Files []struct{ Files []string } `yaml:"file_sd_configs"`
 		} `yaml:"scrape_configs"`
@@ -113,6 +116,17 @@ func TestCompose(t *testing.T) {
 	read(t, "prometheus.yml", &p)
 	if len(p.Scrape) != 1 || len(p.Scrape[0].Files) != 1 || !inside[filepath.Dir(p.Scrape[0].Files[0].Files[0])] {
 		t.Errorf("Prometheus reads %+v, and has %v", p.Scrape, inside)
+	}
+	var sources struct {
+		Datasources []struct {
+			Data struct {
+				Interval string `yaml:"timeInterval"`
+			} `yaml:"jsonData"`
+		}
+	}
+	read(t, "grafana/provisioning/datasources/prometheus.yaml", &sources)
+	if len(sources.Datasources) != 1 || sources.Datasources[0].Data.Interval != p.Global.Interval || p.Global.Interval == "" {
+		t.Errorf("Grafana takes rates over intervals of %+v, Prometheus scrapes every %s", sources, p.Global.Interval)
 	}
 	var providers struct {
 		Providers []struct{ Options struct{ Path string } }
