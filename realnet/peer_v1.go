@@ -194,7 +194,7 @@ func (n *Node) peerFunction(c *gin.Context) {
 	}
 	from := n.peers.caller(remoteIP(c.Request))
 	token := n.peers.token()
-	r := &request{key: taskKey{from: from, token: token}, number: q.Request, tracing: q.Tracing}
+	r := &request{key: taskKey{from: from, token: token}, number: q.Request, tracing: q.Tracing, label: n.label()}
 	n.name(r)
 	n.spans.arrived(r, c.Request.Header, "task of a peer")
 	if f := n.begin(c, r, bytes.NewReader(q.Payload), int64(len(q.Payload))); f != nil {
