@@ -157,7 +157,7 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		var more []string
 		if x.Backend.Kind == "sleep" || x.Backend.Kind == "loop" {
 			more = []string{"--scenario", f.scenario, "--function", x.Name,
-				"--speed", fmt.Sprint(o.Speed), "--seed", fmt.Sprint(f.point.Seed + uint64(f.number))}
+				"--speed", fmt.Sprint(o.Speed), "--seed", functionSeed(f.point.Seed, f.replication, f.number, x.Name)}
 			for _, s := range f.set {
 				more = append(more, "--set", s)
 			}

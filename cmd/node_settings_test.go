@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -389,5 +390,69 @@ func TestNodeBadSettings(t *testing.T) {
 				t.Errorf("%d problems are told of %d:\n%v", len(said), len(x.says), err)
 			}
 		})
+	}
+}
+
+// settled are the settings of a node that is started with these arguments, in good order.
+func settled(t *testing.T, args ...string) *nodeFlags {
+	t.Helper()
+	var f nodeFlags
+	c := &cobra.Command{}
+	f.add(c)
+	if err := c.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.check(c); err != nil {
+		t.Fatal(err)
+	}
+	return &f
+}
+
+// twoFunctions is a scenario of two nodes, each with two sample functions.
+const twoFunctions = `
+name: two
+duration: 1s
+replications: 2
+cluster: {nodes: 2, slots: 2, queue: 2}
+functions: [{name: f, service: 1ms}, {name: g, service: 1ms}]
+workload: {rate: 2/s}
+scheduler: {name: NoScheduler}
+`
+
+// Where clients do not say what they want, no two functions draw the same service times, and each draws the same again.
+func TestFunctionsDrawApart(t *testing.T) {
+	scenario := filepath.Join(t.TempDir(), "two.yaml")
+	if err := os.WriteFile(scenario, []byte(twoFunctions), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	seeds := func(args ...string) map[string]string {
+		all := map[string]string{}
+		for name, x := range settled(t, args...).node.Backend.Functions {
+			all[name] = x.Command[slices.Index(x.Command, "--seed")+1]
+		}
+		return all
+	}
+	cluster := []string{"--scenario", scenario, "--cluster", "127.0.0.1,127.0.0.2", "--bind"}
+	drawn := map[string]string{}
+	for _, args := range [][]string{
+		{"--function", "f=sleep:50ms", "--function", "g=loop:50ms"},
+		{"--function", "f=sleep:50ms", "--function", "g=loop:50ms", "--scheduler-port", "18081"},
+		{"--function", "f=sleep:50ms", "--function", "g=loop:50ms", "--seed", "2"},
+		append(cluster, "127.0.0.1", "--number", "0"),
+		append(cluster, "127.0.0.2", "--number", "1"),
+		append(cluster, "127.0.0.1", "--number", "0", "--seed", "2"),
+		append(cluster, "127.0.0.1", "--number", "0", "--replication", "1"),
+	} {
+		args = slices.Clone(args)
+		got := seeds(args...)
+		if again := seeds(args...); len(got) != 2 || !maps.Equal(got, again) {
+			t.Errorf("%v: the seeds are %v, then %v", args, got, again)
+		}
+		for name, seed := range got {
+			if who, twice := drawn[seed]; twice {
+				t.Errorf("%s of %v draws as %s", name, args, who)
+			}
+			drawn[seed] = fmt.Sprintf("%s of %v", name, args)
+		}
 	}
 }
