@@ -144,6 +144,10 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	if err := f.checkPlaces(); err != nil {
 		return err
 	}
+	if _, asks := f.ownLearner(); asks && f.runs("scheduler") && !f.runs("learner") {
+		return fmt.Errorf("%s %s: the algorithm of the scenario, %s, asks the learner of its node: have it in --services, or say where another one is "+
+			"(--set learner.external=...)", f.source("services"), f.flags.Lookup("services").Value, f.point.Scheduler.Spec.Name())
+	}
 	o.Backend = realnet.Backend{Functions: map[string]realnet.Function{}}
 	for i := range f.point.Functions {
 		x := &f.point.Functions[i]

@@ -146,13 +146,8 @@ func TestNodeScheduler(t *testing.T) {
 		"PowerOfNScheduler 3 2 true 1": `{"name":"PowerOfNScheduler","parameters":["3","2","true","1"]}`,
 		"JSQ d=3":                      `{"name":"JSQ","parameters":null,"named":{"d":3}}`,
 	} {
-		var f nodeFlags
-		c := &cobra.Command{}
-		f.add(c)
-		if err := c.ParseFlags([]string{"--config", settingsFile(t, "scheduler: "+text)}); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.check(c); err != nil || f.node.Scheduler.String() != want {
+		f, err := settle(t, "--config", settingsFile(t, "scheduler: "+text))
+		if err != nil || f.node.Scheduler.String() != want {
 			t.Errorf("%s is %s, %v; want %s", text, f.node.Scheduler, err, want)
 		}
 	}
@@ -370,13 +365,7 @@ func TestNodeBadSettings(t *testing.T) {
 			if x.file != "" {
 				args = append(args, "--config", settingsFile(t, x.file))
 			}
-			var f nodeFlags
-			c := &cobra.Command{}
-			f.add(c)
-			if err := c.ParseFlags(args); err != nil {
-				t.Fatal(err)
-			}
-			err := f.check(c)
+			_, err := settle(t, args...)
 			if err == nil {
 				t.Fatal("there is no error")
 			}
@@ -393,8 +382,8 @@ func TestNodeBadSettings(t *testing.T) {
 	}
 }
 
-// settled are the settings of a node that is started with these arguments, in good order.
-func settled(t *testing.T, args ...string) *nodeFlags {
+// settle are the settings of a node that is started with these arguments, and what is wrong with them.
+func settle(t *testing.T, args ...string) (*nodeFlags, error) {
 	t.Helper()
 	var f nodeFlags
 	c := &cobra.Command{}
@@ -402,10 +391,7 @@ func settled(t *testing.T, args ...string) *nodeFlags {
 	if err := c.ParseFlags(args); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.check(c); err != nil {
-		t.Fatal(err)
-	}
-	return &f
+	return &f, f.check(c)
 }
 
 // twoFunctions is a scenario of two nodes, each with two sample functions.
@@ -419,6 +405,26 @@ workload: {rate: 2/s}
 scheduler: {name: NoScheduler}
 `
 
+// A node of a scenario whose algorithm asks its learner has one, unless that is elsewhere or it has no scheduler.
+func TestNodeAsksItsLearner(t *testing.T) {
+	scenario := filepath.Join(t.TempDir(), "two.yaml")
+	if err := os.WriteFile(scenario, []byte(twoFunctions), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct{ services, learner, says string }{
+		{"scheduler,discovery", "{}", "--services [scheduler,discovery]: the algorithm of the scenario, LearningScheduler, asks the learner of its node: have it in --services"},
+		{"scheduler,learner", "{}", ""},
+		{"discovery", "{}", ""},
+		{"scheduler", `{external: {act: "ws://127.0.0.1:870{node}", train: "http://127.0.0.1:1902{node}"}}`, ""},
+	} {
+		_, err := settle(t, "--scenario", scenario, "--replications", "1", "--set", "scheduler={name: LearningScheduler}", "--set", "learner="+x.learner,
+			"--cluster", "127.0.0.1,127.0.0.2", "--services", x.services)
+		if x.says == "" && err != nil || x.says != "" && (err == nil || !strings.Contains(err.Error(), x.says)) {
+			t.Errorf("the services %s and the learner %s: %v, want %q", x.services, x.learner, err, x.says)
+		}
+	}
+}
+
 // Where clients do not say what they want, no two functions draw the same service times, and each draws the same again.
 func TestFunctionsDrawApart(t *testing.T) {
 	scenario := filepath.Join(t.TempDir(), "two.yaml")
@@ -427,7 +433,11 @@ func TestFunctionsDrawApart(t *testing.T) {
 	}
 	seeds := func(args ...string) map[string]string {
 		all := map[string]string{}
-		for name, x := range settled(t, args...).node.Backend.Functions {
+		f, err := settle(t, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, x := range f.node.Backend.Functions {
 			all[name] = x.Command[slices.Index(x.Command, "--seed")+1]
 		}
 		return all
