@@ -124,6 +124,9 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		return fmt.Errorf("the scenario has %d points: choose one with --select", len(points))
 	}
 	f.point = points[0].Scenario
+	if !f.isSet("function-timeout") { // as in simulation
+		f.timeouts.function = 0
+	}
 	switch err := realnet.CheckScenario(f.point); {
 	case err != nil:
 		return err

@@ -425,6 +425,27 @@ func TestNodeAsksItsLearner(t *testing.T) {
 	}
 }
 
+// A function of a scenario has as long as in simulation, unless a setting says how long.
+func TestNodeFunctionTimeout(t *testing.T) {
+	scenario := filepath.Join(t.TempDir(), "two.yaml")
+	if err := os.WriteFile(scenario, []byte(twoFunctions), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	ofScenario := []string{"--scenario", scenario, "--cluster", "127.0.0.1,127.0.0.2"}
+	for _, x := range []struct {
+		args []string
+		want time.Duration
+	}{
+		{nil, 30 * time.Second},
+		{ofScenario, 0},
+		{append(ofScenario, "--function-timeout", "5s"), 5 * time.Second},
+	} {
+		if f, err := settle(t, x.args...); err != nil || f.timeouts.function != x.want {
+			t.Errorf("%v: a function has %v, want %v: %v", x.args, f.timeouts.function, x.want, err)
+		}
+	}
+}
+
 // Where clients do not say what they want, no two functions draw the same service times, and each draws the same again.
 func TestFunctionsDrawApart(t *testing.T) {
 	scenario := filepath.Join(t.TempDir(), "two.yaml")
