@@ -471,7 +471,7 @@ func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind stri
 			speed = s.Cluster.Cloud.Speed
 		}
 		return append(words, "--scenario", deploy.FilesDir+"/"+scenarios.BundleFile, "--function", x.Name, "--speed", fmt.Sprint(speed),
-			"--seed", fmt.Sprint(s.Seed+uint64(i)))
+			"--seed", functionSeed(s.Seed, 0, i, x.Name))
 	}
 	return deploy.New(o)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -108,7 +109,7 @@ The service time is that of the header ` + wire.HeaderService + `, which nodes s
 	fl.IntVar(&f.instance, "instance", 0, "number of this process among those of the function: each draws its own times")
 	fl.Float64Var(&f.speed, "speed", 1, "what the query says, or is drawn, is divided by it")
 	fl.IntVar(&f.reply, "reply-bytes", 0, "bytes of an answer, at least")
-	fl.DurationVar(&f.max, "max", time.Hour, "longest service time that a request may ask for")
+	fl.DurationVar(&f.max, "max", time.Hour, "longest service time that a request may ask for; by default with --scenario none")
 	return c
 }
 
@@ -160,6 +161,9 @@ func (f *timedFlags) run(c *cobra.Command, name string) error {
 	o, err := f.options()
 	if err != nil {
 		return input(err)
+	}
+	if f.scenario != "" && !c.Flags().Changed("max") { // as in simulation
+		o.Max = math.MaxInt64
 	}
 	if name == "loop" {
 		return serveFunction(c, f.place, function.Loop(o))

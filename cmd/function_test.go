@@ -74,6 +74,36 @@ func TestFunction(t *testing.T) {
 	}
 }
 
+// A sample function of a scenario takes as long as the scenario wants, others take what --max says.
+func TestFunctionMax(t *testing.T) {
+	for _, x := range []struct {
+		args []string
+		says string // empty: it works
+	}{
+		{[]string{"--scenario", "quickstart", "--function", "face-detect"}, ""},
+		{[]string{"--scenario", "quickstart", "--function", "face-detect", "--max", "1h"}, "a service time of 2h0m0s is longer than 1h0m0s"},
+		{nil, "a service time of 2h0m0s is longer than 1h0m0s"},
+	} {
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		o := &output{}
+		running.Go(func() { cmd.Run(ctx, append([]string{"function", "sleep", "--port", "0"}, x.args...), io.Discard, o) })
+		client := &http.Client{Timeout: 300 * time.Millisecond}
+		text := ""
+		a, err := client.Get(said(t, o, `(http://\S+)\n`) + "?service=2h")
+		if err == nil {
+			b, _ := io.ReadAll(a.Body)
+			a.Body.Close()
+			text = strings.TrimSpace(string(b))
+		}
+		if text != x.says || (err == nil) == (x.says == "") {
+			t.Errorf("%v: %q, %v; want %q", x.args, text, err, x.says)
+		}
+		stop()
+		running.Wait()
+	}
+}
+
 // A watchdog that is told to end says so for as long as it is asked after its health, and finishes what runs.
 func TestWatchdogEnds(t *testing.T) {
 	t.Setenv("healthcheck_interval", "300ms")

@@ -124,6 +124,9 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		return fmt.Errorf("the scenario has %d points: choose one with --select", len(points))
 	}
 	f.point = points[0].Scenario
+	if !f.isSet("function-timeout") { // as in simulation
+		f.timeouts.function = 0
+	}
 	switch err := realnet.CheckScenario(f.point); {
 	case err != nil:
 		return err
@@ -144,6 +147,10 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 	if err := f.checkPlaces(); err != nil {
 		return err
 	}
+	if _, asks := f.ownLearner(); asks && f.runs("scheduler") && !f.runs("learner") {
+		return fmt.Errorf("%s %s: the algorithm of the scenario, %s, asks the learner of its node: have it in --services, or say where another one is "+
+			"(--set learner.external=...)", f.source("services"), f.flags.Lookup("services").Value, f.point.Scheduler.Spec.Name())
+	}
 	o.Backend = realnet.Backend{Functions: map[string]realnet.Function{}}
 	for i := range f.point.Functions {
 		x := &f.point.Functions[i]
@@ -157,7 +164,7 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		var more []string
 		if x.Backend.Kind == "sleep" || x.Backend.Kind == "loop" {
 			more = []string{"--scenario", f.scenario, "--function", x.Name,
-				"--speed", fmt.Sprint(o.Speed), "--seed", fmt.Sprint(f.point.Seed + uint64(f.number))}
+				"--speed", fmt.Sprint(o.Speed), "--seed", functionSeed(f.point.Seed, f.replication, f.number, x.Name)}
 			for _, s := range f.set {
 				more = append(more, "--set", s)
 			}

@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
@@ -80,6 +83,13 @@ func backendFunction(b *scenarios.Backend, more ...string) (realnet.Function, er
 	return realnet.Function{URL: b.URL, Command: b.Command}, nil
 }
 
+// functionSeed is the seed of a sample function of a node: no two of them draw alike, and each draws the same whenever all settings are the same.
+func functionSeed(seed uint64, replication, node int, name string) string {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, name)
+	return strconv.FormatUint(random.Key(seed, replication, random.Demand, node, h.Sum64()), 10)
+}
+
 // backend is what runs the functions of a node without a scenario.
 func (f *nodeFlags) backend(seed uint64) (realnet.Backend, error) {
 	b := realnet.Backend{Functions: map[string]realnet.Function{}}
@@ -91,7 +101,7 @@ func (f *nodeFlags) backend(seed uint64) (realnet.Backend, error) {
 	for name, x := range f.functions {
 		var more []string
 		if x.Kind != "face-detect" {
-			more = append(more, "--seed", strconv.FormatUint(seed, 10))
+			more = append(more, "--seed", functionSeed(seed, 0, f.place(), name))
 		}
 		if x.service != "" {
 			more = append(more, "--service", x.service)

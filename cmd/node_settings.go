@@ -92,7 +92,7 @@ type nodeFlags struct {
 func (f *nodeFlags) add(c *cobra.Command) {
 	f.functions = functionsFlag{}
 	limits := realnet.DefaultServerLimits()
-	f.most.body, f.most.bodies, f.most.answer, f.most.header = 64<<20, 512<<20, 64<<20, bytesFlag(limits.Header)
+	f.most.body, f.most.bodies, f.most.answer, f.most.header = realnet.MostBody, 512<<20, realnet.MostBody, bytesFlag(limits.Header)
 	f.flags = c.Flags()
 	fl := f.flags
 	fl.StringVar(&f.config, "config", "", "`file` with settings, in YAML: keys are the names of the flags")
@@ -127,7 +127,8 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	fl.IntVar(&f.ports.function, "function-port", 8080, "{port} in --function-url")
 	fl.StringVar(&f.openfaas.url, "openfaas", "", "URL of an OpenFaaS gateway that has the other functions, instead of --function-url")
 	fl.StringVar(&f.openfaas.secrets, "openfaas-secrets", "/run/secrets", "directory of its basic-auth-user and basic-auth-password")
-	fl.DurationVar(&f.timeouts.function, "function-timeout", 30*time.Second, "time that a function has; 0: as long as its client waits")
+	fl.DurationVar(&f.timeouts.function, "function-timeout", 30*time.Second, "time that a function has; 0, as by default with "+
+		"--scenario: as long as its client waits")
 	fl.DurationVar(&f.timeouts.start, "function-start-timeout", 10*time.Second, "time that the process of a function has until it answers")
 	fl.DurationVar(&f.timeouts.keepAlive, "function-keep-alive", 0, "a process of a function is started when a request needs it, and ended when "+
 		"it has been idle for so long; 0: it is started with the node, and kept for ever")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -145,13 +146,8 @@ func TestNodeScheduler(t *testing.T) {
 		"PowerOfNScheduler 3 2 true 1": `{"name":"PowerOfNScheduler","parameters":["3","2","true","1"]}`,
 		"JSQ d=3":                      `{"name":"JSQ","parameters":null,"named":{"d":3}}`,
 	} {
-		var f nodeFlags
-		c := &cobra.Command{}
-		f.add(c)
-		if err := c.ParseFlags([]string{"--config", settingsFile(t, "scheduler: "+text)}); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.check(c); err != nil || f.node.Scheduler.String() != want {
+		f, err := settle(t, "--config", settingsFile(t, "scheduler: "+text))
+		if err != nil || f.node.Scheduler.String() != want {
 			t.Errorf("%s is %s, %v; want %s", text, f.node.Scheduler, err, want)
 		}
 	}
@@ -369,13 +365,7 @@ func TestNodeBadSettings(t *testing.T) {
 			if x.file != "" {
 				args = append(args, "--config", settingsFile(t, x.file))
 			}
-			var f nodeFlags
-			c := &cobra.Command{}
-			f.add(c)
-			if err := c.ParseFlags(args); err != nil {
-				t.Fatal(err)
-			}
-			err := f.check(c)
+			_, err := settle(t, args...)
 			if err == nil {
 				t.Fatal("there is no error")
 			}
@@ -389,5 +379,111 @@ func TestNodeBadSettings(t *testing.T) {
 				t.Errorf("%d problems are told of %d:\n%v", len(said), len(x.says), err)
 			}
 		})
+	}
+}
+
+// settle are the settings of a node that is started with these arguments, and what is wrong with them.
+func settle(t *testing.T, args ...string) (*nodeFlags, error) {
+	t.Helper()
+	var f nodeFlags
+	c := &cobra.Command{}
+	f.add(c)
+	if err := c.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	return &f, f.check(c)
+}
+
+// twoFunctions is a scenario of two nodes, each with two sample functions.
+const twoFunctions = `
+name: two
+duration: 1s
+replications: 2
+cluster: {nodes: 2, slots: 2, queue: 2}
+functions: [{name: f, service: 1ms}, {name: g, service: 1ms}]
+workload: {rate: 2/s}
+scheduler: {name: NoScheduler}
+`
+
+// A node of a scenario whose algorithm asks its learner has one, unless that is elsewhere or it has no scheduler.
+func TestNodeAsksItsLearner(t *testing.T) {
+	scenario := filepath.Join(t.TempDir(), "two.yaml")
+	if err := os.WriteFile(scenario, []byte(twoFunctions), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct{ services, learner, says string }{
+		{"scheduler,discovery", "{}", "--services [scheduler,discovery]: the algorithm of the scenario, LearningScheduler, asks the learner of its node: have it in --services"},
+		{"scheduler,learner", "{}", ""},
+		{"discovery", "{}", ""},
+		{"scheduler", `{external: {act: "ws://127.0.0.1:870{node}", train: "http://127.0.0.1:1902{node}"}}`, ""},
+	} {
+		_, err := settle(t, "--scenario", scenario, "--replications", "1", "--set", "scheduler={name: LearningScheduler}", "--set", "learner="+x.learner,
+			"--cluster", "127.0.0.1,127.0.0.2", "--services", x.services)
+		if x.says == "" && err != nil || x.says != "" && (err == nil || !strings.Contains(err.Error(), x.says)) {
+			t.Errorf("the services %s and the learner %s: %v, want %q", x.services, x.learner, err, x.says)
+		}
+	}
+}
+
+// A function of a scenario has as long as in simulation, unless a setting says how long.
+func TestNodeFunctionTimeout(t *testing.T) {
+	scenario := filepath.Join(t.TempDir(), "two.yaml")
+	if err := os.WriteFile(scenario, []byte(twoFunctions), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	ofScenario := []string{"--scenario", scenario, "--cluster", "127.0.0.1,127.0.0.2"}
+	for _, x := range []struct {
+		args []string
+		want time.Duration
+	}{
+		{nil, 30 * time.Second},
+		{ofScenario, 0},
+		{append(ofScenario, "--function-timeout", "5s"), 5 * time.Second},
+	} {
+		if f, err := settle(t, x.args...); err != nil || f.timeouts.function != x.want {
+			t.Errorf("%v: a function has %v, want %v: %v", x.args, f.timeouts.function, x.want, err)
+		}
+	}
+}
+
+// Where clients do not say what they want, no two functions draw the same service times, and each draws the same again.
+func TestFunctionsDrawApart(t *testing.T) {
+	scenario := filepath.Join(t.TempDir(), "two.yaml")
+	if err := os.WriteFile(scenario, []byte(twoFunctions), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	seeds := func(args ...string) map[string]string {
+		all := map[string]string{}
+		f, err := settle(t, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, x := range f.node.Backend.Functions {
+			all[name] = x.Command[slices.Index(x.Command, "--seed")+1]
+		}
+		return all
+	}
+	cluster := []string{"--scenario", scenario, "--cluster", "127.0.0.1,127.0.0.2", "--bind"}
+	drawn := map[string]string{}
+	for _, args := range [][]string{
+		{"--function", "f=sleep:50ms", "--function", "g=loop:50ms"},
+		{"--function", "f=sleep:50ms", "--function", "g=loop:50ms", "--scheduler-port", "18081"},
+		{"--function", "f=sleep:50ms", "--function", "g=loop:50ms", "--seed", "2"},
+		append(cluster, "127.0.0.1", "--number", "0"),
+		append(cluster, "127.0.0.2", "--number", "1"),
+		append(cluster, "127.0.0.1", "--number", "0", "--seed", "2"),
+		append(cluster, "127.0.0.1", "--number", "0", "--replication", "1"),
+	} {
+		args = slices.Clone(args)
+		got := seeds(args...)
+		if again := seeds(args...); len(got) != 2 || !maps.Equal(got, again) {
+			t.Errorf("%v: the seeds are %v, then %v", args, got, again)
+		}
+		for name, seed := range got {
+			if who, twice := drawn[seed]; twice {
+				t.Errorf("%s of %v draws as %s", name, args, who)
+			}
+			drawn[seed] = fmt.Sprintf("%s of %v", name, args)
+		}
 	}
 }

@@ -207,6 +207,8 @@ func TestRunRefuses(t *testing.T) {
 	for _, x := range []struct{ set, says string }{
 		{"cluster.service_mode=processor-sharing", "cluster.service_mode"},
 		{"client.link.latency=5ms", "client.link"},
+		{"functions.f.payload=65MiB", "functions.f.payload: real nodes take no more than 64MiB"},
+		{"functions.f.reply=65MiB", "functions.f.reply: real nodes take no more than 64MiB"},
 		{"functions.f.cold_start={time: 1s, keep_alive: 1min}", "functions.f.cold_start: real nodes do not start what is at a URL"},
 	} {
 		dir := t.TempDir()

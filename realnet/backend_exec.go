@@ -32,6 +32,8 @@ type patience struct {
 
 const mostPause = time.Minute
 
+const firstStarts = 3 // of a process that dies before it answers, each with another port
+
 const mostRegaining = 4 // processes of a function that may compute on, of requests that nobody waits for
 
 const (
@@ -93,12 +95,21 @@ func (i *instance) keep(first chan<- error) {
 	defer close(i.ended)
 	runtime.LockOSThread()
 	pause := i.pause
-	for {
+	for starts := 1; ; starts++ {
 		began := time.Now()
 		err := i.once(first)
 		started := i.url.Swap(nil) != nil
-		if i.life.Err() != nil || first != nil && !started {
-			return // who started it has been told
+		switch {
+		case i.life.Err() != nil:
+			return // who started it knows
+		case first == nil || started:
+		case starts < firstStarts && errors.As(err, new(*deathError)):
+			slog.Warn("the process of a function has ended before it answered, and is started again: its port may have become another program's",
+				"function", i.name, "error", err)
+			continue
+		default:
+			first <- err
+			return
 		}
 		if i.pooled {
 			slog.Warn("a process of a function has ended", "function", i.name, "error", err)
@@ -118,19 +129,13 @@ func (i *instance) keep(first chan<- error) {
 	}
 }
 
-// once runs the process until it ends. What it says to first is whether it has answered.
-func (i *instance) once(first chan<- error) (err error) {
-	tell := func(err error) {
-		if first != nil {
-			first <- err
-			first = nil
-		}
-	}
-	defer func() { tell(err) }()
-	port, err := freePort()
+// once runs the process until it ends. It tells answered when it has answered.
+func (i *instance) once(answered chan<- error) error {
+	port, err := givenPorts.give()
 	if err != nil {
 		return err
 	}
+	defer givenPorts.back(port)
 	words := make([]string, len(i.command))
 	fill := strings.NewReplacer("{port}", strconv.Itoa(port), "{instance}", strconv.Itoa(i.number))
 	for k, w := range i.command {
@@ -176,7 +181,9 @@ func (i *instance) once(first chan<- error) (err error) {
 	if err == nil {
 		slog.Info("a function has started", "function", i.name, "url", url, "after", time.Since(began).Round(time.Millisecond))
 		i.url.Store(&url)
-		tell(nil)
+		if answered != nil {
+			answered <- nil
+		}
 		select {
 		case err = <-died:
 			return errOr(err, errors.New("exit status 0"))
@@ -200,8 +207,10 @@ type deathError struct{ cause error }
 
 func (e *deathError) Error() string { return fmt.Sprintf("it ended before it answered: %v", e.cause) }
 
-// awaitHealth waits until a function answers at /healthz, with whatever status: then it serves HTTP.
+// awaitHealth waits until a function answers at /healthz, with whatever status: then it serves HTTP. What answers where the process has
+// died is another program, which has its port.
 func (i *instance) awaitHealth(ctx context.Context, url string, died <-chan error) error {
+	dead := func(err error) error { return &deathError{errOr(err, errors.New("exit status 0"))} }
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for began := time.Now(); ; {
@@ -211,11 +220,16 @@ func (i *instance) awaitHealth(ctx context.Context, url string, died <-chan erro
 		}
 		if a, err := client.Do(r); err == nil {
 			a.Body.Close()
-			return nil
+			select {
+			case err := <-died:
+				return dead(err)
+			default:
+				return nil
+			}
 		}
 		select {
 		case err := <-died:
-			return &deathError{errOr(err, errors.New("exit status 0"))}
+			return dead(err)
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer at %s within %v: it must serve HTTP on the port of {port} or $PORT", url, i.start)
 		case <-time.After(min(max(time.Since(began)/20, time.Millisecond), 10*time.Millisecond)): // a cold start is measured to 5 %
@@ -385,12 +399,34 @@ func (i *instance) log(out io.ReadCloser) {
 	}
 }
 
-// freePort is a port of loopback where nobody listens.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// ports are those of loopback that this process has given to those of functions. Each must be let go before who gets it can listen there:
+// until then the system may give it to anybody, so that at least the functions of this process must not get it twice.
+type ports struct {
+	mu    sync.Mutex
+	given map[int]bool
+}
+
+var givenPorts = ports{given: map[int]bool{}}
+
+// give is a port where nobody listens, and which nobody else is given until it is back.
+func (p *ports) give() (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		defer l.Close() // when another one has been found
+		if port := l.Addr().(*net.TCPAddr).Port; !p.given[port] {
+			p.given[port] = true
+			return port, nil
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (p *ports) back(port int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.given, port)
 }

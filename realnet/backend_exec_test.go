@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -38,6 +40,10 @@ func processOfFunction(args []string) {
 	case "dies":
 		fmt.Println("it has no licence")
 		os.Exit(1)
+	case "robbed":
+		if _, err := http.Get(args[1] + "?port=" + port); err != nil { // where somebody may take it
+			panic(err)
+		}
 	case "silent", "child":
 		select {}
 	case "stubborn":
@@ -227,6 +233,61 @@ func TestExecRefused(t *testing.T) {
 		children, err := os.ReadFile("/proc/self/task/" + self + "/children")
 		return err != nil || strings.TrimSpace(string(children)) == ""
 	})
+}
+
+// A process whose port another program takes is started again with another one, although that other program answers in its place.
+func TestExecPortTaken(t *testing.T) {
+	log := said(t)
+	thief := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		time.Sleep(500 * time.Millisecond) // until the process has died
+	})}
+	defer thief.Close()
+	var asked atomic.Int32
+	tempter := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == firstStarts {
+			return
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", r.URL.Query().Get("port")))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go func() { _ = thief.Serve(l) }()
+	}))
+	defer tempter.Close()
+	i, err := startInstance(t.Context(), "f", functionCommand(t, "robbed", tempter.URL), patience{start: 20 * time.Second, end: time.Second, pause: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.close()
+	url, err := i.at()
+	if err != nil {
+		t.Fatal(err)
+	}
+	processesAt(t, url)
+	if n := strings.Count(log(), "its port may have become another program's"); n != firstStarts-1 {
+		t.Errorf("the log says %d times that it is started again:\n%s", n, log())
+	}
+}
+
+// No two functions are given one port, be it that neither listens there yet.
+func TestExecPortsDiffer(t *testing.T) {
+	p := ports{given: map[int]bool{}}
+	for k := range 1000 { // the system gives some of them twice
+		port, err := p.give()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.given) != k+1 {
+			t.Fatalf("port %d is given twice", port)
+		}
+	}
+	for port := range p.given {
+		p.back(port)
+	}
+	if len(p.given) != 0 {
+		t.Errorf("%d ports never come back", len(p.given))
+	}
 }
 
 // startFunction starts a function that behaves so, and has so long to end.

@@ -61,13 +61,15 @@ func newBody(source io.Reader, limit int64, m *memory) *body {
 	return &body{source: source, limit: limit, memory: m}
 }
 
-// whole reads the body to its end.
+// whole reads the body to its end. What it returns is not to be changed.
 func (b *body) whole() ([]byte, error) {
-	text, err := io.ReadAll(b.reader())
+	_, err := io.Copy(io.Discard, b.reader()) // which keeps it: there is no second copy
 	if f := b.failure(err); f != nil {
 		return nil, f
 	}
-	return text, err
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.kept, err
 }
 
 // reader reads the body from its beginning.

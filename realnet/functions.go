@@ -251,12 +251,13 @@ func (n *Node) Deploy(ctx context.Context, name, at string) (FunctionStatus, err
 	if err := b.awaitAnswer(ctx, at); err != nil {
 		return FunctionStatus{}, wire.NewV1Failure(wire.CodeDeploy, "function %s: %v", name, err)
 	}
+	ready := time.Since(began) // what it waits for now is another change, which is none of its business
 	n.deploying.Lock()
 	defer n.deploying.Unlock()
 	if v := b.inventory(""); len(v.names) >= mostFunctions && !b.deployed.has(name) {
 		return FunctionStatus{}, wire.NewV1Failure(wire.CodeDeploy, "the node has %d functions, and can have no more: remove one", len(v.names))
 	}
-	x := &deployment{Function: Function{URL: at}, name: name, since: time.Now(), ready: time.Since(began)}
+	x := &deployment{Function: Function{URL: at}, name: name, since: time.Now(), ready: ready}
 	b.deployed.put(name, x)
 	n.announce(b.inventory(""))
 	return x.status(), nil

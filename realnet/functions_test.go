@@ -242,6 +242,23 @@ func TestFunctionMovesUnderLoad(t *testing.T) {
 	}
 }
 
+// How long a function took until it answered is its own time, not that of a change before it.
+func TestReadyIsOfTheFunction(t *testing.T) {
+	answered := make(chan bool, 1)
+	f := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { answered <- true }))
+	defer f.Close()
+	n := openNodes(t, 1, NodeOptions{}).nodes[0]
+	n.deploying.Lock()
+	go func() {
+		<-answered
+		time.Sleep(time.Second)
+		n.deploying.Unlock()
+	}()
+	if s, err := n.Deploy(t.Context(), "f", f.URL); err != nil || s.Ready <= 0 || s.Ready >= 1 {
+		t.Errorf("beside a change that takes a second: %+v, %v", s, err)
+	}
+}
+
 // The process of a function that is taken away ends when its last call has.
 func TestRemovedProcessEnds(t *testing.T) {
 	d := &deployments{byName: map[string]*deployment{}}

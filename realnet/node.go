@@ -30,9 +30,12 @@ type Identity struct {
 	IP string // machine_ip: address of its scheduler service
 }
 
+// MostBody is how long a request and the answer of a function may be where nothing else is said, in bytes.
+const MostBody = 64 << 20
+
 // Limits bound what the network may ask of a node.
 type Limits struct {
-	Body     int64 // of a request, bytes; 0: 64 MiB
+	Body     int64 // of a request, bytes; 0: MostBody
 	Bodies   int64 // of the requests in hand together, bytes; 0: 512 MiB
 	Requests int   // in hand at once, those of peers included; 0: 16384
 }
@@ -139,7 +142,7 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 		o.Cluster[i] = CanonicalAddress(a)
 	}
 	if o.Limits.Body == 0 {
-		o.Limits.Body = 64 << 20
+		o.Limits.Body = MostBody
 	}
 	if o.Limits.Bodies == 0 {
 		o.Limits.Bodies = 512 << 20
@@ -148,7 +151,7 @@ func OpenNode(o NodeOptions) (_ *Node, err error) {
 		o.Limits.Requests = 16384
 	}
 	if o.Backend.MaxAnswer == 0 {
-		o.Backend.MaxAnswer = 64 << 20
+		o.Backend.MaxAnswer = MostBody
 	}
 	if o.Speed == 0 {
 		o.Speed = 1

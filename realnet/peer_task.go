@@ -104,7 +104,7 @@ func (n *Node) peerTask(c *gin.Context) {
 		return
 	}
 	r := &request{key: taskKey{from: from, token: task.Trip.Token, copy: task.Copy}, theirs: head.Token, number: uint64(task.ID),
-		tracing: c.GetHeader(wire.HeaderTracing), base: task.Timing}
+		tracing: c.GetHeader(wire.HeaderTracing), label: n.label(), base: task.Timing}
 	n.name(r)
 	n.spans.arrived(r, c.Request.Header, "task of a peer")
 	agent := c.Request.Header[wire.HeaderPeerAgent]

@@ -166,27 +166,13 @@ func (n *Node) peerFunction(c *gin.Context) {
 		refuse(wire.NewV1Failure(wire.CodeGeneric, "only nodes may call this"))
 		return
 	}
-	var q wire.PeerRequest
-	limit := n.options.Limits.Body*4/3 + maxConfiguration
-	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	q, err := n.readPeerRequest(c.Request)
+	if f := new(wire.Failure); errors.As(err, &f) {
 		// Who still sends hears nothing of an answer when the connection ends: some more is read for it.
-		_, _ = io.CopyN(io.Discard, c.Request.Body, max(limit, 16<<20))
-		f := wire.NewFailure(wire.CodeTooLarge, "The body of the request is longer than %d bytes", limit)
+		_, _ = io.CopyN(io.Discard, c.Request.Body, max(n.mostPeerRequest(), 16<<20))
+		n.metrics.received.WithLabelValues(core.NoRoom.String()).Inc()
 		n.answerPeer(c, f.Status(), f.Body(), nil, n.own(&request{}))
 		return
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &q)
-	}
-	if err == nil && (q.Hops < 0 || q.Hops > 255) {
-		err = fmt.Errorf("hops is %d: write a number from 0 to 255", q.Hops)
-	}
-	for _, value := range []string{q.Tracing, q.ContentType} { // JSON may hold what would end a header, and begin another one
-		if err == nil && !httpguts.ValidHeaderFieldValue(value) {
-			err = fmt.Errorf("%.80q cannot stand in a header", value)
-		}
 	}
 	if err != nil {
 		refuse(wire.NewV1Failure(wire.CodeInput, "%v", err))
@@ -194,7 +180,7 @@ func (n *Node) peerFunction(c *gin.Context) {
 	}
 	from := n.peers.caller(remoteIP(c.Request))
 	token := n.peers.token()
-	r := &request{key: taskKey{from: from, token: token}, number: q.Request, tracing: q.Tracing}
+	r := &request{key: taskKey{from: from, token: token}, number: q.Request, tracing: q.Tracing, label: n.label()}
 	n.name(r)
 	n.spans.arrived(r, c.Request.Header, "task of a peer")
 	if f := n.begin(c, r, bytes.NewReader(q.Payload), int64(len(q.Payload))); f != nil {
@@ -221,6 +207,31 @@ func (n *Node) peerFunction(c *gin.Context) {
 		said = refusal(f)
 	}
 	n.answerPeer(c, said.status, said.body, r.path, n.own(r))
+}
+
+// mostPeerRequest bounds the JSON of a task, in bytes: base64 takes four for three, and the rest is small.
+func (n *Node) mostPeerRequest() int64 { return n.options.Limits.Body*4/3 + maxConfiguration }
+
+// readPeerRequest reads the JSON of a task. It counts among the bodies in hand until it has been read, then what it carries does.
+func (n *Node) readPeerRequest(h *http.Request) (q wire.PeerRequest, err error) {
+	if f := n.tooMuch(h.ContentLength, n.mostPeerRequest()); f != nil {
+		return q, f
+	}
+	b := newBody(h.Body, n.mostPeerRequest(), &n.bodies)
+	defer b.abandon(func() {}) // nobody else reads it
+	text, err := b.whole()
+	if err == nil {
+		err = json.Unmarshal(text, &q)
+	}
+	if err == nil && (q.Hops < 0 || q.Hops > 255) {
+		err = fmt.Errorf("hops is %d: write a number from 0 to 255", q.Hops)
+	}
+	for _, value := range []string{q.Tracing, q.ContentType} { // JSON may hold what would end a header, and begin another one
+		if err == nil && !httpguts.ValidHeaderFieldValue(value) {
+			err = fmt.Errorf("%.80q cannot stand in a header", value)
+		}
+	}
+	return q, err
 }
 
 // answerPeer answers as a v1 node does. Its peer ends where there is no JSON: a status that has no body is 200, as are all

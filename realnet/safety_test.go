@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -347,15 +348,28 @@ func TestBodiesAreBounded(t *testing.T) {
 	eventually(t, "the first body is in hand", func() bool { return n.bodies.used.Load() == 1000 })
 	asks := func(want int) {
 		t.Helper()
-		for what, body := range map[string]io.Reader{"a length": strings.NewReader(text), "none": io.MultiReader(strings.NewReader(text))} {
-			a, err := http.Post(url, "text/plain", body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			said, _ := io.ReadAll(a.Body)
-			a.Body.Close()
-			if a.StatusCode != want || want != 200 && !strings.Contains(string(said), `"code":409`) {
-				t.Errorf("a body with %s: %d %s, want %d", what, a.StatusCode, said, want)
+		for path, text := range map[string]string{
+			"/function/f": text, "/peer/function/f": `{"function_name":"f","hops":1,"more":"` + text + `"}`, // of which nothing is for the function
+		} {
+			for what, body := range map[string]io.Reader{"a length": strings.NewReader(text), "none": io.MultiReader(strings.NewReader(text))} {
+				r, err := http.NewRequest(http.MethodPost, c.servers[0].URL+path, body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("User-Agent", wire.UserAgentNode)
+				a, err := http.DefaultClient.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				said, _ := io.ReadAll(a.Body)
+				a.Body.Close()
+				var v1 wire.PeerResponse
+				if json.Unmarshal(said, &v1) == nil && v1.Status != 0 {
+					said = v1.Body
+				}
+				if a.StatusCode != want || want != 200 && !strings.Contains(string(said), `"code":409`) {
+					t.Errorf("%s: a body with %s: %d %s, want %d", path, what, a.StatusCode, said, want)
+				}
 			}
 		}
 	}

@@ -31,6 +31,12 @@ func CheckScenario(s *scenarios.Scenario) error {
 		f := &s.Functions[i]
 		refuse(f.ColdStart != nil && f.Backend.Kind == "url", "functions.%s.cold_start: real nodes do not start what is at a URL: "+
 			"leave the key out, or simulate", f.Name)
+		for _, x := range []struct {
+			key   string
+			bytes int
+		}{{"payload", f.Payload}, {"reply", f.Reply}} {
+			refuse(x.bytes > MostBody, "functions.%s.%s: real nodes take no more than %s: write less, or simulate", f.Name, x.key, scenarios.FormatBytes(MostBody))
+		}
 		refuse(!validFunction(f.Name), "functions.%s: this name cannot stand in a URL: write letters, digits, - and _", f.Name)
 	}
 	l := &s.Client.Link

@@ -187,11 +187,8 @@ func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64
 	if !validFunction(name) {
 		return wire.NewV1Failure(wire.CodeService, "%.80q can be no name of a function", name)
 	}
-	if length > n.options.Limits.Body {
-		return wire.NewFailure(wire.CodeTooLarge, "The body of the request is longer than %d bytes", n.options.Limits.Body)
-	}
-	if n.bodies.used.Load()+length > n.bodies.most {
-		return n.bodies.failure()
+	if f := n.tooMuch(length, n.options.Limits.Body); f != nil {
+		return f
 	}
 	r.call = n.newCall(name, c.Request, content, length)
 	r.function = uint16(n.functions.find(name)) + 1
@@ -200,6 +197,17 @@ func (n *Node) begin(c *gin.Context, r *request, content io.Reader, length int64
 		go r.call.body.readAhead() // until it is abandoned
 	}
 	return f
+}
+
+// tooMuch says why a body of that length, -1 where it is not known, is not even read; nil: it may be.
+func (n *Node) tooMuch(length, limit int64) *wire.Failure {
+	switch {
+	case length > limit:
+		return wire.NewFailure(wire.CodeTooLarge, "The body of the request is longer than %d bytes", limit)
+	case n.bodies.used.Load()+length > n.bodies.most:
+		return n.bodies.failure()
+	}
+	return nil
 }
 
 // newTask is a client's request as a task.

@@ -116,6 +116,28 @@ func TestSpansOfARequest(t *testing.T) {
 	}
 }
 
+// Who decides about the task of a peer stands in its span, as with a request.
+func TestSpansOfATaskOfAPeer(t *testing.T) {
+	made := tracetest.NewInMemoryExporter()
+	c := openNodes(t, 1, NodeOptions{Slots: 1, Room: 1, Queue: true, Traces: sdk.NewTracerProvider(sdk.WithSyncer(made)),
+		Scheduler: Descriptor{Name: "PowerOfNScheduler", Parameters: []string{"1", "0", "true", "2"}}})
+	const want = "scheduling PowerOfNScheduler(1, 0, true, 2) execute\n"
+	for _, x := range []struct {
+		what, path, content string
+		header              []string
+	}{
+		{"of this project", "/peer/task/f", "", []string{wire.HeaderPeer, "127.0.0.1:18083",
+			wire.HeaderPeerTask, `{"token":1,"id":1,"hops":1,"timing_ns":{},"visited":["127.0.0.1:18083"]}`}},
+		{"of the first P2PFaaS", "/peer/function/f", `{"function_name":"f","hops":1}`, nil},
+	} {
+		made.Reset()
+		a := c.ask(0, http.MethodPost, x.path, x.content, append(x.header, "User-Agent", wire.UserAgentNode)...)
+		if got := tree(made.GetSpans(), "scheduler", "verdict"); !strings.Contains(got, want) {
+			t.Errorf("a peer %s is answered %d %s, and the trace is\n%swant in it\n%s", x.what, a.status, a.body, got, want)
+		}
+	}
+}
+
 // Each question to a peer is a span, with what it said or that it said nothing.
 func TestSpansOfProbes(t *testing.T) {
 	made := tracetest.NewInMemoryExporter()
