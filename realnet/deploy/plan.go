@@ -365,6 +365,10 @@ func ImageOf(deployment, function, text, base string) (FunctionImage, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(base, path)
 	}
+	path, err := filepath.EvalSymlinks(path) // of a link to a directory nothing else would be read
+	if err != nil {
+		return FunctionImage{}, fmt.Errorf("functions.%s.backend.image: %w", function, err)
+	}
 	content, dir, err := contentOf(path)
 	if err != nil {
 		return FunctionImage{}, fmt.Errorf("functions.%s.backend.image: %w", function, err)
