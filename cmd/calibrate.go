@@ -68,7 +68,8 @@ Leave the machine alone meanwhile.`,
 	fl.StringVar(&f.first, "first-address", "127.0.0.1", "loopback address of the first node; the others have the next ones")
 	fl.Uint64Var(&o.Seed, "seed", calibrationSeed, "seed of the experiments; the scenario's own is refused")
 	fl.IntVar(&o.Entries, "nodes", 0, "nodes to send requests to, the first ones (default 4 at most, all of a deployment on hosts)")
-	fl.IntVar(&o.Requests, "requests", calibrate.DefaultRequests, "requests of an experiment, 200 at least")
+	fl.IntVar(&o.Requests, "requests", 0, fmt.Sprintf("requests of an experiment, %d at least (default %d or, without --duration, 50 for each of --nodes, "+
+		"2000 at most)", calibrate.LeastRequests, calibrate.DefaultRequests))
 	fl.DurationVar(&o.Duration, "duration", 0, "duration of an experiment (default as long as low load takes, from 6.4s on)")
 	fl.IntVar(&f.cores, "cores", 0, "cores of each machine that nodes are on (default those of this one; needed for a deployment on hosts)")
 	fl.StringArrayVar(&f.set, "set", nil, "give a key another value: --set KEY=VALUE, as in --set cluster.nodes=5; may be repeated")
@@ -136,7 +137,7 @@ func (f *calibrateFlags) check(s *scenarios.Scenario) error {
 	}
 	o, nodes := &f.options, s.Cluster.Nodes()
 	wrong(o.Seed == s.Seed, "--seed %d is the scenario's own, whose requests are not to be met: choose another one", o.Seed)
-	wrong(o.Requests < calibrate.LeastRequests, "--requests %d: write %d at least, which make a distribution", o.Requests, calibrate.LeastRequests)
+	wrong(o.Requests != 0 && o.Requests < calibrate.LeastRequests, "--requests %d: write %d at least, which make a distribution", o.Requests, calibrate.LeastRequests)
 	wrong(o.Entries < 0 || o.Entries > nodes, "--nodes %d: the scenario has %d", o.Entries, nodes)
 	wrong(o.Duration < 0, "--duration %v: write more than 0", o.Duration)
 	wrong(f.cores < 0, "--cores %d: write more than 0", f.cores)

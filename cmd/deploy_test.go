@@ -5,8 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -138,6 +142,61 @@ func TestDeployLocal(t *testing.T) {
 	}
 	if _, said := d.do(2, "deploy", "status"); !strings.Contains(said, "p2pfaas deploy SCENARIO makes one") {
 		t.Errorf("without a deployment, status says %s", said)
+	}
+}
+
+// What function deploy and remove did is undone by deploying again: those nodes are started anew, and no others.
+func TestDeployLocalUndoesFunctions(t *testing.T) {
+	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "elsewhere") }))
+	t.Cleanup(f.Close)
+	d := &deployment{t, t.TempDir()}
+	scenario := filepath.Join(d.dir, "three.yaml")
+	text := fmt.Sprintf(`
+name: three
+duration: 2s
+cluster: {nodes: 5, slots: 2, queue: 2}
+functions: [{name: f, service: 1ms, placement: {nodes: [0, 1, 2, 3]}}, {name: far, service: 1ms, backend: {kind: url, url: "%s/?far"}}]
+workload: {rate: 40/s}
+scheduler: {name: NoScheduler}
+`, f.URL)
+	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	up := []string{"deploy", scenario, "--target", "local", "--first-address", "127.95.0.1"}
+	d.do(0, up...)
+	t.Cleanup(func() {
+		cmd.Run(context.Background(), []string{"deploy", "down", "three", "--deployments", filepath.Join(d.dir, "deployments")}, &bytes.Buffer{}, &bytes.Buffer{})
+	})
+	type node struct {
+		Node      string
+		Functions []struct {
+			Name, URL string
+			Process   []string
+		}
+	}
+	list := func() (nodes []node) {
+		t.Helper()
+		out, _ := d.do(0, "function", "list", "--deployment", "three", "--json")
+		if err := json.Unmarshal([]byte(out), &nodes); err != nil {
+			t.Fatal(err)
+		}
+		return nodes
+	}
+	before, first := d.state(), list()
+	d.do(0, "function", "remove", "f", "--deployment", "three", "--node", "0")
+	d.do(0, "function", "deploy", "f="+f.URL, "--deployment", "three", "--node", "1")
+	d.do(0, "function", "deploy", "far="+f.URL, "--deployment", "three", "--node", "2")
+	d.do(0, "function", "deploy", "f="+f.URL, "--deployment", "three", "--node", "4")
+	for range 2 {
+		d.do(0, up...)
+		if again := list(); !reflect.DeepEqual(again, first) {
+			t.Errorf("deployed again, the nodes have\n%+v\nbefore\n%+v", again, first)
+		}
+	}
+	for i, p := range d.state().Processes {
+		if i == 3 != (p == before.Processes[i]) {
+			t.Errorf("the process of node %d is %d, before %d", i, p, before.Processes[i])
+		}
 	}
 }
 

@@ -149,6 +149,7 @@ func boot(s core.Scheduler, w *coretest.Script) {
 
 func TestEveryAlgorithmDecides(t *testing.T) {
 	each(t, func(t *testing.T, e Entry, s Spec) {
+		replicates := false
 		for _, w := range worlds() {
 			a := s.New()
 			boot(a, w)
@@ -157,12 +158,16 @@ func TestEveryAlgorithmDecides(t *testing.T) {
 				if v.String() == "no verdict" {
 					t.Errorf("no verdict at load %d among %d peers", w.Own.Total(), len(w.Peers))
 				}
+				replicates = replicates || strings.HasPrefix(v.String(), "replicate")
 				if strings.HasPrefix(v.String(), "forward") {
 					if p := target(t, v, w.ID); w.Peer(p) == nil && e.Name != "ProbabilisticSplit" && p != 0 {
 						t.Errorf("%s, but the neighbours are %v", v, w.Peers)
 					}
 				}
 			}
+		}
+		if replicates != e.Replicates {
+			t.Errorf("Replicates is %v, and whether a decision was so is %v", e.Replicates, replicates)
 		}
 	})
 }

@@ -37,8 +37,9 @@ func init() {
 			"where the copies take equally long (the function's replicas: same). With cancel: start only one of them " +
 			"runs, as if the task had known which queue is the shortest. It costs d messages and as many cancellations " +
 			"per task, and no probe.",
-		Source:    "Gardner et al., Redundancy-d, Operations Research 65(4), 2017; Ousterhout et al., Sparrow, SOSP 2013",
-		Stateless: true,
-		New:       func() core.Scheduler { return &Redundancy{D: 2, Cancel: "completion"} },
+		Source:     "Gardner et al., Redundancy-d, Operations Research 65(4), 2017; Ousterhout et al., Sparrow, SOSP 2013",
+		Stateless:  true,
+		Replicates: true,
+		New:        func() core.Scheduler { return &Redundancy{D: 2, Cancel: "completion"} },
 	})
 }

@@ -28,6 +28,8 @@ type Entry struct {
 	// Stateless says that one value may serve all the nodes of an engine: what it keeps between two calls is
 	// scratch space at most.
 	Stateless bool
+	// Replicates says that decisions may be core.Replicate.
+	Replicates bool
 	// New returns a pointer to a struct that holds the defaults.
 	New func() core.Scheduler
 

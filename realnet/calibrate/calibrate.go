@@ -23,7 +23,7 @@ type Options struct {
 	Cluster  Cluster
 	Seed     uint64 // of the experiments; not the scenario's
 	Entries  int    // nodes that requests are sent to, the first ones; 0: 4 at most
-	Requests int    // of an experiment; 0: DefaultRequests
+	Requests int    // of an experiment; 0: DefaultRequests or, where Duration is 0, as many as tell the entries apart
 	// Duration of an experiment, in which its requests are spread; 0: as long as low load wants.
 	Duration time.Duration
 	Cores    int // of the machine, or of each machine, that the nodes are on
@@ -51,7 +51,11 @@ type Cluster struct {
 const (
 	LeastRequests   = leastSamples
 	DefaultRequests = 320
+	mostByItself    = 2000 // that nobody asked for
 )
+
+// requestsFor is how many requests of an experiment tell so many nodes apart: half of them are long, and some are left out.
+func requestsFor(entries int) int { return entries * leastOfANode * 5 / 2 }
 
 const (
 	someEntries = 4
@@ -92,6 +96,7 @@ type function struct {
 	typ         core.TaskType
 	told        bool          // its demand
 	entries     []core.NodeID // that have it and are sent requests
+	turns       []core.NodeID // those that have not had theirs
 	short, long time.Duration // demands that are asked for
 	takes       time.Duration // on a node of speed 1, where it is not told
 	gap         time.Duration
@@ -150,6 +155,9 @@ func newMeasurement(o Options) (*measurement, error) {
 	s := o.Scenario
 	if o.Requests == 0 {
 		o.Requests = DefaultRequests
+		if o.Duration == 0 {
+			o.Requests = max(o.Requests, min(mostByItself, requestsFor(o.Entries)))
+		}
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}

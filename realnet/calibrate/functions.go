@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"gonum.org/v1/gonum/stat"
@@ -77,22 +79,39 @@ func (m *measurement) together(c *scenarios.Calibration) error {
 	return errors.Join(err, other)
 }
 
-// warm are requests of a function that nothing is learned from.
+// warm are requests of a function that nothing is learned from, one for each of its entries at least.
 func (m *measurement) warm(f *function, n int) *phase {
-	p := m.spaced(n, max(warmGap, f.gap), func(a *scenarios.Arrival, r *rand.Rand) { *a = m.anywhere(f, f.short, r, a.At) })
+	p := m.spaced(max(n, len(f.entries)), max(warmGap, f.gap), func(a *scenarios.Arrival, r *rand.Rand) { *a = m.anywhere(f, f.short, r, a.At) })
 	return &p
 }
 
-// anywhere is a request of a function at one of its entries.
+// anywhere is a request of a function at one of its entries. Each has its turn before one has another, so that as much is known of all.
 func (m *measurement) anywhere(f *function, demand time.Duration, r *rand.Rand, at core.Time) scenarios.Arrival {
-	a := f.task(f.entries[r.IntN(len(f.entries))], demand)
+	if len(f.turns) == 0 {
+		f.turns = slices.Clone(f.entries)
+		r.Shuffle(len(f.turns), func(i, j int) { f.turns[i], f.turns[j] = f.turns[j], f.turns[i] })
+	}
+	a := f.task(f.turns[0], demand)
+	f.turns = f.turns[1:]
 	a.At = at
 	return a
 }
 
-// measureTold measures a function that is told its demand, with short and long ones.
+// measureTold measures a function that is told its demand.
 func (m *measurement) measureTold(ctx context.Context, f *function) error {
-	all := []*phase{m.warm(f, warming)}
+	warm := m.warm(f, warming)
+	f.phases = m.blocks(f)
+	if err := m.run(ctx, 0, append([]*phase{warm}, f.phases...)...); err != nil {
+		return err
+	}
+	if err := m.timesOf(f); err != nil {
+		return err
+	}
+	return m.processorOf(ctx, f)
+}
+
+// blocks are requests of a function that is told its demand, of short and long ones.
+func (m *measurement) blocks(f *function) (all []*phase) {
 	for k := range blocks {
 		demand := f.short
 		if k%2 == 1 {
@@ -104,15 +123,17 @@ func (m *measurement) measureTold(ctx context.Context, f *function) error {
 		})
 		all = append(all, &p)
 	}
-	if err := m.run(ctx, 0, all...); err != nil {
-		return err
-	}
-	f.phases = all[1:]
+	return all
+}
+
+// timesOf finds what a function takes that is told its demand, on which nodes, and what a call costs.
+func (m *measurement) timesOf(f *function) (err error) {
 	var records []results.Record
+	var long []bool
 	var demands, times []float64
-	for _, p := range f.phases {
+	for k, p := range f.phases {
 		for _, r := range p.good() {
-			records = append(records, r)
+			records, long = append(records, r), append(long, k%2 == 1)
 			demands = append(demands, r.Demand.Seconds()/m.speedOf(r.Executor))
 			times = append(times, r.Timing.Executing.Seconds())
 		}
@@ -126,16 +147,28 @@ func (m *measurement) measureTold(ctx context.Context, f *function) error {
 		f.client = append(f.client, max(0, r.Client))
 		service := demands[i] * f.result.Stretch
 		f.calls = append(f.calls, max(0, time.Duration((times[i]-service)*1e9)))
-		if service > f.short.Seconds()*2 {
+		if long[i] { // short ones are made of what a call costs, too
 			byNode[r.Executor] = append(byNode[r.Executor], times[i]/service)
 		}
 	}
-	f.result.Nodes = factors(byNode)
-	var err error
-	if f.result.Call.Time, err = spreadOf("what a call costs", f.calls); err != nil {
-		return err
+	f.result.Nodes = m.factorsOf(f, byNode)
+	f.result.Call.Time, err = spreadOf("what a call costs", f.calls)
+	return err
+}
+
+// factorsOf are the factors of nodes, from the times of a function by node. It says which of those that are sent requests are left out.
+func (m *measurement) factorsOf(f *function, byNode [][]float64) []float64 {
+	var few []string
+	for _, n := range f.entries {
+		if len(byNode[n]) < leastOfANode {
+			few = append(few, strconv.Itoa(int(n)))
+		}
 	}
-	return m.processorOf(ctx, f)
+	if len(f.entries) > 1 && few != nil {
+		m.Warn(fmt.Sprintf("whether the nodes %s are slower than others for the function %s is not known, for lack of requests: send more (--requests %d)",
+			strings.Join(few, ", "), f.Name, max(2*m.Requests, requestsFor(len(f.entries)))))
+	}
+	return factors(byNode)
 }
 
 // processorOf finds the processor time of a function that is told its demand: what long demands use more than short ones is that
@@ -267,7 +300,7 @@ func (m *measurement) measureOther(ctx context.Context, f *function) error {
 		mean += r.Timing.Executing.Seconds() / float64(len(records))
 	}
 	f.result.Stretch = 1
-	f.result.Nodes = factors(byNode) // which are not in the service time, too
+	f.result.Nodes = m.factorsOf(f, byNode) // which are not in the service time, too
 	if f.result.Nodes != nil {
 		for i, r := range records {
 			seconds[i] /= f.result.Nodes[r.Executor]

@@ -51,7 +51,7 @@ func contentOf(path string) (hash string, dir bool, err error) {
 	return hash, false, err
 }
 
-// treeHash identifies what is in a directory.
+// treeHash identifies what is in a directory: files, and links, which an engine gets as they are.
 func treeHash(dir string) (string, error) {
 	h := sha256.New()
 	err := hashTree(h, dir)
@@ -60,14 +60,23 @@ func treeHash(dir string) (string, error) {
 
 func hashTree(h io.Writer, dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		st, err := d.Info()
 		if err != nil {
 			return err
 		}
+		link := d.Type() == fs.ModeSymlink
+		if !link && !d.Type().IsRegular() {
+			return nil
+		}
 		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		if link {
+			to, err := os.Readlink(path)
+			fmt.Fprintf(h, "%s -> %q\n", filepath.ToSlash(name), to)
+			return err
+		}
+		st, err := d.Info()
 		if err != nil {
 			return err
 		}

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/image"
@@ -50,11 +52,12 @@ type fleetFunction struct {
 // once.
 func (p *Plan) fleet(f Fleet) (functions []fleetFunction, node []string, err error) {
 	var problems []error
-	refuse := func(is bool, what, why string) {
+	refuseBut := func(is bool, what, why, but string) {
 		if is {
-			problems = append(problems, fmt.Errorf("%s: %s: leave it out (--set), or deploy to machines that you name (p2pfaas deploy --hosts)", what, why))
+			problems = append(problems, fmt.Errorf("%s: %s: %s, or deploy to machines that you name (p2pfaas deploy --hosts)", what, why, but))
 		}
 	}
+	refuse := func(is bool, what, why string) { refuseBut(is, what, why, "leave it out (--set)") }
 	s := f.Scenario
 	c := &s.Cluster
 	refuse(!c.Topology.FullMesh(), "cluster.topology", "the machines of a fleet are a full mesh, since none knows which node it is")
@@ -68,9 +71,20 @@ func (p *Plan) fleet(f Fleet) (functions []fleetFunction, node []string, err err
 	refuse(g.Discipline != core.FIFO, "cluster.discipline", "the nodes of a fleet serve in the order of arrival")
 	refuse(g.Abandon, "cluster.abandon", "tasks that wait at nodes of a fleet do not leave")
 	refuse(s.Learner.Asks(), "learner", "the learners of a fleet have their own defaults, and not the scenario's parameters")
+	entry, err := sched.Lookup(s.Scheduler.Spec.Name())
+	problems = append(problems, err)
+	mean := time.Duration(0)
+	for i := range s.Functions {
+		x := &s.Functions[i]
+		mean += random.Seconds(x.Share * x.Service.Mean())
+		obeys := x.Backend.Kind == "sleep" || x.Backend.Kind == "loop" // takes as long as its node says
+		refuseBut(entry.Replicates && obeys && x.Replicas == scenarios.ReplicasIID && x.Service.Var() > 0, "functions."+x.Name+".replicas: iid",
+			"a node of a fleet does not know what to draw, and sends copies that take as long as each other",
+			fmt.Sprintf("write same (--set functions.%s.replicas=same)", x.Name))
+	}
 	for _, x := range s.Scheduler.Spec.Params() {
-		entry, err := sched.Lookup(s.Scheduler.Spec.Name())
-		problems = append(problems, err)
+		refuseBut(x.Name == "service" && x.Value == time.Duration(0).String(), "scheduler.service: 0s",
+			"a node of a fleet does not know how long functions take", fmt.Sprintf("write the mean of all (--set scheduler.service=%v)", mean))
 		for _, parameter := range entry.Parameters() {
 			refuse(parameter.Name == x.Name && parameter.Type == sched.Node, "scheduler."+x.Name, "it is a node, and no machine of a fleet has a number")
 		}

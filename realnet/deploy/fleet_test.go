@@ -298,6 +298,9 @@ func TestFleetRefuses(t *testing.T) {
 		with("nodes: 3,", "groups: [{name: a, nodes: 1}, {name: b, nodes: 1}],"):                                   {"cluster.groups: "},
 		with("backend: face-detect", `backend: {kind: image, image: "x:1"}`):                                       {`functions ["faces" "hello"]`, "port 8080"},
 		with("name: JSQ, d: 2, max_hops: 2, at_hop_limit: lose", "name: RoundRobinWithMasterScheduler, master: 1"): {"scheduler.master: "},
+		with("name: JSQ, d: 2, max_hops: 2, at_hop_limit: lose", "name: LLg"):                                      {"scheduler.service: 0s: ", "--set scheduler.service=11.25ms"},
+		with("name: JSQ, d: 2, max_hops: 2, at_hop_limit: lose", "name: Redundancy", "service: 10ms}", "service: {distribution: exponential, mean: 10ms}}"): {
+			"functions.resize.replicas: iid: ", "--set functions.resize.replicas=same"},
 	} {
 		p, f := fleetOf(t, text)
 		for _, write := range []func(Fleet) (map[string][]byte, error){p.Kubernetes, p.Balena} {
@@ -307,6 +310,19 @@ func TestFleetRefuses(t *testing.T) {
 					t.Errorf("%s\nis refused with\n%v\nwant %q", text, err, say)
 				}
 			}
+		}
+	}
+
+	// What they then can do.
+	for _, text := range []string{
+		with("name: JSQ, d: 2, max_hops: 2, at_hop_limit: lose", "name: LLg, service: 11.25ms"),
+		with("name: JSQ, d: 2, max_hops: 2, at_hop_limit: lose", "name: Redundancy", "service: 10ms}", "service: {distribution: exponential, mean: 10ms}, replicas: same}"),
+		with("name: JSQ, d: 2, max_hops: 2, at_hop_limit: lose", "name: Redundancy"), // all take the same time
+		with("service: 10ms}", "service: {distribution: exponential, mean: 10ms}}"),  // there are no copies
+	} {
+		p, f := fleetOf(t, text)
+		if _, err := p.Kubernetes(f); err != nil {
+			t.Errorf("%s\nis refused with\n%v", text, err)
 		}
 	}
 

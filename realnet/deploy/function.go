@@ -70,27 +70,47 @@ func (d *Deployment) RemoveFunction(ctx context.Context, e *Engine, n *Node, fun
 	return left, errors.Join(append(problems, err)...)
 }
 
-// settle has a node have the functions of its plan, where the plan says, and no others: it may have been told otherwise while it ran.
+// strays are the functions of its plan that a node does not have, or not where the plan says, and those that it has beyond the plan, of what it
+// has: it may have been told otherwise while it ran.
+func (n *Node) strays(has []realnet.FunctionStatus) (astray, extra []string) {
+	for _, name := range n.Functions {
+		if !slices.ContainsFunc(has, func(s realnet.FunctionStatus) bool { return s.Name == name && s.URL == n.url(name) }) {
+			astray = append(astray, name)
+		}
+	}
+	for _, s := range has {
+		if s.Name != "*" && !slices.Contains(n.Functions, s.Name) {
+			extra = append(extra, s.Name)
+		}
+	}
+	return astray, extra
+}
+
+// url is where the node calls a function by its plan; empty: in a process of its own.
+func (n *Node) url(function string) string {
+	for _, c := range n.Containers {
+		if c.Role == RoleFunction && c.Function == function {
+			return "http://" + c.Address + ":8080/"
+		}
+	}
+	return n.URLs[function]
+}
+
+// settle has a node have the functions of its plan, where the plan says, and no others. It starts no processes.
 func (e *Engine) settle(ctx context.Context, n *Node) error {
 	has, err := realnet.AskFunctions(ctx, e.nodes, n.Place.Dial())
 	if err != nil {
 		return err
 	}
-	for _, c := range n.Containers {
-		url := "http://" + c.Address + ":8080/"
-		if c.Role != RoleFunction || slices.ContainsFunc(has, func(s realnet.FunctionStatus) bool { return s.Name == c.Function && s.URL == url }) {
-			continue
-		}
-		if _, err := realnet.DeployFunction(ctx, e.nodes, n.Place.Dial(), c.Function, url); err != nil {
-			return fmt.Errorf("telling it where %s is: %w", c.Function, err)
+	astray, extra := n.strays(has)
+	for _, name := range astray {
+		if _, err := realnet.DeployFunction(ctx, e.nodes, n.Place.Dial(), name, n.url(name)); err != nil {
+			return fmt.Errorf("telling it where %s is: %w", name, err)
 		}
 	}
-	for _, s := range has {
-		if s.Name == "*" || slices.Contains(n.Functions, s.Name) {
-			continue
-		}
-		if err := realnet.RemoveFunction(ctx, e.nodes, n.Place.Dial(), s.Name); err != nil {
-			return fmt.Errorf("taking %s away from it: %w", s.Name, err)
+	for _, name := range extra {
+		if err := realnet.RemoveFunction(ctx, e.nodes, n.Place.Dial(), name); err != nil {
+			return fmt.Errorf("taking %s away from it: %w", name, err)
 		}
 	}
 	return nil

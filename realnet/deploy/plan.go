@@ -47,12 +47,13 @@ type Network struct {
 
 // Node is a node with its functions.
 type Node struct {
-	Number     int           `json:"number"`
-	Host       int           `json:"host"` // index of the machine
-	Place      realnet.Place `json:"place"`
-	Peers      int           `json:"peers"`      // that it must know to be ready
-	Functions  []string      `json:"functions"`  // that it has, in containers or elsewhere
-	Containers []Container   `json:"containers"` // the node's own first
+	Number     int               `json:"number"`
+	Host       int               `json:"host"` // index of the machine
+	Place      realnet.Place     `json:"place"`
+	Peers      int               `json:"peers"`          // that it must know to be ready
+	Functions  []string          `json:"functions"`      // that it has, in containers, in its own processes or elsewhere
+	URLs       map[string]string `json:"urls,omitempty"` // of those that are elsewhere
+	Containers []Container       `json:"containers"`     // the node's own first
 }
 
 // Role is what a container is for.
@@ -216,7 +217,7 @@ func New(o Options) (*Plan, error) {
 			if !f.On(core.NodeID(i), &s.Cluster) {
 				continue
 			}
-			n.Functions = append(n.Functions, f.Name)
+			n.has(f)
 			c := Container{Name: own.Name + "-" + f.Name, Role: RoleFunction, Node: i, Function: f.Name, Network: p.Networks[n.Host].Name,
 				Limits: limits}
 			switch kind := f.Backend.Kind; kind {
@@ -247,6 +248,17 @@ func New(o Options) (*Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// has notes a function of the node.
+func (n *Node) has(f *scenarios.Function) {
+	n.Functions = append(n.Functions, f.Name)
+	if f.Backend.Kind == "url" {
+		if n.URLs == nil {
+			n.URLs = map[string]string{}
+		}
+		n.URLs[f.Name] = f.Backend.URL
+	}
 }
 
 // firstAddress is the first of a subnet that containers get; the ones before are the network's, its gateway's, and a few to spare.
@@ -288,7 +300,13 @@ func PartOf(subnet netip.Prefix, i, n int) (netip.Prefix, error) {
 func Processes(name string, s *scenarios.Scenario, places []realnet.Place, content string) *Plan {
 	p := &Plan{Name: name, Content: content}
 	for i, place := range places {
-		p.Nodes = append(p.Nodes, Node{Number: i, Place: place, Peers: realnet.ScenarioPeers(s, core.NodeID(i))})
+		n := Node{Number: i, Place: place, Peers: realnet.ScenarioPeers(s, core.NodeID(i))}
+		for k := range s.Functions {
+			if f := &s.Functions[k]; f.On(core.NodeID(i), &s.Cluster) {
+				n.has(f)
+			}
+		}
+		p.Nodes = append(p.Nodes, n)
 	}
 	return p
 }
@@ -364,6 +382,10 @@ func ImageOf(deployment, function, text, base string) (FunctionImage, error) {
 	path := text
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(base, path)
+	}
+	path, err := filepath.EvalSymlinks(path) // of a link to a directory nothing else would be read
+	if err != nil {
+		return FunctionImage{}, fmt.Errorf("functions.%s.backend.image: %w", function, err)
 	}
 	content, dir, err := contentOf(path)
 	if err != nil {

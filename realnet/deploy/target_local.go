@@ -29,6 +29,9 @@ type Process struct {
 // processGrace is how long a process has to end in good order.
 const processGrace = 40 * time.Second
 
+// answering is how long a process has to say which functions it has.
+const answering = 5 * time.Second
+
 // Runs reports whether the process is there: it, and not another one that has its number now, which the path of the deployment's
 // scenario in its arguments tells.
 func (d *Deployment) Runs(p Process) bool {
@@ -42,8 +45,8 @@ func (d *Deployment) Runs(p Process) bool {
 	return bytes.Contains(args, []byte(filepath.Join(d.Dir, scenarioName)+"-"))
 }
 
-// StartLocal starts those nodes that do not run, or that were made of another program or with other arguments, and waits until each is
-// ready. program identifies the program.
+// StartLocal starts those nodes that do not run, that were made of another program or with other arguments, or that have been told of other
+// functions since, and waits until each is ready. program identifies the program.
 func (d *Deployment) StartLocal(ctx context.Context, program string, command func(n *Node) []string, env []string) error {
 	if err := os.MkdirAll(filepath.Join(d.Dir, logsName), 0o777); err != nil {
 		return err
@@ -54,11 +57,14 @@ func (d *Deployment) StartLocal(ctx context.Context, program string, command fun
 		made[i] = fmt.Sprintf("%s %q", program, command(&d.Plan.Nodes[i]))
 	}
 	for i, p := range d.Processes {
-		if i < len(made) && p.Made == made[i] && d.Runs(p) {
+		if i < len(made) && p.Made == made[i] && d.Runs(p) && settled(ctx, &d.Plan.Nodes[i]) {
 			keep = append(keep, p)
 		} else {
 			end = append(end, p)
 		}
+	}
+	if err := ctx.Err(); err != nil { // nobody could answer
+		return err
 	}
 	if _, err := d.stop(end); err != nil {
 		return err
@@ -84,6 +90,16 @@ func (d *Deployment) StartLocal(ctx context.Context, program string, command fun
 		}
 	}
 	return d.awaitLocal(ctx)
+}
+
+// settled reports whether a node answers, and has the functions of its plan and no others. One that has not is started anew: nobody else can
+// give it back a function that it ran itself.
+func settled(ctx context.Context, n *Node) bool {
+	ctx, cancel := context.WithTimeout(ctx, answering)
+	defer cancel()
+	has, err := realnet.AskFunctions(ctx, http.DefaultClient, n.Place.Dial())
+	astray, extra := n.strays(has)
+	return err == nil && len(astray)+len(extra) == 0
 }
 
 func startDetached(words, env []string, log string) (Process, error) {

@@ -125,7 +125,12 @@ func (b *Builder) build(ctx context.Context, p Platform) (string, error) {
 	if !ok {
 		return "", errors.New("the running program does not say what it was built from: build it with the go command")
 	}
-	dirs, err := b.find(ctx, info.Main.Path, info.Path)
+	return b.compile(ctx, p, info.Main.Path, info.Path)
+}
+
+// compile builds a main package of a module.
+func (b *Builder) compile(ctx context.Context, p Platform, module, main string) (string, error) {
+	dirs, err := b.find(ctx, module, main)
 	if err != nil {
 		return "", err
 	}
@@ -134,12 +139,16 @@ func (b *Builder) build(ctx context.Context, p Platform) (string, error) {
 			return "", err
 		}
 	}
-	if err := os.MkdirAll(b.Cache, 0o777); err != nil {
+	cache, err := filepath.Abs(b.Cache) // the go command runs in Dir
+	if err != nil {
 		return "", err
 	}
-	out := filepath.Join(b.Cache, "p2pfaas-linux-"+strings.ReplaceAll(p.String(), "/", "-"))
+	if err := os.MkdirAll(cache, 0o777); err != nil {
+		return "", err
+	}
+	out := filepath.Join(cache, "p2pfaas-linux-"+strings.ReplaceAll(p.String(), "/", "-"))
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", strings.Join(append([]string{"-s", "-w"}, b.Flags...), " "),
-		"-o", out, info.Path}
+		"-o", out, main}
 	c := exec.CommandContext(ctx, "go", args...)
 	c.Dir = b.Dir
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+p.Arch, "GOARM="+strings.TrimPrefix(p.Variant, "v"))
