@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -32,7 +33,7 @@ func init() {
 
 // processOfFunction never returns.
 func processOfFunction(args []string) {
-	time.AfterFunc(time.Minute, func() { os.Exit(1) }) // whatever becomes of its test
+	time.AfterFunc(5*time.Minute, func() { os.Exit(1) }) // whatever becomes of its test
 	port := os.Getenv("PORT")
 	instance := ""
 	child := exec.Command(os.Args[0], "child")
@@ -71,6 +72,14 @@ func processOfFunction(args []string) {
 			case <-r.Context().Done():
 			}
 		}
+		if dir := r.URL.Query().Get("until"); dir != "" { // it says there that it has begun, and ends when it is told there
+			if err := os.WriteFile(filepath.Join(dir, "begun"), nil, 0o666); err != nil {
+				panic(err)
+			}
+			for !exists(filepath.Join(dir, "end")) {
+				time.Sleep(time.Millisecond)
+			}
+		}
 		w.Header().Set("X-Instance", instance)
 		fmt.Fprintf(w, "%d %d", os.Getpid(), child.Process.Pid)
 	})
@@ -89,6 +98,11 @@ func processOfFunction(args []string) {
 	panic(http.ListenAndServe(net.JoinHostPort("127.0.0.1", port), h))
 }
 
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 func functionCommand(t *testing.T, words ...string) []string {
 	t.Helper()
 	self, err := os.Executable()
@@ -99,12 +113,27 @@ func functionCommand(t *testing.T, words ...string) []string {
 	return append([]string{self}, words...)
 }
 
-// eventually waits until it is so.
+// eventually waits until it is so, on however busy a machine.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatalf("in vain was waited until %s", what)
+		}
+	}
+}
+
+// rendezvous lets nobody pass before so many have come. Who waits in vain passes in the end, so that the test can say what is wrong.
+func rendezvous(n int32) (pass func()) {
+	var came atomic.Int32
+	all := make(chan struct{})
+	return func() {
+		if came.Add(1) == n {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-time.After(20 * time.Second):
 		}
 	}
 }
@@ -157,7 +186,7 @@ func noInstance(t *testing.T) {
 // A node starts the process of a function, calls it, and ends it with all that it has started.
 func TestExec(t *testing.T) {
 	command := functionCommand(t, "serves", "{port}")
-	c := openNodes(t, 1, NodeOptions{Backend: Backend{Functions: map[string]Function{"f": {Command: command}}}})
+	c := openNodes(t, 1, NodeOptions{Backend: Backend{Functions: map[string]Function{"f": {Command: command}}, Start: time.Minute}})
 	own, child := processes(t, c.ask(0, "POST", "/function/f", "").body)
 	if ended(own) || ended(child) {
 		t.Errorf("the processes %d and %d have ended while the node runs", own, child)
@@ -175,7 +204,7 @@ func TestExec(t *testing.T) {
 // The process of a function that dies is started again, each time later; until then its requests fail, and say why.
 func TestExecRestart(t *testing.T) {
 	const pause = 50 * time.Millisecond
-	i, err := startInstance(context.Background(), "f", functionCommand(t, "serves", "{port}"), patience{start: 20 * time.Second, end: time.Second, pause: pause})
+	i, err := startInstance(context.Background(), "f", functionCommand(t, "serves", "{port}"), patience{start: time.Minute, end: time.Second, pause: pause})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,17 +219,17 @@ func TestExecRestart(t *testing.T) {
 			t.Errorf("process %d still answers after its death", own)
 		}
 		pid = own
+		told := time.Now()
 		if _, err := http.Get(url + "die"); err == nil {
 			t.Fatal("the function answers while it dies")
 		}
-		eventually(t, "the death is noticed", func() bool { _, err = i.at(); return err != nil })
-		noticed := time.Now()
-		if !strings.Contains(err.Error(), "is being started again") {
+		again := "" // it may be at once, where this goroutine does not get to look in between
+		eventually(t, "the death is noticed", func() bool { again, err = i.at(); return err != nil || again != url })
+		if err != nil && !strings.Contains(err.Error(), "is being started again") {
 			t.Errorf("the function does not run, and the error is %v", err)
 		}
 		eventually(t, "the function runs again", func() bool { _, err = i.at(); return err == nil })
-		// What lies between the death and its being noticed here is not counted: a tenth is more than that.
-		if took, least := time.Since(noticed), pause<<k*9/10; took < least {
+		if took, least := time.Since(told), pause<<k; took < least {
 			t.Errorf("restart %d came after %v, want %v at least", k, took, least)
 		}
 	}
@@ -214,12 +243,20 @@ func TestExecRefused(t *testing.T) {
 		"no":     {Command: []string{"/no/such/program"}},
 		"well":   {Command: functionCommand(t, "serves", "{port}")},
 	}
-	_, err := OpenNode(NodeOptions{Slots: 1, Scheduler: DefaultScheduler(), Backend: Backend{Functions: functions, Start: 3 * time.Second}})
-	if err == nil {
-		t.Fatal("the node opens")
+	// A busy machine may need more time to start those that do start.
+	var err error
+	start := time.Second
+	for ; start < time.Minute; start *= 2 {
+		_, err = OpenNode(NodeOptions{Slots: 1, Scheduler: DefaultScheduler(), Backend: Backend{Functions: functions, Start: start}})
+		if err == nil {
+			t.Fatal("the node opens")
+		}
+		if said := err.Error(); !strings.Contains(said, "function well") && !strings.Contains(said, "function dead: it does not answer") {
+			break
+		}
 	}
 	for _, words := range []string{"function dead: it ended before it answered: exit status 1",
-		"function silent: it does not answer at http://127.0.0.1:", "within 3s", "function no: /no/such/program cannot be started"} {
+		"function silent: it does not answer at http://127.0.0.1:", "within " + start.String(), "function no: /no/such/program cannot be started"} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("%q does not say %q", err, words)
 		}
@@ -293,7 +330,7 @@ func TestExecPortsDiffer(t *testing.T) {
 // startFunction starts a function that behaves so, and has so long to end.
 func startFunction(t *testing.T, how string, end time.Duration) (i *instance, own, child int) {
 	t.Helper()
-	i, err := startInstance(context.Background(), "f", functionCommand(t, how), patience{start: 20 * time.Second, end: end, pause: time.Hour})
+	i, err := startInstance(context.Background(), "f", functionCommand(t, how), patience{start: time.Minute, end: end, pause: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +347,7 @@ func TestExecForsaken(t *testing.T) {
 	i, own, child := startFunction(t, "forsaken", time.Second)
 	began := time.Now()
 	i.close()
-	if took := time.Since(began); took > 10*time.Second || !ended(own) || ended(child) {
+	if took := time.Since(began); took > 30*time.Second || !ended(own) || ended(child) {
 		t.Errorf("after %v the process has ended: %v, its child: %v", took, ended(own), ended(child))
 	}
 	if err := syscall.Kill(child, syscall.SIGKILL); err != nil {

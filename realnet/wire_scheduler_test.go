@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,7 +62,7 @@ func (x *exchange) check(t *testing.T, url string) {
 	for i := 0; i < len(x.header); i += 2 {
 		r.Header.Set(x.header[i], x.header[i+1])
 	}
-	client := http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	a, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -298,6 +299,14 @@ func TestWireInvocation(t *testing.T) {
 // occupy keeps a slot of node i busy until the function that it returns is called, with a task that has these headers.
 func (c *nodes) occupy(i int, header ...string) (free func()) {
 	c.t.Helper()
+	end := c.hold(i, append(slices.Clone(header), wire.HeaderBypass, "x")...)
+	return func() { end() }
+}
+
+// hold has node i execute a request with these headers until the function that it returns is called, which returns the answer: its client has
+// not sent the end of the body before.
+func (c *nodes) hold(i int, header ...string) (end func() reply) {
+	c.t.Helper()
 	c.nodes[i].mailbox.sync() // an answer is there before the load is shown that its task leaves
 	before, _, _ := c.nodes[i].mailbox.Load()
 	release := make(chan struct{})
@@ -309,42 +318,39 @@ func (c *nodes) occupy(i int, header ...string) (free func()) {
 	for k := 0; k < len(header); k += 2 {
 		r.Header.Set(header[k], header[k+1])
 	}
-	r.Header.Set(wire.HeaderBypass, "x")
-	ended := make(chan struct{})
+	ended := make(chan reply, 1)
 	go func() {
-		defer close(ended)
-		if a, err := http.DefaultClient.Do(r); err == nil {
-			a.Body.Close()
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			ended <- reply{header: http.Header{}}
+			return
+		}
+		text, _ := io.ReadAll(a.Body)
+		a.Body.Close()
+		ended <- reply{a.StatusCode, a.Header, string(text)}
+	}()
+	go func() {
+		defer write.Close()
+		more := time.NewTicker(time.Second)
+		defer more.Stop()
+		for {
+			select {
+			case <-release:
+				return
+			case <-more.C: // a body of which nothing comes is not waited for
+				if _, err := write.Write(make([]byte, 2000)); err != nil {
+					return
+				}
+			}
 		}
 	}()
-	go func() {
-		<-release
-		write.Close()
-	}()
 	eventually(c.t, "a slot is taken", func() bool { now, _, _ := c.nodes[i].mailbox.Load(); return now == before+1 })
-	return sync.OnceFunc(func() { close(release); <-ended })
+	return sync.OnceValue(func() reply { close(release); return <-ended })
 }
 
 // Slots and the waiting room.
 func TestWireQueue(t *testing.T) {
 	noRoom := `{"code":400,"message":"Job cannot be scheduled: "}`
-	count := func(c *nodes, requests int, sleep string) map[int]int {
-		var mu sync.Mutex
-		var clients sync.WaitGroup
-		by := map[int]int{}
-		for range requests {
-			clients.Go(func() {
-				r := c.ask(0, "POST", "/function/f", "sleep "+sleep)
-				mu.Lock()
-				defer mu.Unlock()
-				if by[r.status]++; r.status != 200 && r.body != noRoom {
-					t.Errorf("%d %q", r.status, r.body)
-				}
-			})
-		}
-		clients.Wait()
-		return by
-	}
 	for _, x := range []struct {
 		name          string
 		configuration string
@@ -359,11 +365,12 @@ func TestWireQueue(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			c := openNodes(t, 1, NodeOptions{Scheduler: x.scheduler})
+			function, open := gated(t)
+			c := openNodes(t, 1, NodeOptions{Scheduler: x.scheduler, Backend: Backend{URL: function}})
 			if r := c.ask(0, "POST", "/configuration", x.configuration); r.status != 200 {
 				t.Fatal(r)
 			}
-			if by := count(c, 12, "1s"); by[200] != x.served || by[500] != 12-x.served {
+			if by := c.crowd(12, 12-x.served, open); by[200] != x.served || by[500] != 12-x.served {
 				t.Errorf("answers by status: %v, want %d of 200", by, x.served)
 			}
 		})
