@@ -7,6 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +24,7 @@ import (
 // onDemand is a backend whose function f has processes on demand.
 func onDemand(t *testing.T, keep time.Duration, words ...string) Backend {
 	t.Helper()
-	return Backend{Functions: map[string]Function{"f": {Command: functionCommand(t, words...), OnDemand: true, KeepAlive: keep}}}
+	return Backend{Functions: map[string]Function{"f": {Command: functionCommand(t, words...), OnDemand: true, KeepAlive: keep}}, Start: time.Minute}
 }
 
 // coldStart is what an answer says of the start that its execution began with; 0: it began warm.
@@ -48,7 +51,7 @@ func coldStart(t *testing.T, r reply) time.Duration {
 // The first request starts a process, the next one finds it, those that come at once have one each, and what is idle for long
 // enough is ended: as in simulation.
 func TestColdStart(t *testing.T) {
-	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Second, "serves", "{port}", "{instance}"), Slots: 3, Room: 10, Queue: true})
+	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, 2*time.Second, "serves", "{port}", "{instance}"), Slots: 3, Room: 10, Queue: true})
 	var numbers sync.Map // by process
 	ask := func(query string) (pid int, cold time.Duration) {
 		r := c.ask(0, "POST", "/function/f"+query, "")
@@ -100,7 +103,7 @@ func TestColdStart(t *testing.T) {
 
 // The process that became idle last is taken first, and one that has died while it was idle is not.
 func TestColdStartOrder(t *testing.T) {
-	p, err := newPool("f", functionCommand(t, "serves", "{port}"), patience{start: 20 * time.Second, end: time.Second, pause: time.Hour}, time.Hour)
+	p, err := newPool("f", functionCommand(t, "serves", "{port}"), patience{start: time.Minute, end: time.Second, pause: time.Hour}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +143,7 @@ func TestColdStartOrder(t *testing.T) {
 // A start that fails fails its request, and none is tried for a while.
 func TestColdStartFails(t *testing.T) {
 	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Minute, "dies"), Slots: 1, Room: 1, Queue: true})
+	c.nodes[0].options.Backend.deployed.byName["f"].pool.wait = time.Hour // longer than the next request takes to come
 	for k, want := range []string{"it ended before it answered: exit status 1", "no process is started within "} {
 		r := c.ask(0, "POST", "/function/f", "")
 		var f wire.Failure
@@ -203,12 +207,19 @@ func TestColdStartRegained(t *testing.T) {
 	o.Limits.Body = 1000
 	c := openNodes(t, 1, o)
 	own, _ := processes(t, c.ask(0, "POST", "/function/f", "").body)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "POST", c.servers[0].URL+"/function/f?sleep=3s", nil)
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	dir := t.TempDir()
+	r, err := http.NewRequestWithContext(ctx, "POST", c.servers[0].URL+"/function/f?until="+url.QueryEscape(dir), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		for !exists(filepath.Join(dir, "begun")) && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		hangUp()
+	}()
 	if _, err := http.DefaultClient.Do(r); err == nil {
 		t.Fatal("it is answered")
 	}
@@ -220,6 +231,9 @@ func TestColdStartRegained(t *testing.T) {
 	}
 	if other, _ := processes(t, c.ask(0, "POST", "/function/f", "").body); other == own {
 		t.Error("a request waits until the process has computed what nobody wants any more")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "end"), nil, 0o666); err != nil {
+		t.Fatal(err)
 	}
 	eventually(t, "both are idle", func() bool { return idle() == 2 })
 	warm, _ := processes(t, c.ask(0, "POST", "/function/f", "").body)
@@ -236,7 +250,7 @@ func TestColdStartRegained(t *testing.T) {
 
 // However many clients give up, few processes are waited for that compute on: the others are ended.
 func TestColdStartRegainsFew(t *testing.T) {
-	p, err := newPool("f", functionCommand(t), patience{start: 20 * time.Second}, time.Hour)
+	p, err := newPool("f", functionCommand(t), patience{start: time.Minute}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

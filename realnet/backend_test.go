@@ -96,7 +96,7 @@ func TestFunctionStatus(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
 			_, _ = c.Read(make([]byte, 4096))
 			fmt.Fprintf(c, "HTTP/1.1 %03d Whatever\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status.Load())
 			c.Close()

@@ -44,7 +44,7 @@ func TestInitServerNames(t *testing.T) {
 	}
 	a := startDiscovery(t, listenAt(t, ips[0]), named)
 	defer a.end()
-	within(t, 5*time.Second, "the name is looked up on, though it has no address", func() bool {
+	within(t, "the name is looked up on, though it has no address", func() bool {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		return n.asked > 2
@@ -52,22 +52,22 @@ func TestInitServerNames(t *testing.T) {
 	n.set(ips[0], ips[1]) // itself is among them
 	b := startDiscovery(t, listenAt(t, ips[1]), nil)
 	defer b.end()
-	within(t, 5*time.Second, "the second is met", lists(a, ips[1]))
-	within(t, 5*time.Second, "the second knows the first", lists(b, ips[0]))
+	within(t, "the second is met", lists(a, ips[1]))
+	within(t, "the second knows the first", lists(b, ips[0]))
 	n.set(ips...)
 	c := startDiscovery(t, listenAt(t, ips[2]), nil)
 	defer c.end()
-	within(t, 5*time.Second, "the third is met", lists(a, ips[1], ips[2]))
+	within(t, "the third is met", lists(a, ips[1], ips[2]))
 
 	// What a client resets stays so until it configures init servers again, as with addresses.
 	n.set(ips...)
 	for _, d := range []*discoveryAt{b, c} {
 		d.end()
 	}
-	within(t, 15*time.Second, "the others have said goodbye", lists(a))
+	within(t, "the others have said goodbye", lists(a))
 	b = startDiscovery(t, listenAt(t, ips[1]), nil)
 	defer b.end()
-	within(t, 5*time.Second, "one that starts again is met again", lists(a, ips[1]))
+	within(t, "one that starts again is met again", lists(a, ips[1]))
 	if status, text, _ := say(t, "GET", a.server.URL+"/reset", ""); status != 200 {
 		t.Fatal(status, text)
 	}
@@ -84,7 +84,7 @@ func TestInitServerNames(t *testing.T) {
 	if status != 200 {
 		t.Fatal(status, text)
 	}
-	within(t, 5*time.Second, "a client configures the name", lists(a, ips[1]))
+	within(t, "a client configures the name", lists(a, ips[1]))
 }
 
 func TestCheckInitServer(t *testing.T) {

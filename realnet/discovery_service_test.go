@@ -88,7 +88,7 @@ func say(t *testing.T, method, url, body string, header ...string) (int, string,
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	a, err := c.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -101,13 +101,13 @@ func say(t *testing.T, method, url, body string, header ...string) (int, string,
 	return a.StatusCode, string(text), a.Header
 }
 
-// within waits until something is so, and returns how long that took.
-func within(t *testing.T, patience time.Duration, what string, so func() bool) time.Duration {
+// within waits until something is so, on however busy a machine, and returns how long that took.
+func within(t *testing.T, what string, so func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for !so() {
-		if time.Since(began) > patience {
-			t.Fatalf("not within %v: %s", patience, what)
+		if time.Since(began) > time.Minute {
+			t.Fatalf("not within a minute: %s", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -169,7 +169,7 @@ func TestWeakness11Service(t *testing.T) {
 		if me != (Identity{ID: "m", IP: "127.41.2.1"}) {
 			t.Errorf("the node is told %v", me)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the node is not told who it is")
 	}
 	d.end()
@@ -198,7 +198,7 @@ func TestWeakness19(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := startDiscovery(t, l, func(o *DiscoveryOptions) { o.SchedulerPort, o.InitServers = 10, []string{first} })
-		within(t, 10*time.Second, "both have found each other", func() bool {
+		within(t, "both have found each other", func() bool {
 			return lists(a, net.JoinHostPort(ip, "10"))() && lists(b, net.JoinHostPort(ip, "9"))()
 		})
 		a.end()
@@ -232,23 +232,23 @@ func TestWeakness2(t *testing.T) {
 	a, b, c := start(second), start(third), start(first)
 	defer a.end()
 	defer b.end()
-	within(t, 10*time.Second, "all know all through v1's gossip", func() bool {
+	within(t, "all know all through v1's gossip", func() bool {
 		return lists(a, v1, first, third)() && lists(b, v1, first, second)() && lists(c, v1, second, third)()
 	})
 	c.crash()
-	t.Logf("the dead one has left after %v", within(t, 20*time.Second, "who is dead leaves the lists", func() bool {
+	t.Logf("the dead one has left after %v", within(t, "who is dead leaves the lists", func() bool {
 		return lists(a, v1, third)() && lists(b, v1, second)()
 	}))
 	for polls := old.polls.Load(); old.polls.Load() < polls+10; time.Sleep(20 * time.Millisecond) {
-		if !lists(a, v1, third)() {
-			t.Fatalf("gossip resurrects the dead: %v", a.list())
+		if list := a.list(); slices.Contains(list, first) {
+			t.Fatalf("gossip resurrects the dead: %v", list)
 		}
 	}
 	old.server.Close()
-	within(t, 20*time.Second, "v1's dead machine leaves the lists", func() bool { return lists(a, third)() && lists(b, second)() })
+	within(t, "v1's dead machine leaves the lists", func() bool { return lists(a, third)() && lists(b, second)() })
 	old = startV1(t, v1)
 	defer old.server.Close()
-	within(t, 20*time.Second, "v1's machine comes back", func() bool { return lists(a, v1, third)() && lists(b, v1, second)() })
+	within(t, "v1's machine comes back", func() bool { return lists(a, v1, third)() && lists(b, v1, second)() })
 }
 
 // TestWeakness22: fifty machines that accept and never answer delay nobody else's poll, and being polled says nothing
@@ -266,9 +266,9 @@ func TestWeakness22(t *testing.T) {
 		o.InitServers, o.PollTime, o.PollTimeout = []string{"127.41.5.1"}, 100*time.Millisecond, 5*time.Second
 	})
 	defer d.end()
-	within(t, 10*time.Second, "the v1 machine is listed", lists(d, "127.41.5.1"))
+	within(t, "the v1 machine is listed", lists(d, "127.41.5.1"))
 	polls := old.polls.Load()
-	within(t, 20*time.Second, "it is polled on", func() bool { return old.polls.Load() >= polls+10 })
+	within(t, "it is polled on", func() bool { return old.polls.Load() >= polls+10 })
 	say(t, "GET", d.server.URL+"/list", "", "User-Agent", "Machine", "p2pfaas-machine-ip", "127.41.5.1")
 	var list []listed
 	_, text, _ := say(t, "GET", d.server.URL+"/list", "")
@@ -310,19 +310,19 @@ func TestDiscoveryCluster(t *testing.T) {
 		}
 	}
 	configure()
-	t.Logf("all know all after %v", within(t, 10*time.Second, "all know all", whole(-1)))
+	t.Logf("all know all after %v", within(t, "all know all", whole(-1)))
 	configure() // a script may be run twice
-	t.Logf("and again after %v", within(t, 10*time.Second, "all know all after another configuration", whole(-1)))
+	t.Logf("and again after %v", within(t, "all know all after another configuration", whole(-1)))
 	all[0].crash()
-	t.Logf("the dead one has left after %v", within(t, 20*time.Second, "the dead one leaves every list", whole(0)))
+	t.Logf("the dead one has left after %v", within(t, "the dead one leaves every list", whole(0)))
 	all[0] = startDiscovery(t, listenAt(t, ips[0]), func(o *DiscoveryOptions) { o.InitServers = ips[1:2] })
-	t.Logf("it is back after %v", within(t, 20*time.Second, "it comes back", whole(-1)))
+	t.Logf("it is back after %v", within(t, "it comes back", whole(-1)))
 	all[4].end()
-	t.Logf("who said goodbye has left after %v", within(t, 20*time.Second, "who says goodbye leaves", whole(4)))
+	t.Logf("who said goodbye has left after %v", within(t, "who says goodbye leaves", whole(4)))
 	for _, d := range all[:4] {
 		d.end()
 	}
-	within(t, 10*time.Second, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
+	within(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 func sampleDatagram() datagram {
@@ -363,7 +363,7 @@ func TestDatagram(t *testing.T) {
 	if _, err := c.Write(make([]byte, 5000)); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, "the malformed datagram is counted", func() bool { return s.Malformed() == 1 })
+	within(t, "the malformed datagram is counted", func() bool { return s.Malformed() == 1 })
 }
 
 // FuzzDatagram: what is taken for a datagram is exactly one.
@@ -390,12 +390,12 @@ func TestDiscoveryGoodbyeAndBack(t *testing.T) {
 	c := startDiscovery(t, listenAt(t, third), init)
 	defer c.end()
 	whole := func() bool { return lists(a, there, third)() && lists(b, here, third)() && lists(c, here, there)() }
-	within(t, 15*time.Second, "they meet", whole)
+	within(t, "they meet", whole)
 	a.end()
-	within(t, 15*time.Second, "it leaves", func() bool { return lists(b, third)() && lists(c, there)() })
+	within(t, "it leaves", func() bool { return lists(b, third)() && lists(c, there)() })
 	a = startDiscovery(t, listenAt(t, here), nil)
 	defer a.end()
-	t.Logf("back after %v", within(t, 20*time.Second, "it comes back", whole))
+	t.Logf("back after %v", within(t, "it comes back", whole))
 }
 
 // A disk that takes its time keeps the configuration waiting, and neither clients nor other machines.
@@ -412,7 +412,7 @@ func TestDiscoveryOnASlowDisk(t *testing.T) {
 		status, _, _ := say(t, "POST", a.server.URL+"/configuration", `{"machine_group_name":"other"}`)
 		configured <- status
 	}()
-	within(t, 10*time.Second, "it is being configured", func() bool {
+	within(t, "it is being configured", func() bool {
 		free := a.configuring.TryLock()
 		if free {
 			a.configuring.Unlock()
@@ -446,19 +446,19 @@ func TestDiscoveryTells(t *testing.T) {
 	a := startDiscovery(t, listenAt(t, here), quick)
 	defer a.end()
 	const missed, answers = "an init server does not answer", "an init server answers now machine=" + there + ":19000"
-	within(t, 10*time.Second, "it is told", func() bool { return count(missed) == 1 })
+	within(t, "it is told", func() bool { return count(missed) == 1 })
 	if !strings.Contains(log(), "machine="+there+":19000 error=") || !strings.Contains(log(), "connection refused") {
 		t.Errorf("it does not say which and why: %s", log())
 	}
 	time.Sleep(500 * time.Millisecond) // ten polls
 	b := startDiscovery(t, listenAt(t, there), nil)
-	within(t, 10*time.Second, "they meet", func() bool { return lists(a, there)() && lists(b, here)() })
+	within(t, "they meet", func() bool { return lists(a, there)() && lists(b, here)() })
 	came := func(who string) func() bool {
 		return func() bool { return count(`the peers have changed came=[`+who+"] gone=[] peers=1") == 1 }
 	}
-	within(t, 10*time.Second, "who comes is told", func() bool { return came(there)() && came(here)() })
+	within(t, "who comes is told", func() bool { return came(there)() && came(here)() })
 	b.end()
-	within(t, 20*time.Second, "who goes is told", func() bool {
+	within(t, "who goes is told", func() bool {
 		return count(`the peers have changed came=[] gone=[`+there+"] peers=0") == 1
 	})
 	if count(missed) != 1 || count(answers) != 1 || count("the peers have changed") != 3 {
@@ -473,7 +473,7 @@ func TestDiscoveryMixedSchedulerPorts(t *testing.T) {
 	defer a.end()
 	b := startDiscovery(t, listenAt(t, there), func(o *DiscoveryOptions) { o.InitServers, o.SchedulerPort = []string{here}, 18081 })
 	defer b.end()
-	within(t, 15*time.Second, "each says what the other needs", func() bool {
+	within(t, "each says what the other needs", func() bool {
 		return len(a.list()) == 1 && a.list()[0] == there+":18081" && len(b.list()) == 1 && b.list()[0] == here
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/p2pfaas/p2pfaas/realnet/wire"
 )
@@ -20,12 +19,15 @@ import (
 func TestWeakness11(t *testing.T) {
 	c := openNodes(t, 2, NodeOptions{Scheduler: Descriptor{Name: "ForwardScheduler", Parameters: []string{"1"}}})
 	c.nodes[0].SetPeers(nil)
-	var state atomic.Int32 // 0: not configured, 1: works, 2: down
+	var state atomic.Int32    // 0: not configured, 1: works, 2: down
+	var asked [3]atomic.Int32 // times, by state
 	d := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := state.Load()
+		asked[now].Add(1)
 		switch {
-		case state.Load() == 0:
+		case now == 0:
 			http.Error(w, `{"code":100,"message":"Configuration not ready"}`, http.StatusInternalServerError)
-		case state.Load() == 2:
+		case now == 2:
 			http.Error(w, "bad gateway", http.StatusBadGateway)
 		case r.URL.Path == "/configuration":
 			fmt.Fprint(w, `{"machine_ip":"10.0.0.7","machine_id":"seven","machine_group_name":"g","init_servers":[]}`)
@@ -40,20 +42,16 @@ func TestWeakness11(t *testing.T) {
 		defer close(followed)
 		c.nodes[0].FollowDiscovery(ctx, d.URL)
 	}()
-	time.Sleep(50 * time.Millisecond)
+	eventually(t, "discovery is asked", func() bool { return asked[0].Load() > 0 })
 	if r := c.ask(0, "POST", "/function/f", ""); r.status != 200 || r.header.Get(wire.HeaderHops) != "" || c.nodes[0].Identity().ID != "node-0" {
 		t.Errorf("before discovery is configured: %d with hops %q, as %v", r.status, r.header.Get(wire.HeaderHops), c.nodes[0].Identity())
 	}
 	state.Store(1)
-	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(wire.HeaderPeersID) == `["seven","node-1"]` {
-			break
-		} else if time.Since(begun) > 10*time.Second {
-			t.Fatalf("the peer does not become known: %v", r)
-		}
-	}
+	eventually(t, "the peer becomes known", func() bool {
+		return c.ask(0, "POST", "/function/f", "").header.Get(wire.HeaderPeersID) == `["seven","node-1"]`
+	})
 	state.Store(2)
-	time.Sleep(2 * askDiscoveryEvery)
+	eventually(t, "it has been asked in vain", func() bool { return asked[2].Load() > 1 })
 	if r := c.ask(0, "POST", "/function/f", ""); r.header.Get(wire.HeaderHops) != "1" {
 		t.Errorf("while discovery is down: hops %q, want 1", r.header.Get(wire.HeaderHops))
 	}

@@ -216,9 +216,7 @@ func TestFullDisk(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/function/f", nil))
 		time.Sleep(recordFlush / 2)
 	}
-	for until := time.Now().Add(10 * time.Second); n.mailbox.options.Record.Err() == nil && time.Now().Before(until); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(t, "the log ends", func() bool { return n.mailbox.options.Record.Err() != nil })
 	w := httptest.NewRecorder()
 	if h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/monitoring/load", nil)); w.Code != http.StatusOK {
 		t.Errorf("the node answers %d", w.Code)

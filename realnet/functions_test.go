@@ -44,7 +44,7 @@ func served(t *testing.T, text string) string {
 // known waits until node i knows that the peers have what is said of them, by their numbers.
 func (m *mesh) known(i int, want map[core.NodeID]inventory) {
 	m.t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for id, v := range want {
 		x := m.nodes.nodes[i].peers.peer(id)
 		for {
@@ -106,7 +106,7 @@ func TestFunctionsApart(t *testing.T) {
 func TestFunctionRoutes(t *testing.T) {
 	at := served(t, "f")
 	m := openMesh(t, 1, function, func(_ int, o *NodeOptions) {
-		o.Backend = Backend{Functions: map[string]Function{"own": {URL: at}}, Start: 200 * time.Millisecond}
+		o.Backend = Backend{Functions: map[string]Function{"own": {URL: at}}, Start: time.Minute}
 	})
 	list := func() (all []FunctionStatus) {
 		t.Helper()
@@ -127,7 +127,7 @@ func TestFunctionRoutes(t *testing.T) {
 		status             int
 		says               string
 	}{
-		{"PUT", "f", `{"url": "` + at + `"}`, 200, `"ready_seconds":0.`},
+		{"PUT", "f", `{"url": "` + at + `"}`, 200, `"ready_seconds":`},
 		{"PUT", "f", `{"url": "` + at + `/again"}`, 200, `/again`},
 		{"PUT", "g", `{"url": "exec:rm"}`, 400, "is no URL of a function"},
 		{"PUT", "g", `{"url": "file:///etc/passwd"}`, 400, "is no URL of a function"},
@@ -137,7 +137,6 @@ func TestFunctionRoutes(t *testing.T) {
 		{"PUT", "g", `{}`, 400, "is no URL of a function"},
 		{"PUT", "g", ``, 400, "EOF"},
 		{"PUT", "*", `{"url": "` + at + `"}`, 400, "can be no name"},
-		{"PUT", "g", `{"url": "http://127.0.0.1:1/"}`, 500, "nothing answers at http://127.0.0.1:1/ within 200ms"},
 		{"DELETE", "g", "", 404, `no function \"g\" of its own`},
 		{"DELETE", "own", "", 200, ""},
 		{"GET", "f", "", 405, ""},
@@ -152,6 +151,11 @@ func TestFunctionRoutes(t *testing.T) {
 	}
 	if a := m.ask(0, "POST", "/function/own", ""); a.status != 404 {
 		t.Errorf("a function that was taken away: %d %s", a.status, a.body)
+	}
+	hasty := openNodes(t, 1, NodeOptions{Backend: Backend{Functions: map[string]Function{"own": {URL: at}}, Start: 200 * time.Millisecond}})
+	if a := hasty.ask(0, "PUT", "/functions/g", `{"url": "http://127.0.0.1:1/"}`); a.status != 500 ||
+		!strings.Contains(a.body, "nothing answers at http://127.0.0.1:1/ within 200ms") {
+		t.Errorf("a place where nobody is: %d %s", a.status, a.body)
 	}
 }
 
@@ -201,6 +205,8 @@ func TestFunctionMovesUnderLoad(t *testing.T) {
 	var calling sync.WaitGroup
 	var stop atomic.Bool
 	var calls, failed atomic.Int64
+	defer calling.Wait()
+	defer stop.Store(true)
 	for i := range 6 {
 		calling.Go(func() {
 			for !stop.Load() {
@@ -215,7 +221,8 @@ func TestFunctionMovesUnderLoad(t *testing.T) {
 	}
 	for move := range 12 {
 		from, to := move%3, (move+1)%3
-		time.Sleep(40 * time.Millisecond)
+		enough := calls.Load() + 30
+		eventually(t, "there have been more calls", func() bool { return calls.Load() >= enough || failed.Load() > 0 })
 		if a := m.ask(to, "PUT", "/functions/f", `{"url": "`+slow.URL+`"}`); a.status != 200 {
 			t.Fatalf("node %d does not take it: %s", to, a.body)
 		}
@@ -225,9 +232,6 @@ func TestFunctionMovesUnderLoad(t *testing.T) {
 	}
 	stop.Store(true)
 	calling.Wait()
-	if calls.Load() < 100 {
-		t.Errorf("%d calls alone", calls.Load())
-	}
 	t.Logf("%d calls, %d failed", calls.Load(), failed.Load())
 	for i := range 3 {
 		m.stop(i)
@@ -373,9 +377,7 @@ func TestSilentPeerHasEverything(t *testing.T) {
 	}
 	speaks.Store(false)
 	_ = (<-links).CloseNow()
-	for deadline := time.Now().Add(5 * time.Second); len(links) == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		n.SetPeers([]string{address})
-	}
+	eventually(t, "there is another link", func() bool { n.SetPeers([]string{address}); return len(links) > 0 })
 	m.known(0, map[core.NodeID]inventory{id: {any: true}})
 	if a := m.ask(0, "GET", "/function/f", ""); a.status == 404 {
 		t.Errorf("a function that the peer may have: %d %s", a.status, a.body)

@@ -88,7 +88,7 @@ func TestWeakness3(t *testing.T) {
 	socket := httptest.NewServer(l.Websocket())
 	defer socket.Close()
 	url := "ws" + strings.TrimPrefix(socket.URL, "http")
-	remote, err := DialLearner(context.Background(), LearnerOptions{Act: url, Timeout: 200 * time.Millisecond})
+	remote, err := DialLearner(context.Background(), LearnerOptions{Act: url, Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,10 +47,17 @@ func TestAwaitPeersSaysWhy(t *testing.T) {
 	if err := await(t.Context(), 1); err != nil {
 		t.Error(err)
 	}
-	late, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := await(late, 2); err == nil || err.Error() != "it knows 1 peers of 2" {
-		t.Errorf("the time is up: %v", err)
+	for patience := 50 * time.Millisecond; ; patience *= 2 {
+		late, cancel := context.WithTimeout(t.Context(), patience)
+		err := await(late, 2)
+		cancel()
+		if err != nil && err.Error() == "it has not answered" && patience < time.Minute {
+			continue // the machine is busy
+		}
+		if err == nil || err.Error() != "it knows 1 peers of 2" {
+			t.Errorf("the time is up: %v", err)
+		}
+		break
 	}
 	gone := errors.New("its machine is gone")
 	ended, end := context.WithCancelCause(t.Context())

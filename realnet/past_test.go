@@ -34,11 +34,7 @@ func TestPastOfARequest(t *testing.T) {
 		o.Slots, o.Room = 1, 1
 		o.Scheduler = Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 1}}
 	})
-	long := make(chan reply)
-	go func() { long <- m.ask(0, "POST", "/function/f", "sleep 1s", wire.HeaderTracing, "long") }()
-	for running := int32(0); running == 0; running, _, _ = m.nodes.nodes[0].mailbox.Load() {
-		time.Sleep(time.Millisecond)
-	}
+	end := m.hold(0, wire.HeaderTracing, "long")
 	m.ask(0, "POST", "/function/f", "sleep 20ms", wire.HeaderTracing, "mine")
 	here, there := m.pastOf(0, "?request=mine"), m.pastOf(1, "?request=mine")
 	if len(here) != 1 || len(there) != 1 {
@@ -60,7 +56,7 @@ func TestPastOfARequest(t *testing.T) {
 		sum > a.Took || a.Took > time.Since(a.Arrived) {
 		t.Errorf("%v in parts, decided after %v, took %v", sum, a.Decided, a.Took)
 	}
-	if <-long; len(m.pastOf(0, "")) != 2 || m.pastOf(0, "")[0].Request != "long" {
+	if end(); len(m.pastOf(0, "")) != 2 || m.pastOf(0, "")[0].Request != "long" {
 		t.Errorf("in all, the entry node tells %+v", m.pastOf(0, ""))
 	}
 }

@@ -96,13 +96,15 @@ func TestLinkClosedAtOnce(t *testing.T) {
 		o.Scheduler, o.Forwarding.ProbeTimeout = probing, 20*time.Millisecond
 	})
 	m.nodes.nodes[0].SetPeers([]string{address})
-	for began := time.Now(); time.Since(began) < 500*time.Millisecond; {
+	began := time.Now()
+	eventually(t, "four links were opened", func() bool {
 		if r := m.ask(0, "POST", "/function/f", ""); r.status != 200 {
 			t.Fatalf("%d %s", r.status, r.body)
 		}
-	}
-	if n := opened.Load(); n < 2 || n > 6 { // after 50, 100, 200 ms
-		t.Errorf("%d links were opened in half a second, want about four", n)
+		return opened.Load() >= 4
+	})
+	if took, least := time.Since(began), (1+2+4)*shortestBack; took < least {
+		t.Errorf("four links were opened within %v, want pauses of %v in all", took, least)
 	}
 }
 

@@ -58,7 +58,7 @@ func openMesh(t *testing.T, count int, f http.HandlerFunc, edit func(i int, o *N
 		o := NodeOptions{Identity: Identity{ID: fmt.Sprintf("node-%d", i), IP: m.addresses[i]}, Number: core.NodeID(i),
 			Cluster: m.addresses, Bind: l.Addr().(*net.TCPAddr).IP, Slots: 2, Room: 4, Queue: true,
 			Backend: Backend{URL: m.function.URL}, Scheduler: DefaultScheduler(), Stream: *random.Stream(1, 0, random.Algorithm, i),
-			Forwarding: core.Forwarding{ProbeTimeout: 500 * time.Millisecond, AnswerTimeout: 20 * time.Second}}
+			Forwarding: core.Forwarding{ProbeTimeout: 20 * time.Second, AnswerTimeout: time.Minute}} // a busy machine answers, too
 		if edit != nil {
 			edit(i, &o)
 		}
@@ -89,7 +89,7 @@ func openMesh(t *testing.T, count int, f http.HandlerFunc, edit func(i int, o *N
 
 // stop ends node i; twice does no harm.
 func (m *mesh) stop(i int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := m.nodes.nodes[i].Shutdown(ctx); err != nil {
 		m.t.Errorf("node %d does not end: %v", i, err)
@@ -310,7 +310,8 @@ func TestEveryAlgorithmOnRealNodes(t *testing.T) {
 
 // Work that a node pulls comes with its requests.
 func TestPeersHandOver(t *testing.T) {
-	m := openMesh(t, 2, function, func(i int, o *NodeOptions) {
+	pass := rendezvous(2) // a node executes one at a time: the other one has pulled the second
+	m := openMesh(t, 2, func(w http.ResponseWriter, r *http.Request) { pass(); function(w, r) }, func(i int, o *NodeOptions) {
 		o.Slots, o.Room = 1, 20
 		o.Scheduler = Descriptor{Name: "WorkStealing", Named: map[string]any{"retry": "5ms", "batch": 2}}
 	})
@@ -336,7 +337,8 @@ func TestPeersHandOver(t *testing.T) {
 // A handover is one message: an emulated link holds all its tasks together, however many.
 func TestPeersHandOverOnLinks(t *testing.T) {
 	network := networkOf(t, "{latency: {distribution: uniform, min: 1ms, max: 20ms}}")
-	m := openMesh(t, 2, function, func(i int, o *NodeOptions) {
+	pass := rendezvous(11)
+	m := openMesh(t, 2, func(http.ResponseWriter, *http.Request) { pass() }, func(i int, o *NodeOptions) {
 		o.Slots, o.Room = 1, 30
 		o.Scheduler = Descriptor{Name: "NoScheduler", Parameters: []string{"false"}}
 		if i == 1 {
@@ -349,7 +351,7 @@ func TestPeersHandOverOnLinks(t *testing.T) {
 	var clients sync.WaitGroup
 	for range 21 {
 		clients.Go(func() {
-			if r := m.ask(0, "POST", "/function/f", "sleep 300ms"); r.status != 200 {
+			if r := m.ask(0, "POST", "/function/f", ""); r.status != 200 {
 				t.Errorf("%d %s", r.status, r.body)
 			}
 		})
@@ -359,7 +361,7 @@ func TestPeersHandOverOnLinks(t *testing.T) {
 		t.Errorf("%d messages held by the emulated link, and %d sent", s.Links.Late.Lateness().Count, s.Messages.Sent)
 	}
 	if there := m.between()["peer/task"]; there < 10 {
-		t.Errorf("%d tasks were handed over, want nearly all that waited", there)
+		t.Errorf("%d tasks were handed over, want ten at least: so many executed beside the one at home", there)
 	}
 }
 
@@ -370,16 +372,16 @@ func TestCancelOvertakesTask(t *testing.T) {
 	for _, method := range []string{"GET", "POST"} {
 		var begun atomic.Int32
 		m := openMesh(t, 2, func(http.ResponseWriter, *http.Request) { begun.Add(1) }, func(i int, o *NodeOptions) {
-			o.Scheduler = forwardAll
+			o.Scheduler, o.Slots, o.Room = forwardAll, asked, asked // so that the peer refuses nothing
 			if i == 0 {
 				o.Network = networkOf(t, "{latency: {distribution: uniform, min: 1ms, max: 1200ms}}")
 			}
 		})
 		var clients sync.WaitGroup
-		for range asked {
+		for k := range uint64(asked) { // each hangs up some time after its request has come, however late that is
+			ctx, hangUp := context.WithCancel(t.Context())
 			clients.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-				defer cancel()
+				defer hangUp()
 				r, err := http.NewRequestWithContext(ctx, method, m.servers[0].URL+"/function/f", nil)
 				if err != nil {
 					t.Error(err)
@@ -389,14 +391,12 @@ func TestCancelOvertakesTask(t *testing.T) {
 					a.Body.Close()
 				}
 			})
+			eventually(t, "the request comes", func() bool { return m.nodes.nodes[0].number.Load() == k+1 })
+			time.AfterFunc(200*time.Millisecond, hangUp)
 		}
 		clients.Wait()
-		came := func() uint64 { return m.nodes.nodes[0].number.Load() } // a client may hang up before it has said anything
 		// Half of the cancellations overtake. Of the others a few come just behind their task, before the function is called.
-		eventually(t, "the peer executes what comes, a "+method, func() bool { return uint64(begun.Load()) >= came()*3/4 })
-		if came() < asked/6 { // of a busy machine some clients have gone before that
-			t.Errorf("%d requests of %d came", came(), asked)
-		}
+		eventually(t, "the peer executes what comes, a "+method, func() bool { return begun.Load() >= asked*3/4 })
 	}
 }
 
@@ -459,9 +459,10 @@ func TestProbingOfEachNode(t *testing.T) {
 
 // A peer that has been started again numbers its tasks anew: they are told from those that it sent before.
 func TestPeerStartsAnew(t *testing.T) {
-	m := openMesh(t, 2, function, nil)
+	pass := rendezvous(2) // both are in hand at once
+	m := openMesh(t, 2, func(w http.ResponseWriter, r *http.Request) { pass(); function(w, r) }, nil)
 	var both sync.WaitGroup
-	for _, body := range []string{"sleep 200ms", "sleep 201ms"} {
+	for _, body := range []string{"one", "another"} {
 		both.Go(func() {
 			r := m.ask(0, "POST", "/peer/task/f", body, "User-Agent", wire.UserAgentNode, wire.HeaderPeer, m.addresses[1],
 				wire.HeaderPeerTask, fmt.Sprintf(`{"token":%d,"id":1,"hops":1,"visited":[%q]}`, uint64(1)<<63+1, m.addresses[1]))
@@ -506,7 +507,7 @@ func TestPeersReplicate(t *testing.T) {
 				select {
 				case <-r.Context().Done():
 					cut.Add(1)
-				case <-time.After(20 * time.Second):
+				case <-time.After(2 * time.Minute):
 				}
 			}, func(i int, o *NodeOptions) {
 				o.Slots = 1
@@ -516,7 +517,7 @@ func TestPeersReplicate(t *testing.T) {
 			if r := m.ask(0, "POST", "/function/f", "x"); r.status != 200 {
 				t.Fatalf("%d %q", r.status, r.body)
 			}
-			if d := time.Since(began); d > 5*time.Second {
+			if d := time.Since(began); d > 30*time.Second { // half of what is waited for a peer
 				t.Errorf("the answer took %v", d)
 			}
 			eventually(t, "the copies end", func() bool {
@@ -541,19 +542,23 @@ func TestPeersComeAndGo(t *testing.T) {
 		}
 		return r.header.Get(wire.HeaderExternallyExecuted) == "True"
 	}
-	if !moved() {
-		t.Error("not executed at the peer")
+	began := time.Now()
+	for range 10 {
+		if !moved() {
+			t.Error("not executed at the peer")
+		}
 	}
+	there := time.Since(began)
 	n := m.nodes.nodes[1]
 	m.stop(1)
-	began := time.Now()
+	began = time.Now()
 	for range 10 {
 		if moved() {
 			t.Error("executed at a peer that is not there")
 		}
 	}
-	if d := time.Since(began); d > 2*time.Second {
-		t.Errorf("ten requests took %v while the peer was down", d)
+	if d := time.Since(began); d > 2*time.Second+10*there {
+		t.Errorf("ten requests took %v while the peer was down, and %v while it was there", d, there)
 	}
 	again, err := OpenNode(n.options)
 	if err != nil {
@@ -614,7 +619,7 @@ func TestPeersNonsense(t *testing.T) {
 		if r.status != 200 || r.header.Get(wire.HeaderExternallyExecuted) != "" {
 			t.Errorf("%s: %d %q, executed at the peer: %q", what, r.status, r.body, r.header.Get(wire.HeaderExternallyExecuted))
 		}
-		if d := time.Since(began); d > 2*time.Second {
+		if d := time.Since(began); d > 20*time.Second {
 			t.Errorf("%s: it took %v", what, d)
 		}
 	}

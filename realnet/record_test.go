@@ -52,7 +52,7 @@ func TestRecordReplays(t *testing.T) {
 		if i == 1 {
 			o.Scheduler = Descriptor{Name: "WorkStealing", Named: map[string]any{"retry": "5ms"}}
 		}
-		o.Forwarding.AnswerTimeout = time.Second
+		o.Forwarding.ProbeTimeout, o.Forwarding.AnswerTimeout = time.Second, time.Second
 	})
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
@@ -85,6 +85,22 @@ func TestRecordReplays(t *testing.T) {
 		defer mu.Unlock()
 		statuses[status]++
 	}
+	hangs, hangUp := context.WithCancel(t.Context()) // one at least does so while its task executes, be the machine so busy that others do before
+	defer hangUp()
+	clients.Go(func() {
+		r, err := http.NewRequestWithContext(hangs, "POST", m.servers[0].URL+"/function/f", strings.NewReader("sleep 5m"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if a, err := client.Do(r); err == nil {
+			a.Body.Close()
+			t.Errorf("a client that hangs up is answered: %s", a.Status)
+		}
+	})
+	eventually(t, "its task executes", func() bool { return m.nodes.nodes[0].Status().Running == 1 })
+	hangUp()
+	clients.Wait()
 	const each = 250
 	for node := range 3 {
 		clients.Go(func() {

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -313,20 +314,29 @@ func TestSlowClients(t *testing.T) {
 	if len(asked()) > 2 { // it is called with what there is of the body
 		t.Errorf("the function was called %d times", len(asked()))
 	}
-	// More time in all than the patience, and none of it spent waiting for long.
-	c, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	const pieces, piece = 10, 2000
-	_, _ = fmt.Fprintf(c, "POST /function/f HTTP/1.1\r\nHost: n\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", pieces*piece)
-	for range pieces {
-		time.Sleep(200 * time.Millisecond)
-		_, _ = io.WriteString(c, strings.Repeat("x", piece))
-	}
-	if text, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 200 ") {
-		t.Errorf("a body in pieces is answered %q, %v", text, err)
+	// More time in all than the patience, and none of it spent waiting for long: where the machine stood still meanwhile, it is tried again.
+	for tries := 0; ; tries++ {
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		const pieces, piece = 10, 2000
+		_, _ = fmt.Fprintf(c, "POST /function/f HTTP/1.1\r\nHost: n\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", pieces*piece)
+		longest := time.Duration(0)
+		for range pieces {
+			began := time.Now()
+			time.Sleep(200 * time.Millisecond)
+			_, _ = io.WriteString(c, strings.Repeat("x", piece))
+			longest = max(longest, time.Since(began))
+		}
+		text, err := io.ReadAll(c)
+		c.Close()
+		if err == nil && strings.HasPrefix(string(text), "HTTP/1.1 200 ") {
+			break
+		}
+		if longest < r.patience/2 || tries == 5 {
+			t.Fatalf("a body in pieces, the longest after %v, is answered %q, %v", longest, text, err)
+		}
 	}
 }
 
@@ -412,7 +422,7 @@ func TestSlowReaders(t *testing.T) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("writing ends with %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("an answer that nobody takes is waited with for ever")
 	}
 }
@@ -688,25 +698,18 @@ func TestCertificates(t *testing.T) {
 	}
 	client := func(c *Credentials) *http.Client {
 		client := c.Client(&http.Transport{})
-		client.Timeout = 10 * time.Second
+		client.Timeout = time.Minute
 		return client
 	}
 	stranger := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: of(dir, "client").authority}}}
-	var hops string
-	for range 50 { // the link is being opened
+	eventually(t, "a task makes a hop between nodes", func() bool { // the link is being opened
 		a, err := stranger.Get("https://" + m.addresses[0] + "/function/f")
 		if err != nil {
 			t.Fatal(err)
 		}
 		a.Body.Close()
-		if hops = a.Header.Get(wire.HeaderHops); a.StatusCode == 200 && hops == "1" {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	if hops != "1" {
-		t.Errorf("a task made %q hops between nodes", hops)
-	}
+		return a.StatusCode == 200 && a.Header.Get(wire.HeaderHops) == "1"
+	})
 	if a, err := stranger.Get("https://" + m.addresses[0] + "/monitoring/node"); err != nil || a.StatusCode != 401 || a.Header.Get("WWW-Authenticate") != "" {
 		t.Errorf("a client without a certificate is answered %v, %v", a, err)
 	}
@@ -751,19 +754,16 @@ func TestMembershipWantsTheSeal(t *testing.T) {
 	friend := open("127.94.3.2", testToken, "127.94.3.1:19094")
 	open("127.94.3.3", "", "127.94.3.1:19094")
 	open("127.94.3.4", strings.Repeat("z", 32), "127.94.3.1:19094")
-	members := func(d *DiscoveryService) int {
+	members := func(d *DiscoveryService) []string {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return len(d.alive())
+		return d.known()
 	}
-	for until := time.Now().Add(20 * time.Second); members(first) == 0 || members(friend) == 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("machines with the same token know %d and %d others", members(first), members(friend))
-		}
-	}
+	of := func(d *DiscoveryService, other string) bool { return slices.Contains(members(d), other+":19094") }
+	eventually(t, "machines with the same token know each other", func() bool { return of(first, "127.94.3.2") && of(friend, "127.94.3.1") })
 	time.Sleep(500 * time.Millisecond) // the others go on trying
-	if got := members(first); got != 1 {
-		t.Errorf("the first machine knows %d others, and one has its token", got)
+	if got := members(first); len(got) > 1 {
+		t.Errorf("the first machine knows %v, and one has its token", got)
 	}
 	c, text := testCredentials(t, testToken), []byte("a datagram")
 	sealed := append(bytes.Clone(text), c.seal(text)...)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/realnet/wire"
@@ -52,17 +51,13 @@ func reportOf(t *testing.T, r reply) (report wire.TaskReport) {
 // A waiting task whose deadline passes is answered, as the scenario says.
 func TestAbandonReal(t *testing.T) {
 	c := openNodes(t, 1, NodeOptions{Slots: 1, Room: 4, Queue: true, Abandon: true})
-	long := make(chan reply)
-	go func() { long <- c.ask(0, "POST", "/function/f", "sleep 300ms") }()
-	for running := int32(0); running == 0; running, _, _ = c.nodes[0].mailbox.Load() {
-		time.Sleep(time.Millisecond)
-	}
+	end := c.hold(0)
 	r := c.ask(0, "POST", "/function/f", "", wire.HeaderDeadline, "0.02")
 	report := reportOf(t, r)
 	if r.status != http.StatusGatewayTimeout || report.Outcome != "expired" {
 		t.Errorf("%d %s: %+v", r.status, r.body, report)
 	}
-	if r := <-long; r.status != 200 {
+	if r := end(); r.status != 200 {
 		t.Errorf("the running one is answered with %d", r.status)
 	}
 }

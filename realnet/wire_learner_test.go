@@ -121,7 +121,7 @@ func TestWireLearnerWebsocket(t *testing.T) {
 	s := httptest.NewServer(l.Websocket())
 	defer s.Close()
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	open := func() *websocket.Conn {
 		c, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.URL, "http"), nil)

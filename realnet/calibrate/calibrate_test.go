@@ -105,36 +105,43 @@ func TestMeasure(t *testing.T) {
 	s := parse(t, twoNodes)
 	cluster := open(t, s)
 	var remarks []string
-	c, err := calibrate.Measure(t.Context(), calibrate.Options{Scenario: s, Cluster: cluster, Seed: 8, Requests: 210,
-		Duration: 1500 * time.Millisecond, Cores: 2, Host: "here", Version: "v0", Target: "nodes",
-		Warn: func(remark string) { remarks = append(remarks, remark) }})
-	if err != nil {
-		t.Fatal(err)
+	var c *scenarios.Calibration
+	for duration := 1500 * time.Millisecond; ; duration *= 4 { // a busy machine needs more time, which some steps say and others show
+		remarks = nil
+		var err error
+		c, err = calibrate.Measure(t.Context(), calibrate.Options{Scenario: s, Cluster: cluster, Seed: 8, Requests: 210,
+			Duration: duration, Cores: 2, Host: "here", Version: "v0", Target: "nodes",
+			Warn: func(remark string) { remarks = append(remarks, remark) }})
+		if err == nil && !overloaded(c) {
+			break
+		}
+		if duration > 20*time.Second {
+			t.Fatalf("with %v for an experiment: %+v, %v", duration, c, err)
+		}
+		t.Logf("with %v for an experiment: %v", duration, err)
 	}
 	if m := c.Measured; m.Host != "here" || m.Version != "v0" || m.Scenario != "two" || m.Target != "nodes" || m.Seed != 8 ||
 		m.Requests < 5*210 || time.Since(m.At) > time.Minute {
 		t.Errorf("it was measured: %+v", m)
 	}
-	// Generous bounds: the machine may be busy. They are less than the 100 ms that links delay a probe, a forward and its return.
-	within := func(what string, s scenarios.Spread, least, most time.Duration) {
-		if len(s) != 100 || s.Mean() < least || s[50] > most {
-			t.Errorf("%s: %d values with the mean %v, which is to be %v at least, and the median %v, which is to be %v at most",
-				what, len(s), s.Mean(), least, s[50], most)
+	least := func(what string, s scenarios.Spread, least time.Duration) {
+		if len(s) != 100 || s.Mean() < least {
+			t.Errorf("%s: %d values with the mean %v, which is to be %v at least", what, len(s), s.Mean(), least)
 		}
 	}
-	within("timer", c.Timer, 1, 50*time.Millisecond)
-	within("link", c.Link, 1, 50*time.Millisecond)
-	within("client", c.Costs.Client.Time, 10*time.Microsecond, 50*time.Millisecond)
-	within("probe", c.Costs.Probe.Time, 10*time.Microsecond, 50*time.Millisecond)
-	within("forward", c.Costs.Forward.Time, 0, 50*time.Millisecond)
-	within("return", c.Costs.Return.Time, 10*time.Microsecond, 50*time.Millisecond)
-	within("call", c.Costs.Call.Time, 10*time.Microsecond, 50*time.Millisecond)
+	least("timer", c.Timer, 1)
+	least("link", c.Link, 1)
+	least("client", c.Costs.Client.Time, 10*time.Microsecond)
+	least("probe", c.Costs.Probe.Time, 10*time.Microsecond)
+	least("forward", c.Costs.Forward.Time, 0)
+	least("return", c.Costs.Return.Time, 10*time.Microsecond)
+	least("call", c.Costs.Call.Time, 10*time.Microsecond)
 	told, other := c.Functions["told"], c.Functions["other"]
-	if told.Stretch < 0.5 || told.Stretch > 5 || len(told.Service) > 0 || len(told.Fits) > 0 {
+	if told.Stretch < 0.5 || len(told.Service) > 0 || len(told.Fits) > 0 {
 		t.Errorf("the function that is told its demand: %+v", told)
 	}
-	within("the call of told", told.Call.Time, 10*time.Microsecond, 50*time.Millisecond)
-	within("the service of other", other.Service, time.Millisecond, 100*time.Millisecond)
+	least("the call of told", told.Call.Time, 10*time.Microsecond)
+	least("the service of other", other.Service, time.Millisecond)
 	if other.Stretch != 1 || len(other.Call.Time) > 0 || len(other.Fits) < 4 {
 		t.Errorf("the function that nobody tells its demand: %+v", other)
 	}
@@ -163,6 +170,19 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("node %d has %d slots in the end, %v", i, status.Slots, err)
 		}
 	}
+}
+
+// overloaded reports whether a time is longer than on a machine that keeps up, which has half of the 100 ms that links delay a probe, a forward and
+// its return.
+func overloaded(c *scenarios.Calibration) bool {
+	told, other := c.Functions["told"], c.Functions["other"]
+	for _, s := range []scenarios.Spread{c.Timer, c.Link, c.Costs.Client.Time, c.Costs.Probe.Time, c.Costs.Forward.Time, c.Costs.Return.Time, c.Costs.Call.Time,
+		told.Call.Time, other.Service} {
+		if len(s) == 100 && s[50] > 50*time.Millisecond {
+			return true
+		}
+	}
+	return told.Stretch > 5
 }
 
 // What cannot be measured is refused, all of it at once.

@@ -33,10 +33,10 @@ func TestTeachersAreDismissed(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer silent.Close()
-	l := &load{Options: Options{Scenario: &scenarios.Scenario{Learner: &scenarios.Learner{}}, Timeout: time.Second}}
+	l := &load{Options: Options{Scenario: &scenarios.Scenario{Learner: &scenarios.Learner{}}}}
 	hire := func() {
 		l.teachers = nil
-		for i := range 10 {
+		for i := range 30 {
 			x := newTeacher(l, i, silent.URL)
 			x.open = []learner.Entry{{EID: 1, State: []float64{0}}}
 			l.teachers = append(l.teachers, x)
@@ -45,9 +45,10 @@ func TestTeachersAreDismissed(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	for _, x := range []struct {
-		ctx  context.Context
-		most time.Duration
-	}{{t.Context(), 5 * time.Second}, {ended, time.Second}} {
+		ctx           context.Context
+		timeout, most time.Duration
+	}{{t.Context(), time.Second, 15 * time.Second}, {ended, time.Minute, 15 * time.Second}} {
+		l.Timeout = x.timeout
 		hire()
 		began := time.Now()
 		if l.dismiss(x.ctx); time.Since(began) > x.most {

@@ -21,7 +21,7 @@ import (
 // openFeed serves a feed of nodes.
 func openFeed(t *testing.T, addresses ...string) string {
 	t.Helper()
-	f, err := NewFeed(Options{Addresses: addresses, Interval: 50 * time.Millisecond, Patience: 5 * time.Second})
+	f, err := NewFeed(Options{Addresses: addresses, Interval: 50 * time.Millisecond, Patience: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestPagesShareTheLastRequests(t *testing.T) {
 			fmt.Fprint(w, `[{"request": "a"}]`)
 		}
 	})
-	f, err := NewFeed(Options{Addresses: []string{n.address()}, Interval: time.Hour})
+	f, err := NewFeed(Options{Addresses: []string{n.address()}, Interval: time.Hour, Patience: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,15 +30,15 @@ import (
 func within(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for began := time.Now(); !so(); time.Sleep(20 * time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
-			t.Fatalf("not within 20 s: %s", what)
+		if time.Since(began) > time.Minute {
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
 
 func newWatcher(t *testing.T, o Options) *Watcher {
 	t.Helper()
-	o.Patience = 10 * time.Second // a busy machine
+	o.Patience = 20 * time.Second // a busy machine
 	w, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +287,8 @@ func TestNodeThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	c := w.Look(t.Context())
+	var c *Cluster
+	within(t, "the node that does not hang has told of the other", func() bool { c = w.Look(t.Context()); return len(c.Nodes) == 2 })
 	if n := c.find(t, b.address()); n.State != Unreachable || n.Error != "no answer within 500ms" {
 		t.Errorf("%+v", n)
 	}
@@ -366,7 +367,7 @@ func openCluster(t *testing.T, count int) []*running {
 		x := &running{address: at.String()}
 		if x.Node, err = realnet.OpenNode(realnet.NodeOptions{Identity: realnet.Identity{ID: fmt.Sprintf("node-%d", i), IP: x.address},
 			Port: int(at.Port()), Slots: 1, Room: 2, Queue: true, Scheduler: realnet.DefaultScheduler(),
-			Forwarding: core.Forwarding{ProbeTimeout: time.Second}, Backend: realnet.Backend{URL: function.URL}}); err != nil {
+			Forwarding: core.Forwarding{ProbeTimeout: 20 * time.Second}, Backend: realnet.Backend{URL: function.URL}}); err != nil {
 			t.Fatal(err)
 		}
 		discovery, err := net.Listen("tcp", "127.0.0.1:0")
@@ -433,8 +434,12 @@ func TestRealNodes(t *testing.T) {
 	c = w.Look(t.Context())
 	at := c.find(t, nodes[0].address)
 	r := at.Rates
-	if got := r.Arrived * c.Window; got < requests*.8 || got > requests*1.2 {
-		t.Errorf("%v requests have arrived, not %d: %+v", got, requests, r)
+	in := func(address string, rate float64) int { // the window of the node's rates
+		_, _, seconds := w.nodes[address].window()
+		return int(math.Round(rate * seconds))
+	}
+	if got := in(at.Address, r.Arrived); got != requests || c.Window <= 0 {
+		t.Errorf("%v requests have arrived within %v s, not %d: %+v", got, c.Window, requests, r)
 	}
 	if sum := r.Completed + r.Dropped(); sum < r.Arrived*.999 || sum > r.Arrived*1.001 {
 		t.Errorf("%v/s have ended, of %v/s: %+v", sum, r.Arrived, r)
@@ -445,24 +450,25 @@ func TestRealNodes(t *testing.T) {
 	if at.Slots != 1 || at.Room != 2 || !strings.HasPrefix(at.Label, "PowerOfNScheduler(") || at.Peers != 2 {
 		t.Errorf("%+v", at)
 	}
-	received, sent := 0., 0.
+	received, sent := 0, 0
 	for i := range c.Nodes {
-		received += c.Nodes[i].Rates.Received
+		received += in(c.Nodes[i].Address, c.Nodes[i].Rates.Received)
 	}
 	for _, f := range c.Forwards {
-		if sent += f.Rate; f.From != at.Address || f.To == f.From {
+		if sent += in(f.From, f.Rate); f.From != at.Address || f.To == f.From {
 			t.Errorf("%+v", f)
 		}
 	}
-	if sent == 0 || received < sent*.8 || received > sent*1.2 {
-		t.Errorf("%v/s were forwarded, and %v/s received: %+v", sent, received, c.Forwards)
+	if sent == 0 || received != sent {
+		t.Errorf("%d were forwarded, and %d received: %+v", sent, received, c.Forwards)
 	}
 
 	nodes[2].server.CloseClientConnections()
-	nodes[2].server.Close() // its discovery does not know
-	if n := w.Look(t.Context()).find(t, nodes[2].address); n.State != Unreachable || n.Error == "" {
-		t.Errorf("it does not answer, and the others see it: %+v", n)
-	}
+	nodes[2].server.Close()                                              // its discovery does not know
+	within(t, "it does not answer, and the others see it", func() bool { // one of them may suspect it for a while, on a busy machine
+		n := w.Look(t.Context()).find(t, nodes[2].address)
+		return n.State == Unreachable && n.Error != ""
+	})
 	if err := nodes[2].discovery.Close(); err != nil {
 		t.Error(err)
 	}
@@ -473,7 +479,7 @@ func TestRealNodes(t *testing.T) {
 func TestFeed(t *testing.T) {
 	a := newTold(t)
 	a.says(realnet.Status{ID: "a", IP: a.address(), Label: "JSQ"})
-	f, err := NewFeed(Options{Addresses: []string{a.address()}, Interval: 20 * time.Millisecond, Patience: 10 * time.Second})
+	f, err := NewFeed(Options{Addresses: []string{a.address()}, Interval: 20 * time.Millisecond, Patience: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
