@@ -71,22 +71,28 @@ faults: [{kind: pause, nodes: [0], at: 1s}, {kind: crash, nodes: [0], at: 1s}]
 		{"resume", [][]realnet.Lying{{pause}, {}}, "pause resume resume", 0},
 		{"restart", [][]realnet.Lying{{crash}, {}}, "crash restart restart", 1},
 	} {
-		m := &notingMachines{fails: x.fails}
-		l := &load{Options: Options{Scenario: s, Machines: m, Targets: []Target{{Scheduler: server.Listener.Addr().String()}}}, http: server.Client()}
-		_, fail := context.WithCancelCause(t.Context())
+		var m *notingMachines
+		var b *befalling
+		var v *victim
 		var why error
-		b := &befalling{load: l, late: results.NewPunctuality(), restarts: results.NewPunctuality(),
-			failed: func(err error) { why = err; fail(err) }}
-		v := &victim{of: b, kick: make(chan struct{}), before: &results.NodeUse{}}
-		over, end := context.WithCancel(t.Context())
-		end() // so that nothing is measured
-		for _, lying := range x.lying {
-			v.lying, v.due = lying, time.Now()
-			v.change(over)
+		for tries := 0; tries == 0 || tries < 5 && len(v.past) > 0 && v.past[0].said == nil; tries++ { // a busy node may not say in time how it is
+			m = &notingMachines{fails: x.fails}
+			l := &load{Options: Options{Scenario: s, Machines: m, Targets: []Target{{Scheduler: server.Listener.Addr().String()}}}, http: server.Client()}
+			_, fail := context.WithCancelCause(t.Context())
+			why = nil
+			b = &befalling{load: l, late: results.NewPunctuality(), restarts: results.NewPunctuality(),
+				failed: func(err error) { why = err; fail(err) }}
+			v = &victim{of: b, kick: make(chan struct{}), before: &results.NodeUse{}}
+			over, end := context.WithCancel(t.Context())
+			end() // so that nothing is measured
+			for _, lying := range x.lying {
+				v.lying, v.due = lying, time.Now()
+				v.change(over)
+			}
+			close(v.kick)
+			v.live(over)
+			b.work.Wait()
 		}
-		close(v.kick)
-		v.live(over)
-		b.work.Wait()
 		if did := strings.Join(m.did, " "); did != x.want || len(v.past) != x.past || (v.before == nil) != (x.past > 0) {
 			t.Errorf("%v lie on a node, and %q fails: %s, %d lives have ended, before that: %v", x.lying, x.fails, did, len(v.past), v.before)
 		}
