@@ -38,7 +38,7 @@ containers: ## the tests in containers, which want an engine; six to twelve minu
 
 .PHONY: browser
 browser: ## the tests of the page in Chromium, half a minute; P2PFAAS_PICTURES=DIR keeps pictures
-	P2PFAAS_BROWSER=1 $(GO) test -count 1 -timeout 4m ./realnet/ui
+	P2PFAAS_BROWSER=1 $(GO) test -count 1 -timeout 20m ./realnet/ui
 
 .PHONY: prometheus
 prometheus: ## the files of compose/watch and the metrics, as a real Prometheus reads them; three quarters of a minute

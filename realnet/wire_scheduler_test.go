@@ -333,9 +333,12 @@ func (c *nodes) hold(i int, header ...string) (end func() reply) {
 		defer write.Close()
 		more := time.NewTicker(time.Second)
 		defer more.Stop()
+		late := time.After(time.Minute) // what waits for the slot, and should not, is not to wait for ever
 		for {
 			select {
 			case <-release:
+				return
+			case <-late:
 				return
 			case <-more.C: // a body of which nothing comes is not waited for
 				if _, err := write.Write(make([]byte, 2000)); err != nil {
