@@ -464,8 +464,8 @@ func TestRealNodes(t *testing.T) {
 	}
 
 	nodes[2].server.CloseClientConnections()
-	nodes[2].server.Close()                                              // its discovery does not know
-	within(t, "it does not answer, and the others see it", func() bool { // one of them may suspect it for a while, on a busy machine
+	nodes[2].server.Close() // its discovery does not know; on a busy machine one of the others may suspect it for a while
+	within(t, "it does not answer, and the others see it", func() bool {
 		n := w.Look(t.Context()).find(t, nodes[2].address)
 		return n.State == Unreachable && n.Error != ""
 	})
