@@ -129,7 +129,9 @@ func TestLinksBetweenNodes(t *testing.T) {
 	}
 	messagesBefore, heldBefore := states()
 	const asked = 5
+	ping := func() time.Duration { return m.nodes.nodes[1].peers.transit(0) }
 	for range asked {
+		pinged := ping()
 		began := time.Now()
 		r := m.ask(0, "POST", "/function/f", "x")
 		took := time.Since(began)
@@ -139,8 +141,9 @@ func TestLinksBetweenNodes(t *testing.T) {
 		}
 		const way = 30 * time.Millisecond
 		got := report.Timing
-		if got.Probing < 2*way || got.Forwarding < way || got.Returning < way || took < 4*way {
-			t.Errorf("%+v in %v, want 30 ms for each way", got, took)
+		pinged = max(pinged, ping()) // what a ping took too long, on a busy machine, is taken for the way there, and is missing on the way back
+		if got.Probing < 2*way || got.Forwarding < way || got.Returning < way-pinged || got.Forwarding+got.Returning < 2*way || took < 4*way {
+			t.Errorf("%+v in %v, want 30 ms for each way; of the real network a ping said %v", got, took, pinged)
 		}
 	}
 	if messages, held := states(); messages-messagesBefore != asked*4 || held-heldBefore != asked*4 {
@@ -150,7 +153,7 @@ func TestLinksBetweenNodes(t *testing.T) {
 
 // A message that is lost is silence, not a refusal: who waits for it waits for its timeout, and then falls back.
 func TestLinksLose(t *testing.T) {
-	const patience = 400 * time.Millisecond
+	forward := Descriptor{Name: "ForwardScheduler", Named: map[string]any{}}
 	for _, x := range []struct {
 		name      string
 		loser     int // node whose messages are lost
@@ -160,19 +163,24 @@ func TestLinksLose(t *testing.T) {
 	}{
 		{"a probe", 0, Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 0}}, 200, "completed"},
 		{"its reply", 1, Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 0}}, 200, "completed"},
-		{"a task", 0, forwardAll, 500, core.LostNoAnswer.String()},
-		{"its answer", 1, forwardAll, 500, core.LostNoAnswer.String()},
+		{"a task", 0, forward, 500, core.LostNoAnswer.String()},
+		{"its answer", 1, forward, 500, core.LostNoAnswer.String()},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			m := openMesh(t, 2, function, func(i int, o *NodeOptions) {
-				o.Scheduler = x.scheduler
-				o.Forwarding = core.Forwarding{ProbeTimeout: patience, AnswerTimeout: patience, OnFailure: core.FallbackFail}
-				if i == x.loser {
+				if o.Scheduler = x.scheduler; i == x.loser {
 					o.Network = networkOf(t, "{latency: 1ms, loss: 100%}")
 				}
 			})
-			// Where who asks gives up before its peer answers, as on a busy machine, there is no answer to lose: it asks again.
+			// Where who asks gives up before its peer answers, as on a busy machine, there is no answer to lose: it asks again, with more patience.
+			patience := 200 * time.Millisecond
 			eventually(t, "the message is counted as lost", func() bool {
+				patience *= 2
+				d := x.scheduler
+				d.Forwarding = &core.Forwarding{MaxHops: 1, ProbeTimeout: patience, AnswerTimeout: patience, OnFailure: core.FallbackFail}
+				if r := m.ask(0, "POST", "/configuration/scheduler", d.String()); r.status != 200 {
+					t.Fatalf("%d %s", r.status, r.body)
+				}
 				began := time.Now()
 				r := m.ask(0, "POST", "/function/f", strings.Repeat("x", 2<<20)) // longer than what is read ahead
 				if took := time.Since(began); r.status != x.status || reportOf(t, r).Outcome != x.outcome || took < patience {
