@@ -7,8 +7,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/p2pfaas/p2pfaas/cmd"
 	"github.com/p2pfaas/p2pfaas/results"
@@ -80,20 +82,23 @@ func TestRun(t *testing.T) {
 		if lost, _ := r.Metric("lost_rate"); lost != 0 {
 			t.Errorf("point %d: %v of the requests are lost", i, lost)
 		}
-		// Executions take as long as the simulated ones; generous, since the machine may be busy.
-		a, _ := r.Metric("executing.mean")
-		if b, _ := s.Metric("executing.mean"); a < b || a > 2*b {
-			t.Errorf("point %d: executions take %v s, in simulation %v s", i, a, b)
-		}
 	}
-	talk, _ := real.Points[1].Replications[0].Metric("messages_per_request")
-	if simulated, _ := sim.Points[1].Replications[0].Metric("messages_per_request"); talk < simulated/2 || talk > 2*simulated {
-		t.Errorf("%v messages for a request, in simulation %v", talk, simulated)
+	// Nodes that are slower ask more often: what a probe and a forward are in messages is the same.
+	for world, r := range map[string]*results.Run{"sim": sim, "real": real} {
+		metric := func(name string) float64 {
+			x, _ := r.Points[1].Replications[0].Metric(name)
+			return x
+		}
+		talk, asked := metric("messages_per_request"), metric("probes_per_request")+metric("hops.mean")+metric("retry_rate")
+		if each := talk / asked; !(each > 1.5 && each < 2.5) {
+			t.Errorf("%s: %v messages for a request, and %v probes and forwards, each of which is two", world, talk, asked)
+		}
 	}
 	if moved, _ := real.Points[1].Replications[0].Metric("forwarded_share"); moved == 0 {
 		t.Error("no request was forwarded")
 	}
 	rows := 0
+	var stretch []float64 // of long executions, in whose time what calls take is little
 	for row, err := range results.ReadRows(real.Requests()) {
 		if err != nil {
 			t.Fatal(err)
@@ -103,9 +108,17 @@ func TestRun(t *testing.T) {
 		if row.Completed() && (parts != row.LatencyNS || row.ClientNS < 0 || row.Executor < 0) {
 			t.Errorf("request %d: its parts sum to %d of %d ns, client %d, executor %d", row.ID, parts, row.LatencyNS, row.ClientNS, row.Executor)
 		}
+		if row.Completed() && row.DemandNS > int64(20*time.Millisecond) {
+			stretch = append(stretch, float64(row.ExecutingNS)/float64(row.DemandNS))
+		}
 	}
 	if rows == 0 {
 		t.Error("there are no records")
+	}
+	// Executions take as long as the simulated ones, and where the machine is busy some do.
+	slices.Sort(stretch)
+	if n := len(stretch); n < 20 || stretch[0] < 1 || stretch[n/10] > 1.5 {
+		t.Errorf("executions take %v of their demands", stretch)
 	}
 	page, err := os.ReadFile(real.Report())
 	if err != nil {
@@ -157,7 +170,7 @@ name: cold
 duration: 3s
 warmup: 0s
 replications: 1
-cluster: {nodes: 2, slots: 2, queue: 4}
+cluster: {nodes: 2, slots: 2, queue: 1000} # a busy machine takes its time
 functions: [{name: f, service: 20ms, cold_start: {time: 30ms, keep_alive: 100ms}}]
 workload: {rate: 5/s}
 scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
@@ -175,8 +188,10 @@ scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
 	rep := r.Points[0].Replications[0]
 	share, _ := rep.Metric("cold_share")
 	mean, _ := rep.Metric("cold_start.mean")
-	if lost, _ := rep.Metric("drop_rate"); !(share > 0.2 && share < 1) || !(mean > 0.001 && mean < 5) || lost > 0 {
-		t.Errorf("cold starts of %v took %v s, and %v were lost", share, mean, lost)
+	requests, _ := rep.Metric("requests")
+	// More than one for each slot: processes have ended, and others have been started.
+	if lost, _ := rep.Metric("drop_rate"); !(share*requests > 4 && share < 1) || !(mean > 0.001 && mean < 60) || lost > 0 {
+		t.Errorf("cold starts of %v of %v took %v s, and %v were lost", share, requests, mean, lost)
 	}
 	if !strings.Contains(said.String(), "executions began with one, which took ") {
 		t.Errorf("it says %s", said.String())

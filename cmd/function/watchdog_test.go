@@ -27,7 +27,7 @@ const asProgram = "P2PFAAS_TEST_AS_PROGRAM"
 
 func init() {
 	if os.Getenv(asProgram) != "" {
-		time.AfterFunc(time.Minute, func() { os.Exit(1) }) // whatever becomes of its test
+		time.AfterFunc(5*time.Minute, func() { os.Exit(1) }) // whatever becomes of its test
 		program(os.Args[1])
 	}
 }
@@ -176,18 +176,19 @@ func TestWatchdogBehindNode(t *testing.T) {
 	}
 }
 
-// A large body goes through and comes back as it is, and so do a hundred at once.
+// A large body goes through and comes back as it is, and so do a hundred at once, however long that takes.
 func TestWatchdogLoad(t *testing.T) {
+	patient := []string{"read_timeout=1m", "write_timeout=1m", "exec_timeout=1m"}
 	large := strings.Repeat("0123456789abcdef", 4<<20/16)
 	for _, mode := range []string{Streaming, Serializing} {
-		_, direct := openWatchdog(t, watchdogOf(t, []string{"mode=" + mode}, "cat"))
+		_, direct := openWatchdog(t, watchdogOf(t, append(patient, "mode="+mode), "cat"))
 		node := behindNode(t, direct)
 		if a, text, _ := ask(t, node, "POST", large); a.StatusCode != 200 || text != large {
 			t.Errorf("%s: %s with %d bytes, want %d", mode, a.Status, len(text), len(large))
 		}
 		concurrently(t, mode, node, func(i int) string { return fmt.Sprint("request ", i) }, func(i int) string { return fmt.Sprint("request ", i) })
 	}
-	_, direct := openWatchdog(t, serving(t))
+	_, direct := openWatchdog(t, serving(t, patient...))
 	node := behindNode(t, direct)
 	if a, text, _ := ask(t, node, "POST", large); a.StatusCode != 200 || !strings.HasSuffix(text, fmt.Sprint(" ", len(large))) {
 		t.Errorf("http: %s %q", a.Status, text)
@@ -218,36 +219,39 @@ func concurrently(t *testing.T, mode, url string, content, want func(int) string
 // What takes too long is ended, with all that it has started, and the client is told.
 func TestWatchdogTimeout(t *testing.T) {
 	for _, mode := range []string{Streaming, Serializing} {
-		log := &lines{}
-		o := watchdogOf(t, []string{"mode=" + mode, "exec_timeout=300ms", "prefix_logs=false"}, "sh", "-c", "sleep 30 & echo $! $$ >&2; wait")
-		o.Log = log
-		_, direct := openWatchdog(t, o)
-		a, text, took := ask(t, behindNode(t, direct), "POST", "")
-		if a.StatusCode != 504 || !strings.Contains(text, "within 300ms (exec_timeout)") || took > 10*time.Second {
-			t.Errorf("%s: %s %q after %v", mode, a.Status, text, took)
-		}
 		var child, own int
-		if _, err := fmt.Sscan(log.String(), &child, &own); err != nil {
-			t.Fatalf("%s: the process says %q: %v", mode, log, err)
+		for limit := 300 * time.Millisecond; child == 0; limit *= 5 { // on a busy machine a process may have no time to begin in
+			log := &lines{}
+			o := watchdogOf(t, []string{"mode=" + mode, "exec_timeout=" + limit.String(), "prefix_logs=false"}, "sh", "-c", "sleep 100 & echo $! $$ >&2; wait")
+			o.Log = log
+			_, direct := openWatchdog(t, o)
+			a, text, took := ask(t, behindNode(t, direct), "POST", "")
+			if a.StatusCode != 504 || !strings.Contains(text, fmt.Sprintf("within %v (exec_timeout)", limit)) || took > limit+30*time.Second {
+				t.Errorf("%s: %s %q after %v", mode, a.Status, text, took)
+			}
+			if _, err := fmt.Sscan(log.String(), &child, &own); err != nil && limit > 5*time.Second {
+				t.Fatalf("%s: the process says %q: %v", mode, log, err)
+			}
 		}
 		for _, pid := range []int{child, own} {
 			eventually(t, fmt.Sprintf("%s: process %d has ended", mode, pid), func() bool { return ended(pid) })
 		}
 	}
 	_, direct := openWatchdog(t, serving(t, "exec_timeout=200ms"))
-	if a, text, took := ask(t, behindNode(t, direct)+"?sleep=30s", "POST", ""); a.StatusCode != 504 || took > 10*time.Second {
+	if a, text, took := ask(t, behindNode(t, direct)+"?sleep=100s", "POST", ""); a.StatusCode != 504 || took > 30*time.Second {
 		t.Errorf("http: %s %q after %v", a.Status, text, took)
 	}
-	if a, text, _ := ask(t, direct, "GET", ""); a.StatusCode != 200 {
-		t.Errorf("http, afterwards: %s %q", a.Status, text)
-	}
+	eventually(t, "the process answers in time", func() bool {
+		a, _, _ := ask(t, direct, "GET", "")
+		return a.StatusCode == 200
+	})
 }
 
 // eventually waits until it is so.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatalf("in vain was waited until %s", what)
 		}
 	}
@@ -319,7 +323,7 @@ func TestWatchdogStreams(t *testing.T) {
 // A client that goes away takes its process with it, whether it has sent all of its body or not.
 func TestWatchdogClientGone(t *testing.T) {
 	log := &lines{}
-	o := watchdogOf(t, []string{"exec_timeout=0", "read_timeout=0", "prefix_logs=0"}, "sh", "-c", "echo $$ >&2; sleep 30")
+	o := watchdogOf(t, []string{"exec_timeout=0", "read_timeout=0", "prefix_logs=0"}, "sh", "-c", "echo $$ >&2; sleep 100")
 	o.Log = log
 	_, direct := openWatchdog(t, o)
 	for i, length := range []int{4, 10} {
@@ -349,29 +353,43 @@ func TestWatchdogReadTimeout(t *testing.T) {
 		}
 		defer c.Close()
 		fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: f\r\nContent-Length: 10\r\n\r\n12345")
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		text, err := io.ReadAll(c)
 		// What cat has already said is an answer, which then breaks off.
 		if o.Mode != Streaming && (err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 408 ")) ||
 			o.Mode == Streaming && (err != nil || strings.HasSuffix(string(text), "0\r\n\r\n")) {
 			t.Errorf("%s: %q, %v", o.Mode, text, err)
 		}
-		if a, said, _ := ask(t, direct, "POST", "x"); a.StatusCode != 200 {
-			t.Errorf("%s, afterwards: %s %q", o.Mode, a.Status, said)
-		}
+		eventually(t, o.Mode+": a body comes in time", func() bool {
+			a, _, _ := ask(t, direct, "POST", "x")
+			return a.StatusCode == 200
+		})
 	}
 }
 
 // An execution may take longer than its client may take to send the body and to take the answer, also on a connection
-// that is kept.
+// that is kept. A client that is late since the machine is busy has more time for all of that.
 func TestWatchdogTimesAreApart(t *testing.T) {
-	for _, o := range []WatchdogOptions{watchdogOf(t, []string{"read_timeout=150ms", "write_timeout=150ms"}, "sh", "-c", "sleep 0.3; cat"),
-		watchdogOf(t, []string{"read_timeout=150ms", "write_timeout=150ms", "mode=serializing"}, "sh", "-c", "sleep 0.3; cat"),
-		serving(t, "read_timeout=150ms", "write_timeout=150ms")} {
-		_, direct := openWatchdog(t, o)
-		for range 2 {
-			if a, text, _ := ask(t, direct+"?sleep=300ms", "POST", "x"); a.StatusCode != 200 || text == "" {
-				t.Errorf("%s: %s %q", o.Mode, a.Status, text)
+	for _, mode := range []string{Streaming, Serializing, HTTP} {
+		for limit := 150 * time.Millisecond; ; limit *= 5 {
+			variables := []string{"read_timeout=" + limit.String(), "write_timeout=" + limit.String(), "mode=" + mode}
+			o := watchdogOf(t, variables, "sh", "-c", fmt.Sprintf("sleep %g; cat", 2*limit.Seconds()))
+			if mode == HTTP {
+				o = serving(t, variables[:2]...)
+			}
+			_, direct := openWatchdog(t, o)
+			var said []string
+			for range 2 {
+				if a, text, _ := ask(t, fmt.Sprint(direct, "?sleep=", 2*limit), "POST", "x"); a.StatusCode != 200 || text == "" {
+					said = append(said, fmt.Sprintf("%s %q", a.Status, text))
+				}
+			}
+			if len(said) == 0 {
+				break
+			}
+			if limit > 3*time.Second { // and twice that is not too long for exec_timeout
+				t.Errorf("%s: %q", mode, said)
+				break
 			}
 		}
 	}
@@ -464,19 +482,19 @@ func TestWatchdogLimits(t *testing.T) {
 
 // What a process leaves behind is ended; what has left its group does not hold up the answer.
 func TestWatchdogLeftBehind(t *testing.T) {
-	_, direct := openWatchdog(t, watchdogOf(t, nil, "sh", "-c", "sleep 30 & echo $!"))
+	_, direct := openWatchdog(t, watchdogOf(t, nil, "sh", "-c", "sleep 100 & echo $!"))
 	_, text, took := ask(t, direct, "POST", "")
 	pid, err := strconv.Atoi(strings.TrimSpace(text))
-	if err != nil || took > 10*time.Second {
+	if err != nil || took > 30*time.Second {
 		t.Fatalf("%q after %v: %v", text, took, err)
 	}
 	eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return ended(pid) })
 	if _, err := exec.LookPath("setsid"); err != nil {
 		t.Skip("this machine has no command setsid: the package util-linux brings it")
 	}
-	_, direct = openWatchdog(t, watchdogOf(t, nil, "sh", "-c", "setsid sleep 20 & echo $!"))
+	_, direct = openWatchdog(t, watchdogOf(t, nil, "sh", "-c", "setsid sleep 100 & echo $!"))
 	_, text, took = ask(t, direct, "POST", "")
-	if pid, err = strconv.Atoi(strings.TrimSpace(text)); err != nil || took > 10*time.Second {
+	if pid, err = strconv.Atoi(strings.TrimSpace(text)); err != nil || took > 30*time.Second {
 		t.Fatalf("%q after %v: %v", text, took, err)
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL) // it may not have left in time
