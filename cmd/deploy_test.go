@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/p2pfaas/p2pfaas/cmd"
 	"github.com/p2pfaas/p2pfaas/realnet/deploy"
@@ -96,7 +95,7 @@ func TestDeployLocal(t *testing.T) {
 	if err := syscall.Kill(first.Processes[1].PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond)
+	eventually(t, "the node that was killed has ended", func() bool { return syscall.Kill(first.Processes[1].PID, 0) != nil })
 	out, said := d.do(1, "deploy", "status", "--json")
 	var status struct {
 		Ill   int
@@ -133,9 +132,7 @@ func TestDeployLocal(t *testing.T) {
 	last := d.state()
 	d.do(0, "deploy", "down")
 	for i, p := range last.Processes {
-		if err := syscall.Kill(p.PID, 0); err == nil {
-			t.Errorf("node %d still runs", i)
-		}
+		eventually(t, fmt.Sprintf("node %d has ended", i), func() bool { return syscall.Kill(p.PID, 0) != nil })
 	}
 	if left, err := filepath.Glob(filepath.Join(d.dir, "deployments", "[^.]*")); err != nil || len(left) > 0 {
 		t.Errorf("remembered are %v, %v", left, err)

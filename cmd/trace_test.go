@@ -196,10 +196,20 @@ func TestTraceOfRealNodes(t *testing.T) {
 	if len(actual) != len(told) || number(actual[0][0]) < number(told[0][0]) {
 		t.Fatalf("%d requests, %d left; the first of them %v, meant was %v", len(told), len(actual), actual[0], told[0])
 	}
-	if a, b := demand(actual), demand(told); a < b || a > 3*b { // generous: the machine may be busy
-		t.Errorf("executions took %v s of %v s", a, b)
+	long := func(tasks [][]string) float64 { // a demand in whose time what a call takes is little, also where the machine is busy
+		var demands []float64
+		for _, row := range tasks {
+			demands = append(demands, number(row[3]))
+		}
+		slices.Sort(demands)
+		return demands[len(demands)*9/10]
 	}
-	// The logs have the same requests, each node's in its order, about as far apart.
+	if a, b := demand(actual), demand(told); a < b || long(actual) > 2*long(told) {
+		t.Errorf("executions took %v s of %v s, long ones %v s of %v s", a, b, long(actual), long(told))
+	}
+	// The logs have the same requests, each node's in its order, about as far apart as they left.
+	w.do(0, "trace", w.path("real"), "--actual", "--out", w.path("left.csv"))
+	sent := w.trace("left.csv")
 	logs := filepath.Join("real", "record", "point-0-replication-0")
 	_, said = w.do(0, "trace", w.path(logs), "--out", w.path("logs.csv"))
 	if !strings.Contains(said, "note: time 0 is 20") || strings.Contains(said, "demand") || strings.Contains(said, "numbers") {
@@ -212,6 +222,7 @@ func TestTraceOfRealNodes(t *testing.T) {
 	key := func(r []string) string { return strings.Join(r[1:4], ",") } // node, function, demand: equal for few
 	order := func(a, b []string) int { return strings.Compare(key(a), key(b)) }
 	slices.SortStableFunc(told, order)
+	slices.SortStableFunc(sent, order)
 	slices.SortStableFunc(logged, order)
 	var gaps []float64
 	for i, r := range logged {
@@ -221,11 +232,11 @@ func TestTraceOfRealNodes(t *testing.T) {
 		if left, whole := number(r[4]), number(told[i][4]); left > whole || (left == 0) != (whole == 0) {
 			t.Fatalf("request %v is logged with a deadline of %v", told[i], r[4])
 		}
-		gaps = append(gaps, number(told[i][0])-number(r[0]))
+		gaps = append(gaps, number(sent[i][0])-number(r[0]))
 	}
 	slices.Sort(gaps)
-	if n := len(gaps); gaps[n*9/10]-gaps[n/10] > 0.1 { // generous, too
-		t.Errorf("the times of the logs are off by %v to %v s", gaps[n/10], gaps[n*9/10])
+	if n := len(gaps); gaps[n*3/4]-gaps[n/4] > 0.2 { // of 2 s: generous, since the machine may be busy
+		t.Errorf("the times of the logs are off by %v to %v s", gaps[n/4], gaps[n*3/4])
 	}
 	w.do(0, "trace", w.path(logs), "--executed", "--out", w.path("logged.csv"))
 	if a, b := demand(w.trace("logged.csv")), demand(actual); math.Abs(a/b-1) > 1e-3 {
