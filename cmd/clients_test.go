@@ -42,7 +42,7 @@ func startMachine(t *testing.T, host string, args ...string) {
 		}
 	})
 	for began := time.Now(); !strings.Contains(said.String(), "discovery on"); time.Sleep(5 * time.Millisecond) {
-		if len(ended) > 0 || time.Since(began) > 20*time.Second {
+		if len(ended) > 0 || time.Since(began) > patience {
 			t.Fatalf("node %s does not start: %s", host, said)
 		}
 	}
@@ -62,7 +62,7 @@ type v1Client struct {
 
 func newV1Client(t *testing.T, hosts ...string) *v1Client {
 	return &v1Client{t: t, hosts: hosts, chosen: map[string]string{},
-		http: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
+		http: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
 // ask returns an answer, which must have the status.
@@ -155,7 +155,7 @@ func (c *v1Client) meet() {
 	for i, host := range c.hosts {
 		others := slices.Delete(slices.Clone(c.hosts), i, i+1)
 		for began := time.Now(); !slices.Equal(c.list(host), others); time.Sleep(20 * time.Millisecond) {
-			if time.Since(began) > 20*time.Second {
+			if time.Since(began) > patience {
 				c.t.Fatalf("%s lists %q, want %q", host, c.list(host), others)
 			}
 		}
