@@ -2,6 +2,8 @@ package cmd_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,27 +19,40 @@ const looping = `
 name: looping
 seed: 3
 duration: 10s
-cluster: {nodes: 2, slots: 1, queue: 1, links: {latency: 5ms, jitter: {distribution: exponential, mean: 1ms}}}
+cluster: {nodes: 2, slots: 1, queue: 1, links: {latency: 100ms, jitter: {distribution: exponential, mean: 1ms}}}
 functions: [{name: work, service: {distribution: exponential, mean: 4ms}, payload: 1kB, backend: loop}]
 workload: {rate: 8/s}
 scheduler: {name: NoScheduler}
 sweep:
-  cluster.links.latency: [5ms, 50ms]
+  cluster.links.latency: [100ms, 200ms]
   scheduler: [{name: NoScheduler}, {name: JSQ, d: 1}]
 `
 
 // Nodes of a scenario are started, measured and ended: what comes out is plausible, within generous bounds, since the machine may
-// be busy.
+// be busy. One that is too busy for that has more time.
 func TestCalibrate(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("looping.yaml", []byte(looping), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	err := calibrated(t, 700*time.Millisecond)
+	if err != nil {
+		t.Log("once more, with more time: ", err)
+		err = calibrated(t, 4*time.Second)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// calibrated measures in experiments of a duration, and returns what is not plausible.
+func calibrated(t *testing.T, duration time.Duration) error {
+	t.Helper()
 	began := time.Now()
 	status, out, said := p2pfaas(t, "calibrate", "looping.yaml", "--first-address", "127.78.0.1", "--requests", "205",
-		"--duration", "700ms", "--json", "--out", "new.yaml")
+		"--duration", duration.String(), "--json", "--out", "new.yaml")
 	if status != 0 {
-		t.Fatalf("exit status %d: %s", status, said)
+		return fmt.Errorf("exit status %d: %s", status, said)
 	}
 	var c scenarios.Calibration
 	if err := json.Unmarshal([]byte(out), &c); err != nil {
@@ -47,37 +62,36 @@ func TestCalibrate(t *testing.T) {
 		m.At.Before(began.Add(-time.Second)) || c.Cores != runtime.NumCPU() {
 		t.Errorf("it was measured: %+v, on %d cores", m, c.Cores)
 	}
+	var problems []error
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	for what, x := range map[string]scenarios.Cost{"client": c.Costs.Client, "probe": c.Costs.Probe, "return": c.Costs.Return,
 		"call": c.Costs.Call} {
-		if len(x.Time) != 100 || x.Time.Mean() <= 0 || x.Time[50] > 50*time.Millisecond {
-			t.Errorf("%s: %d values with the mean %v and the median %v", what, len(x.Time), x.Time.Mean(), x.Time[50])
+		if len(x.Time) != 100 || x.Time.Mean() <= 0 || x.Time[50] > 50*time.Millisecond { // if links held them, 100 ms at least
+			wrong("%s: %d values with the mean %v and the median %v", what, len(x.Time), x.Time.Mean(), x.Time[50])
 		}
-	}
-	if m := c.Costs.Probe.Time[50]; m > 8*time.Millisecond {
-		t.Errorf("half the probes cost %v: do links hold them?", m)
 	}
 	work := c.Functions["work"]
 	if work.Stretch < 0.9 || work.Stretch > 20 || len(work.Service) > 0 || len(work.Slowdown) != 4 {
-		t.Errorf("the function: %+v", work)
+		wrong("the function: %+v", work)
 	}
 	if runtime.GOOS == "linux" { // elsewhere the clocks of processes may be too coarse for so little
 		if c.Costs.Client.CPU < 0 || c.Costs.Client.CPU > 20*time.Millisecond || c.Idle < 0 || c.Idle > 0.5 {
-			t.Errorf("processor time of a client's way is %v, of an idle node %v", c.Costs.Client.CPU, c.Idle)
+			wrong("processor time of a client's way is %v, of an idle node %v", c.Costs.Client.CPU, c.Idle)
 		}
 		demand := 4 * time.Millisecond
 		computes := time.Duration(work.CPU*work.Stretch*float64(demand)) + work.Call.CPU
 		if all := computes + c.Costs.Client.CPU; computes < demand*8/10 || all < demand || all > 5*demand {
-			t.Errorf("a function that computes for %v uses %v, and the client's way %v", demand, computes, c.Costs.Client.CPU)
+			wrong("a function that computes for %v uses %v, and the client's way %v", demand, computes, c.Costs.Client.CPU)
 		}
 	}
 	last := work.Slowdown[len(work.Slowdown)-1]
 	// Beside other programs one by itself is slow already.
 	if few := float64(last.AtOnce) / float64(c.Cores); few > 1.5 && !strings.Contains(said, "other programs kept") {
 		if last.Model < 1+0.7*(few-1) {
-			t.Errorf("by the model %d at once on %d cores take %.2f times as long", last.AtOnce, c.Cores, last.Model)
+			wrong("by the model %d at once on %d cores take %.2f times as long", last.AtOnce, c.Cores, last.Model)
 		}
 		if last.Factor < 1+0.4*(few-1) {
-			t.Errorf("%d at once on %d cores take %.2f times as long", last.AtOnce, c.Cores, last.Factor)
+			wrong("%d at once on %d cores take %.2f times as long", last.AtOnce, c.Cores, last.Factor)
 		}
 	}
 	if text, err := os.ReadFile("new.yaml"); err != nil || len(text) < 1000 {
@@ -91,6 +105,7 @@ func TestCalibrate(t *testing.T) {
 			t.Errorf("it does not say %q but %s", words, said)
 		}
 	}
+	return errors.Join(problems...)
 }
 
 // What cannot be is refused before anything starts.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -19,18 +20,21 @@ import (
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
-// fourNodes is busy enough for a slot less to be seen, and short.
-const fourNodes = `
+// fourNodes is a scenario that is busy enough for a slot less to be seen, and short. All of it may take so many times as long: then what
+// nodes cost is so many times less beside that.
+func fourNodes(slower int) string {
+	return fmt.Sprintf(`
 name: four
-duration: 9s
-warmup: 1s
+duration: %ds
+warmup: %ds
 replications: 1
 records: all
-cluster: {nodes: 4, slots: 3, queue: 3, links: {latency: 10ms}}
-functions: [{name: work, service: {distribution: exponential, mean: 100ms}, payload: 1kB}]
-workload: {rate: 22/s}
+cluster: {nodes: 4, slots: 3, queue: 3, links: {latency: %dms}}
+functions: [{name: work, service: {distribution: exponential, mean: %dms}, payload: 1kB}]
+workload: {rate: %g/s}
 scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
-`
+`, 9*slower, slower, 10*slower, 100*slower, 22/float64(slower))
+}
 
 // compared runs the command and returns what it wrote.
 func compared(t *testing.T, out string, args ...string) (status int, c *compare.Comparison, table string) {
@@ -49,26 +53,44 @@ func compared(t *testing.T, out string, args ...string) (status int, c *compare.
 }
 
 // One scenario in both worlds: calibrated before, on other requests; then the simulation made wrong in one thing at a time, which
-// the report finds and names.
+// the report finds and names. A machine that is too busy for that scenario has a slower one.
 func TestCompare(t *testing.T) {
+	err := bothWorlds(t, 1)
+	if err != nil {
+		t.Log("once more, slower: ", err)
+		err = bothWorlds(t, 4)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// bothWorlds returns what was not found, and could not be where the machine was too busy.
+func bothWorlds(t *testing.T, slower int) error {
+	t.Helper()
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "four.yaml")
-	if err := os.WriteFile(scenario, []byte(fourNodes), 0o666); err != nil {
+	if err := os.WriteFile(scenario, []byte(fourNodes(slower)), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	var problems []error
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	first, calibration := filepath.Join(dir, "first"), filepath.Join(dir, "quick.yaml")
 	var said bytes.Buffer
 	if status := cmd.Run(context.Background(), []string{"calibrate", scenario, "--first-address", "127.83.0.1", "--requests", "205",
-		"--duration", "1s", "--out", calibration}, &said, &said); status != 0 {
-		t.Fatal(said.String())
+		"--duration", fmt.Sprintf("%ds", slower), "--out", calibration}, &said, &said); status != 0 {
+		return errors.New(said.String())
 	}
 	before, err := os.ReadFile(calibration)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, c, table := compared(t, first, scenario, "--first-address", "127.83.0.1", "--record", "--calibration", calibration)
-	if len(c.Points) != 1 || !c.Points[0].Paired || c.Points[0].Common < 500 {
+	if len(c.Points) != 1 || !c.Points[0].Paired {
 		t.Fatalf("the point is not paired: %+v", c.Points)
+	}
+	if c.Points[0].Common < 500 {
+		return fmt.Errorf("%d requests completed in both worlds", c.Points[0].Common)
 	}
 	if !strings.Contains(table, "p95") {
 		t.Errorf("the table is %q", table)
@@ -132,55 +154,53 @@ func TestCompare(t *testing.T) {
 			k.Functions[name] = f
 		}
 	})
-	for name, wrong := range map[string]struct {
+	for name, wrongly := range map[string]struct {
 		set       string
 		component string
 		says      string
 	}{
 		"service time": {"calibration=../wrong.yaml", "service-time", "work"},
 		// Other demands: the requests are not the same any more.
-		"demand":     {"functions.work.service.mean=120ms", "service-time", "work"},
+		"demand":     {fmt.Sprintf("functions.work.service.mean=%dms", 120*slower), "service-time", "work"},
 		"link delay": {"cluster.links.latency=0s", "link", ""},
 		"slots":      {"cluster.slots=2", "slots", "3"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			model := filepath.Join(first, "scenario", "scenario.yaml")
-			sim, out := filepath.Join(dir, name+"-sim"), filepath.Join(dir, name)
-			var said bytes.Buffer
-			if status := cmd.Run(context.Background(), []string{"sim", model, "--set", wrong.set, "--out", sim}, &said, &said); status != 0 {
-				t.Fatal(said.String())
-			}
-			_, c, _ := compared(t, out, filepath.Join(first, "real"), sim)
-			p := &c.Points[0]
-			if len(p.Causes) == 0 || p.Causes[0].Component != wrong.component {
-				t.Fatalf("with %s the causes are %+v", wrong.set, p.Causes)
-			}
-			if !strings.Contains(p.Causes[0].Says, wrong.says) {
-				t.Errorf("the cause is %q, without %q", p.Causes[0].Says, wrong.says)
-			}
-			// Put right, most of the gap is gone.
-			i := slices.IndexFunc(p.Causes[0].Explains, func(e compare.Explained) bool { return e.Metric == "latency.mean" })
-			if i < 0 {
-				t.Fatal("the cause was not put right")
-			}
-			if e := p.Causes[0].Explains[i]; math.Abs(e.After) > 0.5*math.Abs(e.Before) {
-				t.Errorf("put right, %v s of the gap of %v s are left", e.After, e.Before)
-			}
-			page, err := os.ReadFile(filepath.Join(out, "compare.md"))
-			words := strings.NewReplacer(" in A", " in reality", " in B", " in simulation").Replace(p.Causes[0].Says[1:]) // it begins a sentence
-			if err != nil || !strings.Contains(string(page), words) {
-				t.Errorf("the summary does not name the cause: %v: %s", err, page)
-			}
-		})
-	}
-	t.Run("margin", func(t *testing.T) {
-		for margin, want := range map[string]int{"mean=1000%": 0, "mean=0.0001%": 1} {
-			out := filepath.Join(dir, "margin"+margin)
-			if status, _, _ := compared(t, out, filepath.Join(first, "real"), filepath.Join(first, "sim"), "--margin", margin); status != want {
-				t.Errorf("--margin %s: exit status %d, want %d", margin, status, want)
-			}
+		model := filepath.Join(first, "scenario", "scenario.yaml")
+		sim, out := filepath.Join(dir, name+"-sim"), filepath.Join(dir, name)
+		var said bytes.Buffer
+		if status := cmd.Run(context.Background(), []string{"sim", model, "--set", wrongly.set, "--out", sim}, &said, &said); status != 0 {
+			t.Fatal(said.String())
 		}
-	})
+		_, c, _ := compared(t, out, filepath.Join(first, "real"), sim)
+		p := &c.Points[0]
+		if len(p.Causes) == 0 || p.Causes[0].Component != wrongly.component {
+			wrong("with %s the causes are %+v", wrongly.set, p.Causes)
+			continue
+		}
+		if !strings.Contains(p.Causes[0].Says, wrongly.says) {
+			t.Errorf("the cause is %q, without %q", p.Causes[0].Says, wrongly.says)
+		}
+		// Put right, most of the gap is gone.
+		i := slices.IndexFunc(p.Causes[0].Explains, func(e compare.Explained) bool { return e.Metric == "latency.mean" })
+		if i < 0 {
+			t.Fatalf("%s: the cause was not put right", name)
+		}
+		if e := p.Causes[0].Explains[i]; math.Abs(e.After) > 0.5*math.Abs(e.Before) {
+			wrong("%s: put right, %v s of the gap of %v s are left", name, e.After, e.Before)
+		}
+		page, err := os.ReadFile(filepath.Join(out, "compare.md"))
+		words := strings.NewReplacer(" in A", " in reality", " in B", " in simulation").Replace(p.Causes[0].Says[1:]) // it begins a sentence
+		if err != nil || !strings.Contains(string(page), words) {
+			t.Errorf("the summary does not name the cause: %v: %s", err, page)
+		}
+	}
+	for margin, want := range map[string]int{"mean=1000%": 0, "mean=0.0001%": 1} {
+		out := filepath.Join(dir, "margin"+margin)
+		if status, _, _ := compared(t, out, filepath.Join(first, "real"), filepath.Join(first, "sim"), "--margin", margin); status != want {
+			t.Errorf("--margin %s: exit status %d, want %d", margin, status, want)
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // changed writes a calibration that is otherwise in something.
@@ -223,7 +243,7 @@ func independent(t *testing.T, dir string) {
 // Runs with unlike numbers of replications are compared in those that both have, and so is what is left when a cause is put right.
 func TestCompareUnlikeReplications(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.WriteFile("four.yaml", []byte(fourNodes), 0o666); err != nil {
+	if err := os.WriteFile("four.yaml", []byte(fourNodes(1)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	for dir, with := range map[string][]string{"a": {"--replications", "2", "--set", "functions.work.service.mean=120ms"}, "b": {"--replications", "4"},
