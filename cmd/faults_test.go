@@ -3,9 +3,12 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -47,15 +50,42 @@ faults:
   - {kind: pause, random: 4, when: {load: 2}, for: 100ms}
 `
 
+// slowed is a scenario in which all takes so many times as long: then what nodes and the load generator take is so many times less beside that.
+func slowed(scenario string, slower int) string {
+	scenario = regexp.MustCompile(`\b\d+(ms|s)\b`).ReplaceAllStringFunc(scenario, func(text string) string {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			panic(err)
+		}
+		return (time.Duration(slower) * d).String()
+	})
+	return strings.Replace(scenario, "rate: 8/s", fmt.Sprintf("rate: %g/s", 8/float64(slower)), 1)
+}
+
 // A cluster of processes comes out of whatever befalls it: each request has one outcome, what is lost is about what is lost in simulation, and
-// in the end all nodes know each other, serve, and use no more than before.
+// in the end all nodes know each other, serve, and use no more than before. A machine that is too busy for the campaign has a slower one.
 func TestCampaign(t *testing.T) {
 	t.Parallel()
+	err := befallen(t, 1)
+	if err != nil {
+		t.Log("once more, slower: ", err)
+		err = befallen(t, 4)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// befallen returns what went otherwise than it was to, as it may where the machine was too busy.
+func befallen(t *testing.T, slower int) error {
+	t.Helper()
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "campaign.yaml")
-	if err := os.WriteFile(scenario, []byte(campaign), 0o666); err != nil {
+	if err := os.WriteFile(scenario, []byte(slowed(campaign, slower)), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	var problems []error
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	runs := map[string]*results.Run{}
 	var out, said bytes.Buffer
 	for world, args := range map[string][]string{
@@ -65,7 +95,7 @@ func TestCampaign(t *testing.T) {
 		to := filepath.Join(dir, world)
 		status := cmd.Run(context.Background(), append(args, "--out", to), &out, &said)
 		if status != 0 {
-			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
+			return fmt.Errorf("%v: exit status %d: %s", args, status, said.String())
 		}
 		var err error
 		if runs[world], err = results.Open(to); err != nil {
@@ -79,30 +109,34 @@ func TestCampaign(t *testing.T) {
 	failed, _ := real.Metric("drop_rate")
 	expected, _ := sim.Metric("drop_rate")
 	if math.Abs(failed-expected) > 0.1 { // it's busy here: the campaign itself is what is compared
-		t.Errorf("%.1f %% of the requests failed, in simulation %.1f %%", 100*failed, 100*expected)
+		wrong("%.1f %% of the requests failed, in simulation %.1f %%", 100*failed, 100*expected)
 	}
 	f := real.Reality.Faults
-	if f == nil || len(f.Unrecovered) > 0 || f.Late.Count == 0 || f.Restarts.Count != 2 || len(f.Nodes)+f.Unmeasured != 4 || len(f.Nodes) == 0 {
-		t.Fatalf("the faults went so: %+v", f)
+	if f == nil {
+		t.Fatal("it is not said how the faults went")
+	}
+	if len(f.Unrecovered) > 0 || f.Late.Count == 0 || f.Restarts.Count != 2 || len(f.Nodes)+f.Unmeasured != 4 || len(f.Nodes) == 0 {
+		wrong("the faults went so: %+v", f)
 	}
 	for _, n := range f.Nodes {
 		if n.Before.Goroutines < 10 || n.After.Goroutines > n.Before.Goroutines+40 || n.Before.MemoryBytes < 1e6 {
-			t.Errorf("node %d began with %+v and ended with %+v", n.Node, n.Before, n.After)
+			wrong("node %d began with %+v and ended with %+v", n.Node, n.Before, n.After)
 		}
 	}
 	if strings.Contains(said.String(), "is not known") {
-		t.Errorf("what else the machine did is not known: %s", said.String())
+		wrong("what else the machine did is not known: %s", said.String())
 	}
+	crash := fmt.Sprintf("%d s crash of node 1 for %ds", 2*slower, 2*slower)
 	if len(real.Reality.Gone) > 0 || !strings.Contains(said.String(), "all nodes knew each other and served") ||
-		!strings.Contains(said.String(), "; they explain ") || !strings.Contains(said.String(), "2 s crash of node 1 for 2s") {
-		t.Errorf("the run says: %s", said.String())
+		!strings.Contains(said.String(), "; they explain ") || !strings.Contains(said.String(), crash) {
+		wrong("the run says: %s", said.String())
 	}
 	for i, c := range real.Faults {
 		if s := sim.Faults[i]; c.Times != s.Times || c.First != s.First && !strings.Contains(c.Fault, "load") {
-			t.Errorf("%s: %d times, first at %v; in simulation %d times, at %v", c.Fault, c.Times, c.First, sim.Faults[i].Times, sim.Faults[i].First)
+			wrong("%s: %d times, first at %v; in simulation %d times, at %v", c.Fault, c.Times, c.First, sim.Faults[i].Times, sim.Faults[i].First)
 		}
 	}
-	afflicted(t, runs["real"])
+	problems = append(problems, afflicted(t, runs["real"], slower))
 
 	logs := filepath.Join(runs["real"].Dir, "record", "point-0-replication-0")
 	for _, life := range []string{"node-1.record.jsonl.gz", "node-1.2.record.jsonl.gz"} {
@@ -112,46 +146,49 @@ func TestCampaign(t *testing.T) {
 	}
 	log, err := os.ReadFile(filepath.Join(runs["real"].Dir, "log", "point-0-replication-0", "node-3.log"))
 	if err != nil || strings.Count(string(log), "no space left on device, by a fault of the scenario") != 1 {
-		t.Errorf("the log of the node with the full disk: %v: %s", err, log)
+		wrong("the log of the node with the full disk: %v: %s", err, log)
 	}
 	var stdout bytes.Buffer
 	if status := cmd.Run(context.Background(), []string{"replay", "--json", filepath.Join(runs["real"].Dir, "record")}, &stdout, &said); status != 0 {
 		t.Errorf("what the nodes decided is not repeated: %s", said.String())
 	}
+	return errors.Join(problems...)
 }
 
 // afflicted looks at what became of requests while something lay on a node.
-func afflicted(t *testing.T, r *results.Run) {
+func afflicted(t *testing.T, r *results.Run, slower int) error {
 	t.Helper()
 	down, asleep, broken := map[string]int{}, 0, map[string]int{}
 	for row, err := range results.ReadRows(r.Requests()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at, outcome := time.Duration(row.ArrivalNS), row.Outcome
-		within := func(from, to float64) bool { return at.Seconds() > from && at.Seconds() < to }
+		left, outcome := time.Duration(row.ArrivalNS+row.LateNS)/time.Duration(slower), row.Outcome
+		within := func(from, to float64) bool { return left.Seconds() > from && left.Seconds() < to }
 		switch {
 		case row.Node == 1 && within(3, 3.9): // it has been killed for a second
 			down[outcome]++
-		case row.Node == 2 && within(3.5, 4) && row.LatencyNS > int64(900*time.Millisecond):
+		case row.Node == 2 && within(3.5, 4) && row.LatencyNS > int64(slower)*int64(900*time.Millisecond):
 			asleep++
 		case row.Executor == 1 && within(8.2, 8.9):
 			broken[outcome]++
 		}
 	}
+	var problems []error
 	if lost := down[core.LostNodeDown.String()]; lost == 0 || len(down) != 1 {
-		t.Errorf("requests to a node that was killed: %v", down)
+		problems = append(problems, fmt.Errorf("requests to a node that was killed: %v", down))
 	}
 	if asleep == 0 {
-		t.Error("no request waited for a node that stood still")
+		problems = append(problems, errors.New("no request waited for a node that stood still"))
 	}
 	if len(broken) > 0 && broken[core.LostNoAnswer.String()] == 0 { // those that took long completed when it was over
-		t.Errorf("requests whose function failed: %v", broken)
+		problems = append(problems, fmt.Errorf("requests whose function failed: %v", broken))
 	}
 	text, err := os.ReadFile(r.Report())
 	if err != nil || !bytes.Contains(text, []byte("On the nodes half began or ended")) {
 		t.Errorf("the report does not say how faults went (%v)", err)
 	}
+	return errors.Join(problems...)
 }
 
 // Where nobody can make faults they are refused by name, with what to do.
