@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
@@ -58,7 +57,7 @@ func TestAlgorithms(t *testing.T) {
 			if err := loadgen.Configure(t.Context(), s, targets, c.addresses(), nil); err != nil {
 				t.Fatal(err)
 			}
-			l := c.load(t, s, time.Time{})
+			l := c.load(t, s)
 			records := l.wait()
 			if len(l.result.Reality.Unlike) > 0 {
 				t.Errorf("the nodes are not what they were configured to be: %+v", l.result.Reality.Unlike)
@@ -88,7 +87,7 @@ const learning = `
 duration: 6s
 warmup: 0s
 cluster: {nodes: 3, slots: 2, queue: 10}
-functions: [{name: work, service: {distribution: exponential, mean: 40ms}, deadline: 150ms}]
+functions: [{name: work, service: {distribution: exponential, mean: 40ms}, deadline: 1s}]
 workload: {arrivals: poisson, rate: 30/s}
 learner: {window_size: 5, epsilon_min: 0.05, epsilon_decay: 0.99}
 scheduler: {name: LearningScheduler}
@@ -117,7 +116,7 @@ func TestLearning(t *testing.T) {
 			t.Errorf("node %d knows something at first: %+v, %+v", i, w, st)
 		}
 	}
-	l := c.load(t, s, time.Time{})
+	l := c.load(t, s)
 	records := l.wait()
 	l.only("all", records, core.Completed, core.Rejected, core.NoRoom)
 	for i, m := range c.nodes {

@@ -73,7 +73,7 @@ func TestDockerfile(t *testing.T) {
 // engine runs a program, and returns what it says.
 func engine(t *testing.T, in io.Reader, env []string, words ...string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // an engine that hangs is to be told of
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // an engine that hangs is to be told of
 	defer cancel()
 	c := exec.CommandContext(ctx, words[0], words[1:]...)
 	var problems bytes.Buffer

@@ -52,7 +52,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			c := startNodes(t, 4, eager...)
 			v := c.nodes[victim]
-			l := c.load(t, parse(t, fmt.Sprintf(steady, 24*time.Second, len(c.nodes))), soon())
+			l := c.load(t, parse(t, fmt.Sprintf(steady, 16*time.Second, len(c.nodes))))
 			l.sleep(2 * time.Second)
 			from := l.since()
 			if err := fault.begin(t.Context(), v); err != nil {
@@ -74,12 +74,14 @@ func TestFaults(t *testing.T) {
 				t.Errorf("it lost %d requests", len(lost))
 			}
 			l.only("all others", others, core.Completed)
+			l = c.load(t, parse(t, fmt.Sprintf(steady, 6*time.Second, len(c.nodes))))
+			after := l.wait()
+			l.only("all that came when it was back", after, core.Completed)
 			own, forwarded := 0, 0
-			for _, r := range others {
-				if time.Duration(r.Arrival) > until && r.Node == victim {
+			for _, r := range after {
+				if r.Node == victim {
 					own++
-				}
-				if time.Duration(r.Arrival) > until && r.Node != victim && r.Executor == victim {
+				} else if r.Executor == victim {
 					forwarded++
 				}
 			}
@@ -112,11 +114,21 @@ func overlaps(r *results.Record, from, until time.Duration) bool {
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	c := startNodes(t, 4, eager...)
-	l := c.load(t, parse(t, fmt.Sprintf(steady, 30*time.Second, len(c.nodes))), soon())
+	for length := 30 * time.Second; !rolled(t, c, length); length *= 3 { // on a busy machine restarts take long
+		if length > bound {
+			t.Fatalf("the restarts took as long as a load of %v", length)
+		}
+	}
+}
+
+// rolled restarts all nodes under a load of so long, and reports whether that was long enough.
+func rolled(t *testing.T, c *cluster, length time.Duration) bool {
+	t.Helper()
+	l := c.load(t, parse(t, fmt.Sprintf(steady, length, len(c.nodes))))
 	l.sleep(2 * time.Second)
 	type span struct{ stopped, down, up time.Duration }
 	spans := make([]span, len(c.nodes))
-	grace := 20 * time.Second
+	grace := time.Minute
 	for i, m := range c.nodes {
 		s := &spans[i]
 		s.stopped = l.since()
@@ -137,9 +149,7 @@ func TestRollingRestart(t *testing.T) {
 		t.Logf("node %d ended within %v, its peers knew after %v more, it was back after %v", i, (s.down - s.stopped).Round(time.Millisecond),
 			noticed.Round(time.Millisecond), back.Round(time.Millisecond))
 	}
-	if l.since() > 28*time.Second {
-		t.Errorf("the restarts took %v, as long as the load", l.since())
-	}
+	under := l.since() < length-2*time.Second
 	hit, others := split(l.wait(), func(r *results.Record) bool { return overlaps(r, spans[r.Node].stopped, spans[r.Node].up) })
 	l.only("sent to a node that was down, or ended", hit, core.Completed, core.LostNodeDown, core.LostNoAnswer, core.NoRoom)
 	for _, x := range l.result.Reality.Losses {
@@ -148,4 +158,5 @@ func TestRollingRestart(t *testing.T) {
 		}
 	}
 	l.only("all others", others, core.Completed)
+	return under
 }

@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// connect finds the engine, and waits for its answer no longer than one should.
+// connect finds the engine, and does not wait for its answer for ever.
 func connect() (*client.Client, error) {
 	if runtime.GOOS != "linux" {
 		return nil, fmt.Errorf("%s=1: the tests call containers by their addresses, which works on Linux alone", wanted)
@@ -61,7 +61,7 @@ func connect() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if _, err := c.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
 		return nil, fmt.Errorf("%s=1, and no engine answers: start one, or leave the variable out: %w", wanted, err)
@@ -182,7 +182,7 @@ func load() (err error) {
 	go func() {
 		w.CloseWithError(images.Write(w, map[string]string{tag(image.Node): image.Node, tag(image.Sleep): image.Sleep}))
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	said, err := docker.ImageLoad(ctx, r)
 	if err != nil {
@@ -231,7 +231,7 @@ func isGone(run string) bool {
 
 // sweep removes what runs have made, and returns what was not to be expected: all but images.
 func sweep(of func(run string) bool) (found []string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	labelled := make(client.Filters).Add("label", label)
 	var problems []error

@@ -30,7 +30,19 @@ func TestPartition(t *testing.T) {
 		return m, err
 	})}
 	meet(t, c.nodes)
-	l := c.load(t, parse(t, fmt.Sprintf(steady, 36*time.Second, n)), soon())
+	for length := 36 * time.Second; !parted(t, c, networks, length); length *= 3 { // on a busy machine nodes learn it late
+		if length > bound {
+			t.Fatalf("to part and to join them took as long as a load of %v", length)
+		}
+	}
+}
+
+// parted parts and joins the halves of a cluster under a load of so long, and reports whether that was long enough.
+func parted(t *testing.T, c *cluster, networks [2]*bridge, length time.Duration) bool {
+	t.Helper()
+	n := len(c.nodes)
+	half := func(i int) int { return i * 2 / n }
+	l := c.load(t, parse(t, fmt.Sprintf(steady, length, n)))
 	l.sleep(2 * time.Second)
 	all := func(change func(i int, other *bridge) error) {
 		t.Helper()
@@ -51,7 +63,7 @@ func TestPartition(t *testing.T) {
 	meet(t, c.nodes[n/2:])
 	alone := time.Since(began)
 	from := l.since()
-	time.Sleep(5 * time.Second)
+	time.Sleep(length / 7)
 	until := l.since()
 	began = time.Now()
 	all(func(i int, other *bridge) error { return c.nodes[i].connect(t.Context(), other, other.at(10+i)) })
@@ -60,10 +72,8 @@ func TestPartition(t *testing.T) {
 	healed := time.Since(began)
 	t.Logf("cutting took %v, the halves knew after %v; joining took %v, all knew all after %v", cut.Round(time.Millisecond),
 		alone.Round(time.Millisecond), joined.Round(time.Millisecond), healed.Round(time.Millisecond))
-	if l.since() > 33*time.Second {
-		t.Errorf("it took %v, as long as the load", l.since())
-	}
 	whole := l.since()
+	under := whole < length-3*time.Second
 	records := l.wait()
 	l.only("all", records, core.Completed)
 	var served [2]int
@@ -79,10 +89,11 @@ func TestPartition(t *testing.T) {
 			across++
 		}
 	}
-	if served[0] < 100 || served[1] < 100 {
+	if under && (served[0] < 100 || served[1] < 100) {
 		t.Errorf("the halves served %d requests while they were alone", served)
 	}
-	if across == 0 {
+	if under && across == 0 {
 		t.Error("healed, no half executed a request of the other")
 	}
+	return under
 }

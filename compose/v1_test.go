@@ -63,6 +63,34 @@ func (v *v1) failure(text string, code int, message string) {
 	}
 }
 
+// atOnce sends the first machine so many requests at once, and counts the answers by status.
+func (v *v1) atOnce(n int, demand float64) map[int]int {
+	v.t.Helper()
+	type answer struct {
+		status int
+		text   string
+	}
+	answers := make(chan answer, n)
+	for range n {
+		go func() {
+			status, text, _, err := call(v.t.Context(), "POST", "http://"+v.hosts[0]+":18080/function/fn", "x", "X-P2pfaas-Task-Demand-Seconds",
+				fmt.Sprint(demand))
+			if err != nil {
+				v.t.Error(err)
+			}
+			answers <- answer{status, text}
+		}()
+	}
+	counts := map[int]int{}
+	for range n {
+		a := <-answers
+		if counts[a.status]++; a.status != 200 {
+			v.failure(a.text, 400, "Job cannot be scheduled: ")
+		}
+	}
+	return counts
+}
+
 // list reads a header that is a list in JSON.
 func list[T any](t *testing.T, h http.Header, name string) (all []T) {
 	t.Helper()
@@ -141,7 +169,7 @@ func TestV1(t *testing.T) {
 	_, h := v.ask(200, "POST", first, 18080, "/function/fn", "x", "X-P2pfaas-Scheduler-Task-Tracing-Id", "n0t1")
 	totals, schedulings := list[float64](t, h, "X-P2pfaas-Timing-Total-Seconds-List"), list[float64](t, h, "X-P2pfaas-Timing-Scheduling-Seconds-List")
 	execution, err := strconv.ParseFloat(h.Get("X-P2pfaas-Timing-Execution-Time-Seconds"), 64)
-	if len(totals) != 1 || len(schedulings) != 1 || err != nil || execution < 0.05 || totals[0] < execution-1e-6 || schedulings[0] > 0.1 ||
+	if len(totals) != 1 || len(schedulings) != 1 || err != nil || execution < 0.05 || totals[0] < execution-1e-6 || schedulings[0] > totals[0] ||
 		h.Get("X-P2pfaas-Version") != "0.3.0b" || h.Get("X-P2pfaas-Scheduler") != "PowerOfNScheduler(1, 2, true, 1)" ||
 		h.Get("X-P2pfaas-Externally-Executed") != "" || h.Get("X-P2pfaas-Hops") != "" || h.Get("X-P2pfaas-Peers-List-Ip") != "" {
 		t.Errorf("a request that stays is answered with %v", h)
@@ -177,37 +205,22 @@ func TestV1(t *testing.T) {
 	text, _ = v.ask(500, "POST", first, 18080, "/configuration/scheduler", `{"name":"Nonsense","parameters":[]}`)
 	v.failure(text, 1, "Bad passed parameters for scheduler")
 
-	// No more than K run, and no more than Q wait.
+	// No more than K run, and no more than Q wait. All have to come before the first has ended, for which a busy machine may need longer.
 	for _, queue := range []bool{false, true} {
 		v.configure(3, 2, queue, "NoScheduler", strconv.FormatBool(!queue)) // its parameter: only free slots are taken
-		const n = 12
-		type answer struct {
-			status int
-			text   string
-		}
-		answers := make(chan answer, n)
-		for range n {
-			go func() {
-				status, text, _, err := call(t.Context(), "POST", "http://"+first+":18080/function/fn", "x", "X-P2pfaas-Task-Demand-Seconds", "1.5")
-				if err != nil {
-					t.Error(err)
-				}
-				answers <- answer{status, text}
-			}()
-		}
-		counts := map[int]int{}
-		for range n {
-			a := <-answers
-			if counts[a.status]++; a.status != 200 {
-				v.failure(a.text, 400, "Job cannot be scheduled: ")
-			}
-		}
 		served := 3
 		if queue {
 			served = 5
 		}
-		if counts[200] != served || counts[500] != n-served {
-			t.Errorf("with a queue: %t: of %d requests at once, by status: %v", queue, n, counts)
+		const n = 12
+		for demand := 1.5; ; demand *= 6 {
+			counts := v.atOnce(n, demand)
+			if counts[200] == served && counts[500] == n-served {
+				break
+			}
+			if demand > 5 {
+				t.Fatalf("with a queue: %t: of %d requests at once, by status: %v", queue, n, counts)
+			}
 		}
 	}
 
