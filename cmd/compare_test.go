@@ -20,21 +20,18 @@ import (
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
-// fourNodes is a scenario that is busy enough for a slot less to be seen, and short. All of it may take so many times as long: then what
-// nodes cost is so many times less beside that.
-func fourNodes(slower int) string {
-	return fmt.Sprintf(`
+// fourNodes is busy enough for a slot less to be seen, and short.
+const fourNodes = `
 name: four
-duration: %ds
-warmup: %ds
+duration: 9s
+warmup: 1s
 replications: 1
 records: all
-cluster: {nodes: 4, slots: 3, queue: 3, links: {latency: %dms}}
-functions: [{name: work, service: {distribution: exponential, mean: %dms}, payload: 1kB}]
-workload: {rate: %g/s}
+cluster: {nodes: 4, slots: 3, queue: 3, links: {latency: 10ms}}
+functions: [{name: work, service: {distribution: exponential, mean: 100ms}, payload: 1kB}]
+workload: {rate: 22/s}
 scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
-`, 9*slower, slower, 10*slower, 100*slower, 22/float64(slower))
-}
+`
 
 // compared runs the command and returns what it wrote.
 func compared(t *testing.T, out string, args ...string) (status int, c *compare.Comparison, table string) {
@@ -70,7 +67,7 @@ func bothWorlds(t *testing.T, slower int) error {
 	t.Helper()
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "four.yaml")
-	if err := os.WriteFile(scenario, []byte(fourNodes(slower)), 0o666); err != nil {
+	if err := os.WriteFile(scenario, []byte(slowed(fourNodes, slower)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	var problems []error
@@ -243,7 +240,7 @@ func independent(t *testing.T, dir string) {
 // Runs with unlike numbers of replications are compared in those that both have, and so is what is left when a cause is put right.
 func TestCompareUnlikeReplications(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.WriteFile("four.yaml", []byte(fourNodes(1)), 0o666); err != nil {
+	if err := os.WriteFile("four.yaml", []byte(fourNodes), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	for dir, with := range map[string][]string{"a": {"--replications", "2", "--set", "functions.work.service.mean=120ms"}, "b": {"--replications", "4"},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,16 +51,22 @@ faults:
   - {kind: pause, random: 4, when: {load: 2}, for: 100ms}
 `
 
-// slowed is a scenario in which all takes so many times as long: then what nodes and the load generator take is so many times less beside that.
+// slowed is a scenario in which all takes so many times as long: then what nodes and the load generator cost is so many times less beside that.
 func slowed(scenario string, slower int) string {
 	scenario = regexp.MustCompile(`\b\d+(ms|s)\b`).ReplaceAllStringFunc(scenario, func(text string) string {
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			panic(err)
 		}
-		return (time.Duration(slower) * d).String()
+		return fmt.Sprintf("%gs", float64(slower)*d.Seconds())
 	})
-	return strings.Replace(scenario, "rate: 8/s", fmt.Sprintf("rate: %g/s", 8/float64(slower)), 1)
+	return regexp.MustCompile(`\b\d+/s\b`).ReplaceAllStringFunc(scenario, func(text string) string {
+		rate, err := strconv.ParseFloat(strings.TrimSuffix(text, "/s"), 64)
+		if err != nil {
+			panic(err)
+		}
+		return fmt.Sprintf("%g/s", rate/float64(slower))
+	})
 }
 
 // A cluster of processes comes out of whatever befalls it: each request has one outcome, what is lost is about what is lost in simulation, and

@@ -9,21 +9,26 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/p2pfaas/p2pfaas/realnet/image"
 	"github.com/p2pfaas/p2pfaas/results"
 )
 
@@ -37,7 +42,7 @@ type tool struct {
 func newTool(t *testing.T) *tool { return &tool{t: t, dir: t.TempDir()} }
 
 // command is the program with arguments; what it says goes to said.
-func (u *tool) command(said *bytes.Buffer, args ...string) *exec.Cmd {
+func (u *tool) command(said io.Writer, args ...string) *exec.Cmd {
 	c := exec.Command(program, args...)
 	c.Dir, c.Stdout, c.Stderr = u.dir, said, said
 	return c
@@ -105,15 +110,34 @@ workload: {arrivals: poisson, rate: 12/s}
 scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 2}
 `
 
+// slowed is a scenario in which all takes so many times as long: then what nodes and the load generator cost is so many times less beside that.
+func slowed(scenario string, slower int) string {
+	scenario = regexp.MustCompile(`\b\d+(ms|s)\b`).ReplaceAllStringFunc(scenario, func(text string) string {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			panic(err)
+		}
+		return fmt.Sprintf("%gs", float64(slower)*d.Seconds())
+	})
+	return regexp.MustCompile(`\b\d+/s\b`).ReplaceAllStringFunc(scenario, func(text string) string {
+		rate, err := strconv.ParseFloat(strings.TrimSuffix(text, "/s"), 64)
+		if err != nil {
+			panic(err)
+		}
+		return fmt.Sprintf("%g/s", rate/float64(slower))
+	})
+}
+
 // The same scenario, with the same requests, on processes, in a compose file and on hosts over SSH: the medians agree. A machine that was busy
-// with something else meanwhile is given a second chance.
+// with something else meanwhile is given a second chance, and one that is busy all the time a third one, with a slower scenario.
 func TestTargetsAgree(t *testing.T) {
 	u := newTool(t)
 	name := fmt.Sprintf("agree-%d", os.Getpid())
-	scenario := u.write(name, moderate)
 	hosts := u.hosts(2, 2)
 	u.down(name)
-	for attempt := 1; ; attempt++ {
+	for attempt, slower := range []int{1, 1, 4} {
+		scenario := u.write(name, slowed(moderate, slower))
+		u.requests = 0
 		medians := map[string]time.Duration{}
 		for target, args := range map[string][]string{
 			"local":   {"--target", "local", "--first-address", "127.79.0.1"},
@@ -130,10 +154,9 @@ func TestTargetsAgree(t *testing.T) {
 		if worst <= 0.05 {
 			return
 		}
-		if attempt == 2 {
-			t.Fatalf("a median is %.1f %% off that of local", 100*worst)
-		}
+		t.Logf("a median is %.1f %% off that of local", 100*worst)
 	}
+	t.Error("the medians do not agree")
 }
 
 // median deploys a scenario, sends it its requests, which are those of every other time, and returns the median of their latency.
@@ -185,8 +208,14 @@ func TestDeployTwelve(t *testing.T) {
 	u.do("deploy", scenario)
 	took := time.Since(began)
 	t.Logf("twelve nodes were ready after %v", took.Round(100*time.Millisecond))
-	if took > time.Minute { // a quiet machine with two cores takes 8 to 16 s, with other tests beside this one
-		t.Errorf("that is more than a minute")
+	began = time.Now()
+	if said, err := exec.Command("docker", "run", "--rm", deployed.Tag(image.Node), "--version").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	one := time.Since(began)
+	// A quiet machine with two cores takes 8 to 16 s, with other tests beside this one. There are 24 containers.
+	if took > max(time.Minute, 60*one) {
+		t.Errorf("that is more than a minute, and one container by itself takes %v", one)
 	}
 	first := left(t, name)
 	if len(first) != 25 { // twelve nodes and their functions, and the network
@@ -241,11 +270,11 @@ func TestFunctionsMove(t *testing.T) {
 	name := fmt.Sprintf("placed-%d", os.Getpid())
 	scenario := u.write(name, placed)
 	u.down(name)
-	image := filepath.Join(u.dir, "hello")
+	dir := filepath.Join(u.dir, "hello")
 	text := "FROM scratch\nCOPY p2pfaas /p2pfaas\nUSER 1000\nENTRYPOINT [\"/p2pfaas\", \"function\", \"sleep\", \"--bind\", \"0.0.0.0\", \"--service\", \"5ms\"]\n"
 	content, err := os.ReadFile(program)
-	if err := errors.Join(err, os.MkdirAll(image, 0o777), os.WriteFile(filepath.Join(image, "p2pfaas"), content, 0o755),
-		os.WriteFile(filepath.Join(image, "Dockerfile"), []byte(text), 0o666)); err != nil {
+	if err := errors.Join(err, os.MkdirAll(dir, 0o777), os.WriteFile(filepath.Join(dir, "p2pfaas"), content, 0o755),
+		os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(text), 0o666)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // the image that is built
@@ -282,6 +311,7 @@ func TestFunctionsMove(t *testing.T) {
 	stop := make(chan struct{})
 	var moving sync.WaitGroup
 	answers := map[int]int{}
+	var asked atomic.Int64
 	moving.Go(func() {
 		for {
 			select {
@@ -290,13 +320,20 @@ func TestFunctionsMove(t *testing.T) {
 			default:
 				for _, s := range ask() {
 					answers[s]++
+					asked.Add(1)
 				}
 			}
 		}
 	})
 	u.do("function", "deploy", "hello=./hello", "--deployment", name, "--node", "2")
 	u.do("function", "remove", "hello", "--deployment", name, "--node", "0")
-	time.Sleep(200 * time.Millisecond)
+	moved := asked.Load()
+	await(t, bound, func() error {
+		if n := asked.Load() - moved; n < 30 {
+			return fmt.Errorf("%d requests since the function moved", n)
+		}
+		return nil
+	})
 	close(stop)
 	moving.Wait()
 	t.Logf("while the function moved, the answers were %v", answers)
@@ -314,6 +351,24 @@ func TestFunctionsMove(t *testing.T) {
 	u.do("deploy", "down", name)
 }
 
+// transcript is what a command that still runs has said.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 // Interrupted at any time, a first deploy leaves nothing.
 func TestDeployInterrupted(t *testing.T) {
 	u := newTool(t)
@@ -321,11 +376,17 @@ func TestDeployInterrupted(t *testing.T) {
 	scenario := u.write(name, twelve)
 	u.down(name)
 	for _, after := range []time.Duration{300 * time.Millisecond, time.Second, 2 * time.Second, 3500 * time.Millisecond} {
-		var said bytes.Buffer
+		var said transcript
 		c := u.command(&said, "deploy", scenario)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
+		await(t, bound, func() error { // before it says something it may not have begun
+			if said.String() == "" {
+				return errors.New("it says nothing")
+			}
+			return nil
+		})
 		time.Sleep(after)
 		if err := c.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
@@ -381,7 +442,7 @@ func (u *tool) hosts(nodes ...int) string {
 		_ = c.Process.Signal(syscall.SIGTERM) // where that fails, it has ended
 		_ = c.Wait()                          // by a signal
 	})
-	await(u.t, 10*time.Second, func() error {
+	await(u.t, bound, func() error {
 		l, err := net.DialTimeout("tcp", fmt.Sprintf("127.80.0.1:%d", port), time.Second)
 		if err != nil {
 			return fmt.Errorf("%w; the daemon says %s", err, &said)
@@ -437,18 +498,34 @@ faults:
 `
 
 // Faults of a deployment in containers: requests to the node that is killed are lost, those to the one that stands still and with the function
-// that hangs have no answer, and in the end all is as before.
+// that hangs have no answer, and in the end all is as before. A machine that is too busy for them has slower ones.
 func TestFaultsOfADeployment(t *testing.T) {
 	u := newTool(t)
 	name := fmt.Sprintf("befallen-%d", os.Getpid())
-	scenario := u.write(name, befallen)
 	u.down(name)
-	u.do("deploy", scenario)
-	said := u.do("load", scenario, "--records", "all", "--out", "run")
-	if !strings.Contains(said, "all nodes knew each other and served") {
-		t.Errorf("the load says: %s", said)
+	err := u.befalls(name, 1)
+	if err != nil {
+		t.Log("once more, slower: ", err)
+		err = u.befalls(name, 4)
 	}
-	r, err := results.Open(filepath.Join(u.dir, "run"))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// befalls returns what did not go as it was to.
+func (u *tool) befalls(name string, slower int) error {
+	t := u.t
+	t.Helper()
+	scenario := u.write(name, slowed(befallen, slower))
+	out := fmt.Sprintf("run-%d", slower)
+	u.do("deploy", scenario)
+	said := u.do("load", scenario, "--records", "all", "--out", out)
+	var problems []error
+	if !strings.Contains(said, "all nodes knew each other and served") {
+		problems = append(problems, fmt.Errorf("the load says: %s", said))
+	}
+	r, err := results.Open(filepath.Join(u.dir, out))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -457,14 +534,15 @@ func TestFaultsOfADeployment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !row.Completed() && row.ArrivalNS < int64(18*time.Second) {
+		if !row.Completed() && row.ArrivalNS < int64(slower)*int64(18*time.Second) {
 			lost[row.Node][row.Outcome]++
 		}
 	}
 	if lost[1]["lost-node-down"] == 0 || lost[2]["lost-no-answer"] == 0 || lost[0]["lost-no-answer"] == 0 || lost[0]["lost-node-down"] > 0 {
-		t.Errorf("lost by node: %v", lost)
+		problems = append(problems, fmt.Errorf("lost by node: %v", lost))
 	}
 	if f := r.Points[0].Replications[0].Reality.Faults; f == nil || f.Restarts.Count != 2 || len(f.Unrecovered) > 0 {
-		t.Errorf("the faults went so: %+v", f)
+		problems = append(problems, fmt.Errorf("the faults went so: %+v", f))
 	}
+	return errors.Join(problems...)
 }

@@ -108,7 +108,7 @@ func TestFleet(t *testing.T) {
 		for _, ip := range at {
 			var list string
 			for began := time.Now(); strings.Count(list, "alive") != len(at)-1; time.Sleep(100 * time.Millisecond) {
-				if time.Since(began) > 30*time.Second {
+				if time.Since(began) > patience {
 					t.Fatalf("of %q, %s knows %s", at, ip, list)
 				}
 				list = get(t, "GET", fmt.Sprintf("http://%s:19000/list", ip))
