@@ -30,11 +30,11 @@ test: ## the test command of the README
 
 .PHONY: race
 race: ## the race detector on the packages that a run goes through
-	$(GO) test -race -short -timeout 30m ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
+	$(GO) test -race -short -timeout 1h ./core/... ./learner/... ./simnet/... ./results/... ./realnet/...
 
 .PHONY: containers
 containers: ## the tests in containers, which want an engine; six to twelve minutes on two cores
-	P2PFAAS_CONTAINERS=1 $(GO) test -count 1 -timeout 20m -p 1 -parallel 4 ./compose/... ./realnet/deploy
+	P2PFAAS_CONTAINERS=1 $(GO) test -count 1 -timeout 55m -p 1 -parallel 4 ./compose/... ./realnet/deploy
 
 .PHONY: browser
 browser: ## the tests of the page in Chromium, half a minute; P2PFAAS_PICTURES=DIR keeps pictures
@@ -42,7 +42,7 @@ browser: ## the tests of the page in Chromium, half a minute; P2PFAAS_PICTURES=D
 
 .PHONY: prometheus
 prometheus: ## the files of compose/watch and the metrics, as a real Prometheus reads them; three quarters of a minute
-	P2PFAAS_PROMETHEUS=1 $(GO) test -count 1 -timeout 4m ./compose/watch
+	P2PFAAS_PROMETHEUS=1 $(GO) test -count 1 -timeout 20m ./compose/watch
 
 .PHONY: fmt
 fmt: ## fails where gofmt would change something
@@ -68,7 +68,7 @@ swarm: build ## the scenarios of SEEDS (1-100000), and what must always hold in 
 
 .PHONY: mutants
 mutants: ## sources that are broken on purpose, each of which the swarm must find; about two minutes on two idle cores
-	P2PFAAS_MUTANTS=1 $(GO) test -count 1 -timeout 30m -run Mutants -v ./simnet/swarm
+	P2PFAAS_MUTANTS=1 $(GO) test -count 1 -timeout 1h -run Mutants -v ./simnet/swarm
 
 .PHONY: validate
 validate: build ## every exact value of theory, at most 60 minutes on two cores

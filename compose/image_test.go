@@ -235,9 +235,9 @@ func TestStop(t *testing.T) {
 			at  time.Time
 			err error
 		}
-		sent, answered := make(chan struct{}), make(chan answer, 1)
+		sent, answered := make(chan bool, 2), make(chan answer, 1)
 		go func() {
-			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }})
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent <- true }})
 			status, text, _, err := call(ctx, "POST", url, "x")
 			if err == nil && status != 200 {
 				err = fmt.Errorf("%d %s", status, text)

@@ -108,9 +108,9 @@ func (m *mutant) swarm(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-vet=off", "-overlay", overlay, "-run", "^TestSeeds$", ".").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=20m", "-vet=off", "-overlay", overlay, "-run", "^TestSeeds$", ".").CombinedOutput()
 	if err == nil {
 		t.Fatalf("nothing fails")
 	}
