@@ -10,17 +10,24 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
 // steady is a load that no node needs help with, and half of which it sends away all the same.
 const steady = `
-duration: %v
+duration: %gs
 warmup: 0s
 cluster: {nodes: %d, slots: 4, queue: 100}
 functions: [{name: work, service: {distribution: exponential, mean: 40ms}}]
 workload: {arrivals: poisson, rate: 8/s}
 scheduler: {name: Random, probability: 0.5}
 `
+
+// steadyFor is that load for so long.
+func steadyFor(t *testing.T, length time.Duration, nodes int) *scenarios.Scenario {
+	t.Helper()
+	return parse(t, fmt.Sprintf(steady, length.Seconds(), nodes))
+}
 
 // eager makes nodes forward half of their requests. Where the machine that has all of them stumbles, there is room.
 var eager = []string{"--scheduler", "Random probability=0.5", "--queue", "100", "--answer-timeout", "5s"}
@@ -52,7 +59,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			c := startNodes(t, 4, eager...)
 			v := c.nodes[victim]
-			l := c.load(t, parse(t, fmt.Sprintf(steady, 16*time.Second, len(c.nodes))))
+			l := c.load(t, steadyFor(t, 16*time.Second, len(c.nodes)))
 			l.sleep(2 * time.Second)
 			from := l.since()
 			if err := fault.begin(t.Context(), v); err != nil {
@@ -74,7 +81,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("it lost %d requests", len(lost))
 			}
 			l.only("all others", others, core.Completed)
-			l = c.load(t, parse(t, fmt.Sprintf(steady, 6*time.Second, len(c.nodes))))
+			l = c.load(t, steadyFor(t, 6*time.Second, len(c.nodes)))
 			after := l.wait()
 			l.only("all that came when it was back", after, core.Completed)
 			own, forwarded := 0, 0
@@ -124,7 +131,7 @@ func TestRollingRestart(t *testing.T) {
 // rolled restarts all nodes under a load of so long, and reports whether that was long enough.
 func rolled(t *testing.T, c *cluster, length time.Duration) bool {
 	t.Helper()
-	l := c.load(t, parse(t, fmt.Sprintf(steady, length, len(c.nodes))))
+	l := c.load(t, steadyFor(t, length, len(c.nodes)))
 	l.sleep(2 * time.Second)
 	type span struct{ stopped, down, up time.Duration }
 	spans := make([]span, len(c.nodes))

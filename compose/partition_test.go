@@ -2,7 +2,6 @@ package compose
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -42,7 +41,7 @@ func parted(t *testing.T, c *cluster, networks [2]*bridge, length time.Duration)
 	t.Helper()
 	n := len(c.nodes)
 	half := func(i int) int { return i * 2 / n }
-	l := c.load(t, parse(t, fmt.Sprintf(steady, length, n)))
+	l := c.load(t, steadyFor(t, length, n))
 	l.sleep(2 * time.Second)
 	all := func(change func(i int, other *bridge) error) {
 		t.Helper()
