@@ -52,14 +52,7 @@ func compared(t *testing.T, out string, args ...string) (status int, c *compare.
 // One scenario in both worlds: calibrated before, on other requests; then the simulation made wrong in one thing at a time, which
 // the report finds and names. A machine that is too busy for that scenario has a slower one.
 func TestCompare(t *testing.T) {
-	err := bothWorlds(t, 1)
-	if err != nil {
-		t.Log("once more, slower: ", err)
-		err = bothWorlds(t, 4)
-	}
-	if err != nil {
-		t.Error(err)
-	}
+	patiently(t, func(slower int) error { return bothWorlds(t, slower) })
 }
 
 // bothWorlds returns what was not found, and could not be where the machine was too busy.
