@@ -328,9 +328,9 @@ func TestLoadSaysWhy(t *testing.T) {
 		http.Error(w, "this is no picture", http.StatusBadRequest)
 	}))
 	defer function.Close()
-	good := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler true", "--queue", "1000")
-	lacks := startNode(t, "--function", "f=http://127.0.0.1:9/", "--scheduler", "NoScheduler true", "--queue", "1000")
-	leaves := startNode(t, "--function", "f="+function.URL+"/leaves", "--scheduler", "NoScheduler true", "--queue", "1000")
+	good := startNode(t, "--function", "f="+function.URL, "--scheduler", "NoScheduler false", "--queue", "1000")
+	lacks := startNode(t, "--function", "f=http://127.0.0.1:9/", "--scheduler", "NoScheduler false", "--queue", "1000")
+	leaves := startNode(t, "--function", "f="+function.URL+"/leaves", "--scheduler", "NoScheduler false", "--queue", "1000")
 	var hosts []string
 	for _, n := range []*nodeAt{good, lacks, leaves} {
 		hosts = append(hosts, strings.TrimPrefix(n.url, "http://"))
@@ -394,7 +394,7 @@ func TestLoadSaysWhy(t *testing.T) {
 
 // Where a node lacks a function, or does not answer, no request is sent, and nothing is written. Where no request is answered, that is no success.
 func TestLoadThatNobodyCanAnswer(t *testing.T) {
-	has := startNode(t, "--function", "f=http://127.0.0.1:9/", "--scheduler", "NoScheduler true", "--queue", "1000") // a stall fills a short one
+	has := startNode(t, "--function", "f=http://127.0.0.1:9/", "--scheduler", "NoScheduler false", "--queue", "1000") // a stall fills a short one
 	lacks := startNode(t, "--function", "g=http://127.0.0.1:9/")
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "two.yaml")
