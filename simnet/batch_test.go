@@ -90,6 +90,7 @@ func TestGoexit(t *testing.T) {
 
 // A replication that nobody wanted cannot fail a batch, however many workers there are.
 func TestFaultInVain(t *testing.T) {
+	defer unluckyDemand.Store(0) // nobody's
 	w := small.scheduled("name: testUnlucky")
 	w.replicate(t, 3, simnet.Options{Each: func(r *results.Record) {
 		if r.ID == 0 {

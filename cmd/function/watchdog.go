@@ -428,8 +428,8 @@ func (d *Watchdog) execute(ctx context.Context, kill context.CancelCauseFunc, r 
 	}
 	fed := make(chan struct{})
 	go func() {
+		defer toIn.Close() // after fed: most processes end by that
 		defer close(fed)
-		defer toIn.Close()
 		if _, err := io.Copy(toIn, r.Body); err != nil && !errors.Is(err, syscall.EPIPE) { // not all processes read all of it
 			kill(&failure{http.StatusBadRequest, fmt.Sprintf("the body of the request breaks off: %v", err)})
 		}
