@@ -137,7 +137,9 @@ type Forward struct {
 
 // Learner is that of a node.
 type Learner struct {
-	Epsilon float64 `json:"epsilon"` // share of actions chosen at random, or the temperature of softmax
+	// Epsilon is the share of actions chosen at random, or the temperature of softmax; 0 with softmax where the learner is not
+	// in the node's own process.
+	Epsilon float64 `json:"epsilon"`
 	Actions float64 `json:"actions_per_second"`
 	Failed  float64 `json:"failed_per_second"` // questions that were not answered
 	Error   string  `json:"error"`             // why the last one was not; empty: it was
