@@ -25,6 +25,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/play"
 	"github.com/p2pfaas/p2pfaas/realnet/watch"
@@ -50,7 +51,8 @@ type cluster struct {
 	broken    atomic.Bool // the function answers an error
 }
 
-func openCluster(t *testing.T, count int, credentials *realnet.Credentials) *cluster {
+// openCluster starts so many nodes, of which change, where there is one, may make others.
+func openCluster(t *testing.T, count int, credentials *realnet.Credentials, change func(i int, o *realnet.NodeOptions)) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
 	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -74,10 +76,14 @@ func openCluster(t *testing.T, count int, credentials *realnet.Credentials) *clu
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := realnet.OpenNode(realnet.NodeOptions{Identity: realnet.Identity{ID: fmt.Sprintf("%s%d", nasty, i), IP: c.addresses[i]},
+		o := realnet.NodeOptions{Identity: realnet.Identity{ID: fmt.Sprintf("%s%d", nasty, i), IP: c.addresses[i]},
 			Port: l.Addr().(*net.TCPAddr).Port, Slots: 2, Room: 2, Queue: true, Backend: realnet.Backend{URL: function.URL}, Feed: feed, Credentials: credentials,
 			Scheduler:  realnet.Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 1}},
-			Forwarding: core.Forwarding{ProbeTimeout: time.Second, AnswerTimeout: 10 * time.Second}})
+			Forwarding: core.Forwarding{ProbeTimeout: time.Second, AnswerTimeout: 10 * time.Second}}
+		if change != nil {
+			change(i, &o)
+		}
+		n, err := realnet.OpenNode(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,7 +290,7 @@ const contrasts = `(() => {
 
 func TestPageOfARunningCluster(t *testing.T) {
 	b := openBrowser(t)
-	c := openCluster(t, 4, nil)
+	c := openCluster(t, 4, nil, nil)
 	c.flood()
 	b.look(1280, 800, "light")
 	b.open("http://" + c.addresses[0] + "/ui/")
@@ -380,6 +386,47 @@ func TestPageOfARunningCluster(t *testing.T) {
 	b.silent(c.addresses[0])
 }
 
+// The mean reward is that of all entries: nobody's zero counts who has had none.
+func TestPageOfLearners(t *testing.T) {
+	b := openBrowser(t)
+	learners := make([]*realnet.LocalLearner, 3)
+	c := openCluster(t, len(learners), nil, func(i int, o *realnet.NodeOptions) {
+		config := learner.Default()
+		config.Actions = 4
+		config.Policy.Epsilon = learner.Schedule{Kind: "constant", Start: .25}
+		l, err := learner.New(config, *rand.NewPCG(1, uint64(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		learners[i] = realnet.NewLocalLearner(l)
+		o.Learner, o.Scheduler = learners[i], realnet.Descriptor{Name: "LearningScheduler", Named: map[string]any{}}
+	})
+	c.flood()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	c.load.Go(func() { // three entries worth 1, and one worth -1; the last node gets none
+		for eid := uint64(0); ctx.Err() == nil; eid++ {
+			err := learners[1].Train(ctx, learner.Entry{EID: eid, State: []float64{0}, Reward: -1})
+			for k := range uint64(3) {
+				err = errors.Join(err, learners[0].Train(ctx, learner.Entry{EID: 3*eid + k, State: []float64{0}, Reward: 1}))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	b.look(1280, 1000, "light")
+	b.open("http://" + c.addresses[0] + "/ui/")
+	const says = `(document.querySelector("#learner .chart")?.getAttribute("aria-label") ?? "")`
+	b.within("there is a mean", says+`.includes("epsilon 0.3, mean reward 0.5.")`) // of one digit
+	evaluate[bool](b, `(document.querySelector("#learner").scrollIntoView(), true)`)
+	b.picture("page-learners")
+	cancel()
+	b.within("once no entries come, there is none", says+`.match(/last: epsilon 0.3\. /) !== null`)
+	b.silent(c.addresses[0])
+}
+
 // Where the node wants a token, the page asks for it.
 func TestPageAsksForTheToken(t *testing.T) {
 	b := openBrowser(t)
@@ -387,7 +434,7 @@ func TestPageAsksForTheToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := openCluster(t, 2, credentials)
+	c := openCluster(t, 2, credentials, nil)
 	b.open("http://" + c.addresses[0] + "/ui/")
 	b.within("the token is asked for", `document.querySelector("#token").open`)
 	b.press(kb.Escape)

@@ -146,8 +146,9 @@ type Learner struct {
 	// The rest is of a learner in the node's own process.
 	Own     bool    `json:"own"`
 	Trained float64 `json:"trained_per_second"`
+	Entries float64 `json:"entries_per_second"` // whose rewards are known; 0: Reward and Mean say nothing
 	Reward  float64 `json:"reward_per_second"`
-	Mean    float64 `json:"reward_mean"` // of the entries of the window; 0: there were none
+	Mean    float64 `json:"reward_mean"` // of the entries of the window
 	Pending int     `json:"pending"`     // entries that wait for earlier ones
 }
 
