@@ -386,6 +386,72 @@ func TestPageOfARunningCluster(t *testing.T) {
 	b.silent(c.addresses[0])
 }
 
+// change has the page give nodes an algorithm: the fields that are named, by the ends of their ids, are written.
+func (b *browser) change(algorithm string, fields map[string]string) {
+	b.t.Helper()
+	b.choose("algorithm", algorithm)
+	for name, value := range fields {
+		b.choose("parameter-"+name, value)
+	}
+	evaluate[bool](b, `(document.querySelector("#scheduler [role=status]").textContent = "", document.querySelector("#scheduler button").click(), true)`)
+	b.within("the change is told", `document.querySelector("#scheduler [role=status]").textContent !== ""`)
+}
+
+// choose writes a field of the page.
+func (b *browser) choose(id, value string) {
+	b.t.Helper()
+	if !evaluate[bool](b, fmt.Sprintf(`(() => { const f = document.getElementById(%q); f.value = %q; f.dispatchEvent(new Event("change")); return f.value === %[2]q; })()`, id, value)) {
+		b.t.Fatalf("%s does not take %q", id, value)
+	}
+}
+
+// shows waits until the page, asked for an algorithm anew, shows a parameter as the node has it.
+func (b *browser) shows(algorithm, name, value string) {
+	b.t.Helper()
+	b.within(fmt.Sprintf("%s: %s is %s", algorithm, name, value), fmt.Sprintf(`(() => { const a = document.querySelector("#algorithm"); a.value = %q; a.dispatchEvent(new Event("change"));
+		return document.querySelector("#parameter-" + %q).value === %q; })()`, algorithm, name, value))
+}
+
+// Parameters that are lists are written, read back from the node, and written again, as they are.
+func TestPageChangesLists(t *testing.T) {
+	b := openBrowser(t)
+	c := openCluster(t, 2, nil, nil)
+	b.look(1280, 1400, "light")
+	b.open("http://" + c.addresses[0] + "/ui/")
+	b.within("all nodes and algorithms are there", `document.querySelectorAll(".topology .node.alive").length === 2 && document.querySelectorAll("#algorithm option").length > 10`)
+	const learning = `"named":{"actions":%s,"fallback":"local","neighbours":0,"state":%s,"task_types":0}}`
+	for _, x := range []struct {
+		algorithm     string
+		fields, shows map[string]string
+		says, has     string // has: of all nodes
+	}{
+		{"LearningScheduler", nil, map[string]string{"state": "[type, running, queued]", "actions": "[reject, local, probe, neighbours]"}, "Changed at 2 nodes",
+			fmt.Sprintf(learning, `["reject","local","probe","neighbours"]`, `["type","running","queued"]`)},
+		{"LearningScheduler", map[string]string{"state": "load, slack", "fallback": "probe"}, map[string]string{"state": "[load, slack]", "fallback": "probe"}, "Changed at 2 nodes",
+			strings.ReplaceAll(fmt.Sprintf(learning, `["reject","local","probe","neighbours"]`, `["load","slack"]`), `"local","neighbours":`, `"probe","neighbours":`)},
+		{"LearningScheduler", map[string]string{"state": "[lod]"}, nil, `has "lod": use load`, `"state":["load","slack"]`},
+		{"ProbabilisticSplit", map[string]string{"matrix": "[[0.5, 0.5], [0, 1]]"}, map[string]string{"matrix": "[[0.5,0.5],[0,1]]"}, "Changed at 2 nodes", `"named":{"matrix":[[0.5,0.5],[0,1]]}}`},
+		{"ProbabilisticSplit", nil, map[string]string{"matrix": "[[0.5,0.5],[0,1]]"}, "Changed at 2 nodes", `"named":{"matrix":[[0.5,0.5],[0,1]]}}`},
+		{"ProbabilisticSplit", map[string]string{"matrix": "0,1,1,0"}, nil, "must be a list of rows", `"named":{"matrix":[[0.5,0.5],[0,1]]}}`},
+	} {
+		b.change(x.algorithm, x.fields)
+		if said := evaluate[string](b, `document.querySelector("#scheduler [role=status]").textContent`); !strings.Contains(said, x.says) {
+			t.Errorf("%s with %v: the page says %s", x.algorithm, x.fields, said)
+		}
+		for i, n := range c.nodes {
+			if is := n.Status().Scheduler.String(); !strings.Contains(is, x.has) {
+				t.Errorf("%s with %v: node %d has %s", x.algorithm, x.fields, i, is)
+			}
+		}
+		for name, value := range x.shows {
+			b.shows(x.algorithm, name, value)
+		}
+		if x.fields["fallback"] == "probe" {
+			b.picture("page-learning")
+		}
+	}
+}
+
 // The mean reward is that of all entries: nobody's zero counts who has had none.
 func TestPageOfLearners(t *testing.T) {
 	b := openBrowser(t)

@@ -67,10 +67,10 @@ export class Scheduler {
     this.doc.textContent = a ? a.summary : "";
     this.fields = (a?.parameters ?? []).map((p) => {
       const id = `parameter-${p.name}`;
-      const value = String(said(p));
-      const choices = p.choices ?? (p.type === "boolean" ? ["true", "false"] : null);
+      const value = spelled(p, said(p));
+      const choices = p.type === "boolean" ? ["true", "false"] : p.type === "choice" ? p.choices : null;
       const input = choices ? el("select", { id }, ...choices.map((c) => el("option", { value: c, selected: c === value }, c))) : el("input", { id, type: "text", value, required: p.required, spellcheck: "false" });
-      const range = [p.min && `from ${p.min}`, p.max && `to ${p.max}`].filter(Boolean).join(" ");
+      const range = p.type === "words" ? `of ${p.choices.join(", ")}` : [p.min && `from ${p.min}`, p.max && `to ${p.max}`].filter(Boolean).join(" ");
       return { p, input, row: field(id, p.name + (p.unit ? `, ${p.unit}` : ""), input, [p.doc, range].filter(Boolean).join("; ")) };
     });
     this.parameters.replaceChildren(...this.fields.map((f) => f.row));
@@ -79,8 +79,8 @@ export class Scheduler {
   async apply() {
     const change = { nodes: this.where.value ? [this.where.value] : [] };
     if (this.name.value) {
-      const values = this.fields.filter((f) => f.input.value.trim() !== "").map((f) => `${f.p.name}=${f.input.value.replace(/\s/g, "")}`);
-      change.scheduler = [this.name.value, ...values].join(" ");
+      const given = this.fields.map((f) => [f.p, f.input.value.trim()]).filter(([, text]) => text !== "");
+      change.scheduler = JSON.stringify({ name: this.name.value, named: Object.fromEntries(given.map(([p, text]) => [p.name, meant(p, text)])) });
     }
     if (this.slots.value !== "") change.slots = Number(this.slots.value);
     if (this.room.value !== "") change.queue = Number(this.room.value);
@@ -91,6 +91,34 @@ export class Scheduler {
     } catch (error) {
       this.said.replaceChildren(el("p", { class: "wrong" }, error.message));
     }
+  }
+}
+
+// spelled writes a value of a parameter: texts as they are, words as scenarios have them.
+function spelled(p, value) {
+  if (typeof value === "string") return value;
+  return p.type === "words" && Array.isArray(value) ? `[${value.join(", ")}]` : JSON.stringify(value);
+}
+
+// meant is the value that a text means. What is none the node refuses as the text that it is, and says what it should be.
+function meant(p, text) {
+  switch (p.type) {
+    case "boolean":
+      return text === "true";
+    case "integer":
+    case "number":
+    case "node": // a number, or an address
+      return Number.isFinite(Number(text)) ? Number(text) : text;
+    case "matrix":
+      try {
+        return JSON.parse(text);
+      } catch {
+        return text;
+      }
+    case "words":
+      return text.match(/[^\s,[\]"]+/g) ?? [];
+    default:
+      return text;
   }
 }
 
