@@ -2,6 +2,7 @@ package ui_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -450,6 +451,60 @@ func TestPageChangesLists(t *testing.T) {
 			b.picture("page-learning")
 		}
 	}
+}
+
+// What a node's scheduler says of forwarding, and what stood in v1's list, stays when the page changes a parameter of it; the
+// parameters that are shown are those of the node that is to be changed.
+func TestPageKeepsForwarding(t *testing.T) {
+	b := openBrowser(t)
+	c := openCluster(t, 3, nil, nil)
+	for i, d := range map[int]string{1: `{"name":"PowerOfNScheduler","named":{"fanout":2},"forwarding":{"max_hops":3,"on_failure":"next","probe_timeout_ns":5000000}}`,
+		2: `{"name":"PowerOfNScheduler","parameters":["1","2","true","4"]}`} {
+		if err := realnet.SendChange(t.Context(), http.DefaultClient, c.addresses[i], realnet.Change{Scheduler: json.RawMessage(d)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.look(1280, 1400, "light")
+	b.open("http://" + c.addresses[0] + "/ui/")
+	b.within("all nodes and algorithms are there", `document.querySelectorAll(".topology .node.alive").length === 3 && document.querySelectorAll("#algorithm option").length > 10`)
+	const settings = `"at_hop_limit":"execute","on_refusal":"execute","on_failure":"execute","probe_timeout_ns":1000000000,"answer_timeout_ns":10000000000}}`
+	const power = `"named":{"fanout":%d,"loss":"%s","pick":"least","replacement":false,"strict":true,"threshold":%d}%s`
+	for _, x := range []struct {
+		node          int
+		shows, fields map[string]string
+		has           string
+	}{
+		{1, map[string]string{"fanout": "2", "threshold": "2", "max_hops": "3"}, map[string]string{"threshold": "5"},
+			fmt.Sprintf(power, 2, "none", 5, `,"forwarding":{"max_hops":3,"at_hop_limit":"execute","on_refusal":"execute","on_failure":"next","probe_timeout_ns":5000000,"answer_timeout_ns":10000000000}}`)},
+		{1, map[string]string{"threshold": "5", "max_hops": "3"}, map[string]string{"max_hops": ""},
+			fmt.Sprintf(power, 2, "none", 5, `,"forwarding":{"max_hops":1,"at_hop_limit":"execute","on_refusal":"execute","on_failure":"next","probe_timeout_ns":5000000,"answer_timeout_ns":10000000000}}`)},
+		{2, map[string]string{"fanout": "1", "loss": "announce", "max_hops": "4"}, nil, fmt.Sprintf(power, 1, "announce", 2, `,"forwarding":{"max_hops":4,`+settings)},
+		{0, map[string]string{"fanout": "1", "threshold": "1", "loss": "none", "max_hops": "1"}, nil, fmt.Sprintf(power, 1, "none", 1, "}")},
+		{0, map[string]string{"max_hops": "1"}, map[string]string{"max_hops": "2"}, fmt.Sprintf(power, 1, "none", 1, `,"forwarding":{"max_hops":2,`+settings)},
+	} {
+		b.choose("where", c.addresses[x.node])
+		for name, value := range x.shows {
+			b.shows("PowerOfNScheduler", name, value)
+		}
+		var before []string
+		for _, n := range c.nodes {
+			before = append(before, n.Status().Scheduler.String())
+		}
+		b.change("PowerOfNScheduler", x.fields)
+		for i, n := range c.nodes {
+			if is := n.Status().Scheduler.String(); i == x.node && !strings.HasSuffix(is, x.has) || i != x.node && is != before[i] {
+				t.Errorf("node %d, where node %d is given %v, has %s, not %s", i, x.node, x.fields, is, x.has)
+			}
+		}
+	}
+	b.choose("where", "")
+	b.within("the page has heard of the last change", `document.querySelector("#scheduler").textContent.includes("PowerOfNScheduler(1, 1, false, 2)")`)
+	b.choose("algorithm", "PowerOfNScheduler")
+	b.within("what goes along is told", `document.querySelector("#parameter-max_hops-hint").textContent.includes("on_failure")`)
+	b.within("it is said whose parameters are shown", fmt.Sprintf(`document.querySelector("#scheduler form").textContent.includes("Shown is what %s has")`, slices.Min(c.addresses)))
+	evaluate[bool](b, `(document.querySelector("#scheduler").scrollIntoView(), true)`)
+	b.picture("page-parameters")
+	b.silent(c.addresses[0])
 }
 
 // The mean reward is that of all entries: nobody's zero counts who has had none.

@@ -159,7 +159,7 @@ const keys = [
   ["n", "to the nodes; then arrow keys, and Enter to choose one", () => topology.svg.querySelector(".node[tabindex='0']")?.focus()],
   ["t", "to the table of nodes", () => byId("nodes").focus()],
   ["r", "to the search for a request", () => byId("request-id").focus()],
-  ["s", "to the scheduler", () => byId("algorithm")?.focus()],
+  ["s", "to the scheduler", () => byId("where")?.focus()],
   [",", "of a run: back", () => player?.step(-1)],
   [".", "of a run: forth", () => player?.step(1)],
   ["-", "of a run: slower", () => player?.faster(-1)],
