@@ -223,7 +223,7 @@ type Stats struct {
 	Runs          uint64  `json:"episodes"`      // runs of consecutive entries
 	Pending       int     `json:"pending_entries"`
 	LastTrained   uint64  `json:"eid_last_trained"`
-	Epsilon       float64 `json:"epsilon"`        // or the temperature, of softmax
+	Epsilon       float64 `json:"epsilon"`        // or the temperature, of softmax; 0 of one that is frozen
 	AverageReward float64 `json:"average_reward"` // as learned; 0 where rewards are discounted
 	Rewards       float64 `json:"rewards"`        // sum over all entries
 	States        int     `json:"states"`         // that a table has rows for
@@ -242,7 +242,10 @@ func (l *Learner) AverageReward() float64 {
 // Stats returns the counters.
 func (l *Learner) Stats() Stats {
 	s := Stats{Decisions: l.decisions, Trained: l.trained, Runs: l.runs, Pending: l.window.pending, LastTrained: l.last,
-		Epsilon: l.policy.decay.value, AverageReward: l.AverageReward(), Rewards: l.rewards, Entries: l.window.entries}
+		AverageReward: l.AverageReward(), Rewards: l.rewards, Entries: l.window.entries}
+	if !l.frozen {
+		s.Epsilon = l.policy.decay.value
+	}
 	if r := l.table(); r != nil {
 		s.States, s.StatesRefused = r.size(), r.full
 	}

@@ -98,7 +98,8 @@ type LearnerStatus struct {
 	Answered uint64 `json:"answered"`        // questions
 	Failed   uint64 `json:"failed"`          // questions: the algorithm's fallback decided
 	Error    string `json:"error,omitempty"` // why the last question failed; empty: it was answered
-	// Epsilon is that of the last answer: the share of actions chosen at random, or the temperature of softmax.
+	// Epsilon is the share of actions chosen at random, or the temperature of softmax. Of a learner elsewhere it is what its
+	// last answer said: 0 with softmax, since answers tell no temperature.
 	Epsilon float64 `json:"epsilon"`
 	// Learned are the counters of a learner in the node's own process; nil: it is elsewhere.
 	Learned *learner.Stats `json:"learned,omitempty"`
@@ -144,7 +145,7 @@ func (l *watchedLearner) said() *LearnerStatus {
 	l.mu.Unlock()
 	if own, is := l.Learner.(interface{ Stats() learner.Stats }); is {
 		learned := own.Stats()
-		s.Learned = &learned
+		s.Learned, s.Epsilon = &learned, learned.Epsilon
 	}
 	return &s
 }

@@ -169,19 +169,29 @@ func TestWeakness15(t *testing.T) {
 	}
 }
 
-// A node tells the counters of the learner in its own process.
+// A node tells the counters of the learner in its own process, and how far that explores, which answers do not tell of softmax.
 func TestStatusOfALearner(t *testing.T) {
-	shape := learner.Default()
-	shape.Actions = 2
-	l, err := learner.New(shape, *random.Stream(1, 0, random.Learner, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := openNodes(t, 1, NodeOptions{Scheduler: Descriptor{Name: "LearningScheduler", Parameters: []string{"2"}}, Learner: NewLocalLearner(l)})
-	c.ask(0, "POST", "/function/f", "")
-	s := c.nodes[0].Status().Learner
-	if s == nil || s.Answered+s.Failed != 1 || s.Learned == nil || s.Learned.Decisions != s.Answered {
-		t.Errorf("after a decision the learner's status is %+v", s)
+	for _, x := range []struct {
+		policy  string
+		frozen  bool
+		epsilon float64
+	}{{"epsilon-greedy", false, .5}, {"softmax", false, .25}, {"softmax", true, 0}} {
+		shape := learner.Default()
+		shape.Actions = 2
+		shape.Policy = learner.Policy{Kind: x.policy, Epsilon: learner.Schedule{Kind: "constant", Start: .5}, Temperature: learner.Schedule{Kind: "constant", Start: .25}}
+		l, err := learner.New(shape, *random.Stream(1, 0, random.Learner, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.frozen {
+			l.Freeze()
+		}
+		c := openNodes(t, 1, NodeOptions{Scheduler: Descriptor{Name: "LearningScheduler", Parameters: []string{"2"}}, Learner: NewLocalLearner(l)})
+		c.ask(0, "POST", "/function/f", "")
+		s := c.nodes[0].Status().Learner
+		if s == nil || s.Answered+s.Failed != 1 || s.Learned == nil || s.Learned.Decisions != s.Answered || s.Epsilon != x.epsilon {
+			t.Errorf("%+v: after a decision the learner's status is %+v", x, s)
+		}
 	}
 }
 

@@ -472,7 +472,11 @@ func (m Model) details() []string {
 	if l := n.Learner; l != nil {
 		add("learner", "epsilon %.3g  actions %s/s  not answered %s/s", l.Epsilon, rate(l.Actions), rate(l.Failed))
 		if l.Own {
-			add("", "reward %s/s, %s on average  trained %s/s  pending %d", signed(l.Reward), signed(l.Mean), rate(l.Trained), l.Pending)
+			mean := ""
+			if l.Entries > 0 {
+				mean = fmt.Sprintf(", %s on average", signed(l.Mean))
+			}
+			add("", "reward %s/s%s  trained %s/s  pending %d", signed(l.Reward), mean, rate(l.Trained), l.Pending)
 		}
 		if l.Error != "" {
 			add("", "it does not answer: %s", clean(l.Error))

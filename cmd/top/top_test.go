@@ -330,6 +330,14 @@ func TestLearners(t *testing.T) {
 	if s := screen(do(t, New(), sized(120, 24), c)); !strings.Contains(s, want) {
 		t.Errorf("not %s:\n%s", want, s)
 	}
+	// No entries have no mean.
+	if s := screen(do(t, New(), c, "enter")); !strings.Contains(s, "reward -3.0/s  trained") {
+		t.Errorf("there is a mean of no entries:\n%s", s)
+	}
+	c.Nodes[0].Learner.Entries, c.Nodes[0].Learner.Mean = 12, -.5
+	if s := screen(do(t, New(), c, "enter")); !strings.Contains(s, "reward -3.0/s, -0.5 on average  trained") {
+		t.Errorf("there is no mean:\n%s", s)
+	}
 }
 
 // Numbers have so many characters and digits, whatever their size.

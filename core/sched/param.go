@@ -39,6 +39,7 @@ type Param struct {
 	Required bool     // there is no default
 	Min, Max string   // bounds, inclusive; "" = none
 	Choices  []string // of a Choice and of Words
+	Flags    []string `json:",omitempty"` // of a Choice where v1 had a flag: the flag, for each of Choices; nil otherwise
 	Doc      string
 }
 
@@ -58,9 +59,8 @@ func (e *ParamError) Unwrap() error { return e.Err }
 // field is a parameter and the struct field that holds it.
 type field struct {
 	Param
-	index    []int    // as reflect counts, through embedded structs
-	v1       []string // of a choice where v1 had a flag: the flag, for each of Choices; nil otherwise
-	min, max float64  // of durations in nanoseconds
+	index    []int   // as reflect counts, through embedded structs
+	min, max float64 // of durations in nanoseconds
 }
 
 var types = []struct {
@@ -111,7 +111,7 @@ func fieldOf(sf reflect.StructField, v reflect.Value) (field, error) {
 		f.Choices = strings.Split(s, "|")
 	}
 	if s := tag.Get("positional"); s != "" {
-		f.v1 = strings.Split(s, "|")
+		f.Flags = strings.Split(s, "|")
 	}
 	switch {
 	case f.Name == "" || strings.Trim(f.Name, strings.ToLower(letters)+"0123456789_") != "":
@@ -126,7 +126,7 @@ func fieldOf(sf reflect.StructField, v reflect.Value) (field, error) {
 		return f, errors.New("a count needs a tag `unit`")
 	case (f.Type == Choice || f.Type == Words) != (f.Choices != nil):
 		return f, errors.New("the tag `oneof` belongs to strings, and strings need it")
-	case f.v1 != nil && (len(f.v1) != len(f.Choices) || !slices.Contains(f.v1, "true") || !slices.Contains(f.v1, "false")):
+	case f.Flags != nil && (len(f.Flags) != len(f.Choices) || !slices.Contains(f.Flags, "true") || !slices.Contains(f.Flags, "false")):
 		return f, errors.New("the tag `positional` says true or false for each choice, and both")
 	}
 	if f.Type == Node {
@@ -238,12 +238,12 @@ func (f *field) decode(v any) (reflect.Value, error) {
 
 // decodeString converts one of v1's parameters, which are all strings.
 func (f *field) decodeString(s string) (reflect.Value, error) {
-	if f.v1 != nil { // a choice where v1 had a flag
+	if f.Flags != nil { // a choice where v1 had a flag
 		b, err := strconv.ParseBool(s)
 		if err != nil {
 			return reflect.Value{}, fmt.Errorf("must be true or false, is %q", s)
 		}
-		return f.decode(f.Choices[slices.Index(f.v1, strconv.FormatBool(b))])
+		return f.decode(f.Choices[slices.Index(f.Flags, strconv.FormatBool(b))])
 	}
 	switch f.Type {
 	case Boolean:

@@ -234,8 +234,8 @@ func (s Spec) Positional(maxHops int) []string {
 		f := s.entry.field(p)
 		v := s.value(f)
 		params[i] = text(v)
-		if f.v1 != nil {
-			params[i] = f.v1[slices.Index(f.Choices, params[i])]
+		if f.Flags != nil {
+			params[i] = f.Flags[slices.Index(f.Choices, params[i])]
 		}
 		if d, ok := v.Interface().(time.Duration); ok && d%time.Millisecond == 0 {
 			params[i] = strconv.FormatInt(d.Milliseconds(), 10) + "ms" // as v1 spells it, also above 1s

@@ -2,6 +2,7 @@ package ui_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/p2pfaas/p2pfaas/core"
+	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/play"
 	"github.com/p2pfaas/p2pfaas/realnet/watch"
@@ -50,7 +52,8 @@ type cluster struct {
 	broken    atomic.Bool // the function answers an error
 }
 
-func openCluster(t *testing.T, count int, credentials *realnet.Credentials) *cluster {
+// openCluster starts so many nodes, of which change, where there is one, may make others.
+func openCluster(t *testing.T, count int, credentials *realnet.Credentials, change func(i int, o *realnet.NodeOptions)) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
 	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -74,10 +77,14 @@ func openCluster(t *testing.T, count int, credentials *realnet.Credentials) *clu
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := realnet.OpenNode(realnet.NodeOptions{Identity: realnet.Identity{ID: fmt.Sprintf("%s%d", nasty, i), IP: c.addresses[i]},
+		o := realnet.NodeOptions{Identity: realnet.Identity{ID: fmt.Sprintf("%s%d", nasty, i), IP: c.addresses[i]},
 			Port: l.Addr().(*net.TCPAddr).Port, Slots: 2, Room: 2, Queue: true, Backend: realnet.Backend{URL: function.URL}, Feed: feed, Credentials: credentials,
 			Scheduler:  realnet.Descriptor{Name: "PowerOfNScheduler", Named: map[string]any{"fanout": 1, "threshold": 1}},
-			Forwarding: core.Forwarding{ProbeTimeout: time.Second, AnswerTimeout: 10 * time.Second}})
+			Forwarding: core.Forwarding{ProbeTimeout: time.Second, AnswerTimeout: 10 * time.Second}}
+		if change != nil {
+			change(i, &o)
+		}
+		n, err := realnet.OpenNode(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,7 +291,7 @@ const contrasts = `(() => {
 
 func TestPageOfARunningCluster(t *testing.T) {
 	b := openBrowser(t)
-	c := openCluster(t, 4, nil)
+	c := openCluster(t, 4, nil, nil)
 	c.flood()
 	b.look(1280, 800, "light")
 	b.open("http://" + c.addresses[0] + "/ui/")
@@ -380,6 +387,167 @@ func TestPageOfARunningCluster(t *testing.T) {
 	b.silent(c.addresses[0])
 }
 
+// change has the page give nodes an algorithm: the fields that are named, by the ends of their ids, are written.
+func (b *browser) change(algorithm string, fields map[string]string) {
+	b.t.Helper()
+	b.choose("algorithm", algorithm)
+	for name, value := range fields {
+		b.choose("parameter-"+name, value)
+	}
+	evaluate[bool](b, `(document.querySelector("#scheduler [role=status]").textContent = "", document.querySelector("#scheduler button").click(), true)`)
+	b.within("the change is told", `document.querySelector("#scheduler [role=status]").textContent !== ""`)
+}
+
+// choose writes a field of the page.
+func (b *browser) choose(id, value string) {
+	b.t.Helper()
+	if !evaluate[bool](b, fmt.Sprintf(`(() => { const f = document.getElementById(%q); f.value = %q; f.dispatchEvent(new Event("change")); return f.value === %[2]q; })()`, id, value)) {
+		b.t.Fatalf("%s does not take %q", id, value)
+	}
+}
+
+// shows waits until the page, asked for an algorithm anew, shows a parameter as the node has it.
+func (b *browser) shows(algorithm, name, value string) {
+	b.t.Helper()
+	b.within(fmt.Sprintf("%s: %s is %s", algorithm, name, value), fmt.Sprintf(`(() => { const a = document.querySelector("#algorithm"); a.value = %q; a.dispatchEvent(new Event("change"));
+		return document.querySelector("#parameter-" + %q).value === %q; })()`, algorithm, name, value))
+}
+
+// Parameters that are lists are written, read back from the node, and written again, as they are.
+func TestPageChangesLists(t *testing.T) {
+	b := openBrowser(t)
+	c := openCluster(t, 2, nil, nil)
+	b.look(1280, 1400, "light")
+	b.open("http://" + c.addresses[0] + "/ui/")
+	b.within("all nodes and algorithms are there", `document.querySelectorAll(".topology .node.alive").length === 2 && document.querySelectorAll("#algorithm option").length > 10`)
+	const learning = `"named":{"actions":%s,"fallback":"local","neighbours":0,"state":%s,"task_types":0}}`
+	for _, x := range []struct {
+		algorithm     string
+		fields, shows map[string]string
+		says, has     string // has: of all nodes
+	}{
+		{"LearningScheduler", nil, map[string]string{"state": "[type, running, queued]", "actions": "[reject, local, probe, neighbours]"}, "Changed at 2 nodes",
+			fmt.Sprintf(learning, `["reject","local","probe","neighbours"]`, `["type","running","queued"]`)},
+		{"LearningScheduler", map[string]string{"state": "load, slack", "fallback": "probe"}, map[string]string{"state": "[load, slack]", "fallback": "probe"}, "Changed at 2 nodes",
+			strings.ReplaceAll(fmt.Sprintf(learning, `["reject","local","probe","neighbours"]`, `["load","slack"]`), `"local","neighbours":`, `"probe","neighbours":`)},
+		{"LearningScheduler", map[string]string{"state": "[lod]"}, nil, `has "lod": use load`, `"state":["load","slack"]`},
+		{"ProbabilisticSplit", map[string]string{"matrix": "[[0.5, 0.5], [0, 1]]"}, map[string]string{"matrix": "[[0.5,0.5],[0,1]]"}, "Changed at 2 nodes", `"named":{"matrix":[[0.5,0.5],[0,1]]}}`},
+		{"ProbabilisticSplit", nil, map[string]string{"matrix": "[[0.5,0.5],[0,1]]"}, "Changed at 2 nodes", `"named":{"matrix":[[0.5,0.5],[0,1]]}}`},
+		{"ProbabilisticSplit", map[string]string{"matrix": "0,1,1,0"}, nil, "must be a list of rows", `"named":{"matrix":[[0.5,0.5],[0,1]]}}`},
+	} {
+		b.change(x.algorithm, x.fields)
+		if said := evaluate[string](b, `document.querySelector("#scheduler [role=status]").textContent`); !strings.Contains(said, x.says) {
+			t.Errorf("%s with %v: the page says %s", x.algorithm, x.fields, said)
+		}
+		for i, n := range c.nodes {
+			if is := n.Status().Scheduler.String(); !strings.Contains(is, x.has) {
+				t.Errorf("%s with %v: node %d has %s", x.algorithm, x.fields, i, is)
+			}
+		}
+		for name, value := range x.shows {
+			b.shows(x.algorithm, name, value)
+		}
+		if x.fields["fallback"] == "probe" {
+			b.picture("page-learning")
+		}
+	}
+}
+
+// What a node's scheduler says of forwarding, and what stood in v1's list, stays when the page changes a parameter of it; the
+// parameters that are shown are those of the node that is to be changed.
+func TestPageKeepsForwarding(t *testing.T) {
+	b := openBrowser(t)
+	c := openCluster(t, 3, nil, nil)
+	for i, d := range map[int]string{1: `{"name":"PowerOfNScheduler","named":{"fanout":2},"forwarding":{"max_hops":3,"on_failure":"next","probe_timeout_ns":5000000}}`,
+		2: `{"name":"PowerOfNScheduler","parameters":["1","2","true","4"]}`} {
+		if err := realnet.SendChange(t.Context(), http.DefaultClient, c.addresses[i], realnet.Change{Scheduler: json.RawMessage(d)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.look(1280, 1400, "light")
+	b.open("http://" + c.addresses[0] + "/ui/")
+	b.within("all nodes and algorithms are there", `document.querySelectorAll(".topology .node.alive").length === 3 && document.querySelectorAll("#algorithm option").length > 10`)
+	const settings = `"at_hop_limit":"execute","on_refusal":"execute","on_failure":"execute","probe_timeout_ns":1000000000,"answer_timeout_ns":10000000000}}`
+	const power = `"named":{"fanout":%d,"loss":"%s","pick":"least","replacement":false,"strict":true,"threshold":%d}%s`
+	for _, x := range []struct {
+		node          int
+		shows, fields map[string]string
+		has           string
+	}{
+		{1, map[string]string{"fanout": "2", "threshold": "2", "max_hops": "3"}, map[string]string{"threshold": "5"},
+			fmt.Sprintf(power, 2, "none", 5, `,"forwarding":{"max_hops":3,"at_hop_limit":"execute","on_refusal":"execute","on_failure":"next","probe_timeout_ns":5000000,"answer_timeout_ns":10000000000}}`)},
+		{1, map[string]string{"threshold": "5", "max_hops": "3"}, map[string]string{"max_hops": ""},
+			fmt.Sprintf(power, 2, "none", 5, `,"forwarding":{"max_hops":1,"at_hop_limit":"execute","on_refusal":"execute","on_failure":"next","probe_timeout_ns":5000000,"answer_timeout_ns":10000000000}}`)},
+		{2, map[string]string{"fanout": "1", "loss": "announce", "max_hops": "4"}, nil, fmt.Sprintf(power, 1, "announce", 2, `,"forwarding":{"max_hops":4,`+settings)},
+		{0, map[string]string{"fanout": "1", "threshold": "1", "loss": "none", "max_hops": "1"}, nil, fmt.Sprintf(power, 1, "none", 1, "}")},
+		{0, map[string]string{"max_hops": "1"}, map[string]string{"max_hops": "2"}, fmt.Sprintf(power, 1, "none", 1, `,"forwarding":{"max_hops":2,`+settings)},
+	} {
+		b.choose("where", c.addresses[x.node])
+		for name, value := range x.shows {
+			b.shows("PowerOfNScheduler", name, value)
+		}
+		var before []string
+		for _, n := range c.nodes {
+			before = append(before, n.Status().Scheduler.String())
+		}
+		b.change("PowerOfNScheduler", x.fields)
+		for i, n := range c.nodes {
+			if is := n.Status().Scheduler.String(); i == x.node && !strings.HasSuffix(is, x.has) || i != x.node && is != before[i] {
+				t.Errorf("node %d, where node %d is given %v, has %s, not %s", i, x.node, x.fields, is, x.has)
+			}
+		}
+	}
+	b.choose("where", "")
+	b.within("the page has heard of the last change", `document.querySelector("#scheduler").textContent.includes("PowerOfNScheduler(1, 1, false, 2)")`)
+	b.choose("algorithm", "PowerOfNScheduler")
+	b.within("what goes along is told", `document.querySelector("#parameter-max_hops-hint").textContent.includes("on_failure")`)
+	b.within("it is said whose parameters are shown", fmt.Sprintf(`document.querySelector("#scheduler form").textContent.includes("Shown is what %s has")`, slices.Min(c.addresses)))
+	evaluate[bool](b, `(document.querySelector("#scheduler").scrollIntoView(), true)`)
+	b.picture("page-parameters")
+	b.silent(c.addresses[0])
+}
+
+// The mean reward is that of all entries: nobody's zero counts who has had none.
+func TestPageOfLearners(t *testing.T) {
+	b := openBrowser(t)
+	learners := make([]*realnet.LocalLearner, 3)
+	c := openCluster(t, len(learners), nil, func(i int, o *realnet.NodeOptions) {
+		config := learner.Default()
+		config.Actions = 4
+		config.Policy.Epsilon = learner.Schedule{Kind: "constant", Start: .25}
+		l, err := learner.New(config, *rand.NewPCG(1, uint64(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		learners[i] = realnet.NewLocalLearner(l)
+		o.Learner, o.Scheduler = learners[i], realnet.Descriptor{Name: "LearningScheduler", Named: map[string]any{}}
+	})
+	c.flood()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	c.load.Go(func() { // three entries worth 1, and one worth -1; the last node gets none
+		for eid := uint64(0); ctx.Err() == nil; eid++ {
+			err := learners[1].Train(ctx, learner.Entry{EID: eid, State: []float64{0}, Reward: -1})
+			for k := range uint64(3) {
+				err = errors.Join(err, learners[0].Train(ctx, learner.Entry{EID: 3*eid + k, State: []float64{0}, Reward: 1}))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	b.look(1280, 1000, "light")
+	b.open("http://" + c.addresses[0] + "/ui/")
+	const says = `(document.querySelector("#learner .chart")?.getAttribute("aria-label") ?? "")`
+	b.within("there is a mean", says+`.includes("epsilon 0.3, mean reward 0.5.")`) // of one digit
+	evaluate[bool](b, `(document.querySelector("#learner").scrollIntoView(), true)`)
+	b.picture("page-learners")
+	cancel()
+	b.within("once no entries come, there is none", says+`.match(/last: epsilon 0.3\. /) !== null`)
+	b.silent(c.addresses[0])
+}
+
 // Where the node wants a token, the page asks for it.
 func TestPageAsksForTheToken(t *testing.T) {
 	b := openBrowser(t)
@@ -387,7 +555,7 @@ func TestPageAsksForTheToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := openCluster(t, 2, credentials)
+	c := openCluster(t, 2, credentials, nil)
 	b.open("http://" + c.addresses[0] + "/ui/")
 	b.within("the token is asked for", `document.querySelector("#token").open`)
 	b.press(kb.Escape)

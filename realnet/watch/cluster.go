@@ -137,15 +137,18 @@ type Forward struct {
 
 // Learner is that of a node.
 type Learner struct {
-	Epsilon float64 `json:"epsilon"` // share of actions chosen at random, or the temperature of softmax
+	// Epsilon is the share of actions chosen at random, or the temperature of softmax; 0 with softmax where the learner is not
+	// in the node's own process.
+	Epsilon float64 `json:"epsilon"`
 	Actions float64 `json:"actions_per_second"`
 	Failed  float64 `json:"failed_per_second"` // questions that were not answered
 	Error   string  `json:"error"`             // why the last one was not; empty: it was
 	// The rest is of a learner in the node's own process.
 	Own     bool    `json:"own"`
 	Trained float64 `json:"trained_per_second"`
+	Entries float64 `json:"entries_per_second"` // whose rewards are known; 0: Reward and Mean say nothing
 	Reward  float64 `json:"reward_per_second"`
-	Mean    float64 `json:"reward_mean"` // of the entries of the window; 0: there were none
+	Mean    float64 `json:"reward_mean"` // of the entries of the window
 	Pending int     `json:"pending"`     // entries that wait for earlier ones
 }
 

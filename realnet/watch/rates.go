@@ -91,7 +91,7 @@ func newLearner(before, after *realnet.LearnerStatus, seconds float64) *Learner 
 	if math.IsInf(rate, 0) {
 		return l // JSON has no such number
 	}
-	l.Reward = rate
+	l.Reward, l.Entries = rate, per(a.Entries.Received, b.Entries.Received)
 	if entries := b.Entries.Received - a.Entries.Received; entries > 0 {
 		l.Mean = (b.Rewards - a.Rewards) / float64(entries)
 	}

@@ -32,7 +32,7 @@ type Requests struct {
 // Change is one of all nodes, or of some.
 type Change struct {
 	Nodes     []string `json:"nodes"`     // addresses; empty: all that answer
-	Scheduler string   `json:"scheduler"` // as realnet.ParseDescriptor reads it, "JSQ d=3"; empty: as it is
+	Scheduler string   `json:"scheduler"` // as realnet.ParseDescriptor reads it, "JSQ d=3" or JSON with its forwarding; empty: as it is
 	Slots     *int     `json:"slots"`     // K; null: as they are
 	Queue     *int     `json:"queue"`     // Q, 0 closes the waiting room; null: as it is
 }
@@ -203,6 +203,7 @@ type Algorithm struct {
 	Name       string      `json:"name"`
 	Summary    string      `json:"summary"`
 	Positional []string    `json:"positional"` // names of its parameters in v1's order; null: it has none
+	MaxHops    int         `json:"max_hops"`   // forwards of one task that the rule needs: the default
 	Parameters []Parameter `json:"parameters"`
 }
 
@@ -216,6 +217,7 @@ type Parameter struct {
 	Min      string   `json:"min"`
 	Max      string   `json:"max"`
 	Choices  []string `json:"choices"`
+	Flags    []string `json:"flags"` // what v1's list says for each of the choices; null: the same
 	Doc      string   `json:"doc"`
 }
 
@@ -226,9 +228,9 @@ func schedulers(w http.ResponseWriter, _ *http.Request) {
 		if err != nil {
 			panic(fmt.Sprintf("watch: %s has a name and no entry: %v", name, err))
 		}
-		a := Algorithm{Name: e.Name, Summary: e.Summary, Positional: e.Positional, Parameters: []Parameter{}}
+		a := Algorithm{Name: e.Name, Summary: e.Summary, Positional: e.Positional, MaxHops: e.MaxHops, Parameters: []Parameter{}}
 		for _, p := range e.Parameters() {
-			a.Parameters = append(a.Parameters, Parameter{p.Name, string(p.Type), p.Unit, p.Default, p.Required, p.Min, p.Max, p.Choices, p.Doc})
+			a.Parameters = append(a.Parameters, Parameter{p.Name, string(p.Type), p.Unit, p.Default, p.Required, p.Min, p.Max, p.Choices, p.Flags, p.Doc})
 		}
 		all = append(all, a)
 	}

@@ -190,7 +190,8 @@ func TestFeedListsAlgorithms(t *testing.T) {
 		t.Fatalf("%d algorithms", len(all))
 	}
 	i := slices.IndexFunc(all, func(a Algorithm) bool { return a.Name == "PowerOfNScheduler" })
-	if a := all[i]; len(a.Parameters) < 2 || a.Parameters[0].Name != "fanout" || a.Parameters[0].Type != "integer" || a.Parameters[0].Min != "1" || a.Positional[0] != "fanout" {
+	if a := all[i]; len(a.Parameters) < 2 || a.Parameters[0].Name != "fanout" || a.Parameters[0].Type != "integer" || a.Parameters[0].Min != "1" || a.Positional[0] != "fanout" ||
+		a.MaxHops != 1 || !slices.Equal(a.Parameters[2].Flags, []string{"false", "true", "true"}) {
 		t.Errorf("%+v", a)
 	}
 }

@@ -174,14 +174,14 @@ func TestRates(t *testing.T) {
 	if want := (Latency{Count: 20, P50: .2, P95: .2, P99: 3}); len(n.Functions) != 2 || *n.Functions[1].Latency != want || n.Functions[1].Completed != 2 {
 		t.Errorf("%+v", n.Functions)
 	}
-	if want := (Learner{Epsilon: .25, Actions: 2, Failed: .5, Own: true, Trained: 1, Reward: -2, Mean: -1, Pending: 3}); *n.Learner != want {
+	if want := (Learner{Epsilon: .25, Actions: 2, Failed: .5, Own: true, Trained: 1, Entries: 2, Reward: -2, Mean: -1, Pending: 3}); *n.Learner != want {
 		t.Errorf("%+v, not %+v", *n.Learner, want)
 	}
 	if f := x.forwards(); len(f) != 1 || f[0] != (Forward{"10.0.0.1", "10.0.0.2", 2}) {
 		t.Errorf("%+v", f)
 	}
 	x.samples[0].learner.Learned.Rewards, x.samples[1].learner.Learned.Rewards = -1.7e308, 1.7e308
-	if x.rates(&n, all); n.Learner.Reward != 0 || n.Learner.Mean != 0 || n.Learner.Trained != 1 {
+	if x.rates(&n, all); n.Learner.Reward != 0 || n.Learner.Mean != 0 || n.Learner.Entries != 0 || n.Learner.Trained != 1 {
 		t.Errorf("rewards whose difference is no number: %+v", *n.Learner)
 	}
 	x.samples[0].learner = nil

@@ -42,10 +42,12 @@ const path = new Path(byId("path"), (query) => read(`requests?${new URLSearchPar
 // point is a snapshot as the charts have it.
 function point(c, at) {
   const learners = c.nodes.map((n) => n.learner).filter((l) => l && l.actions_per_second + l.failed_per_second + l.trained_per_second > 0);
-  const mean = (key) => (learners.length ? learners.reduce((sum, l) => sum + l[key], 0) / learners.length : null);
+  const sum = (some, key) => some.reduce((all, l) => all + l[key], 0);
+  const told = learners.filter((l) => l.entries_per_second > 0); // the others' rewards are not known: they are no zeros
   return { at, p50: c.latency?.p50_seconds ?? null, p95: c.latency?.p95_seconds ?? null, completed: Math.max(0, c.rates.completed_per_second - c.rates.faulty_per_second),
     errors: c.rates.faulty_per_second, rejected: c.rates.rejected_per_second, expired: c.rates.expired_per_second, lost: c.rates.lost_per_second,
-    epsilon: mean("epsilon"), reward: mean("reward_mean") };
+    epsilon: learners.length ? sum(learners, "epsilon") / learners.length : null,
+    reward: told.length ? sum(told, "reward_per_second") / sum(told, "entries_per_second") : null };
 }
 
 function summary(c) {
@@ -157,7 +159,7 @@ const keys = [
   ["n", "to the nodes; then arrow keys, and Enter to choose one", () => topology.svg.querySelector(".node[tabindex='0']")?.focus()],
   ["t", "to the table of nodes", () => byId("nodes").focus()],
   ["r", "to the search for a request", () => byId("request-id").focus()],
-  ["s", "to the scheduler", () => byId("algorithm")?.focus()],
+  ["s", "to the scheduler", () => byId("where")?.focus()],
   [",", "of a run: back", () => player?.step(-1)],
   [".", "of a run: forth", () => player?.step(1)],
   ["-", "of a run: slower", () => player?.faster(-1)],
