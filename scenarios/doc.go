@@ -42,9 +42,9 @@
 //	functions: [...]
 //	workload: ...
 //	client: {link: {...}}   # between a client and the node that it calls; as cluster.links below. Default: none
-//	                        # timeout: 1min: when it gives up, in simulation; default: 1min with faults, otherwise never
+//	                        # timeout: 1min: when it gives up; default: 1min, but in simulation without faults never
 //	scheduler: ...
-//	faults: [...]           # what goes wrong, in simulation; default: nothing
+//	faults: [...]           # what goes wrong; default: nothing
 //	hosts: [...]            # machines that are shared; default: everything has cores of its own
 //	calibration: PATH       # what the machines cost; default: nothing
 //	sweep: ...
