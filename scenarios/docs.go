@@ -81,7 +81,7 @@ var docs = map[string]string{
 	"learner.optimizer":  "of a network",
 	"learner.clip":       "bound of the norm of a gradient; 0: none",
 
-	"learner.policy":                "how an action is chosen by the values",
+	"learner.policy":                "how an action is chosen by the values; ucb1, linucb and thompson, which explore by themselves, take the highest one",
 	"learner.epsilon":               "how the probability of a random action falls",
 	"learner.epsilon_start":         "at first",
 	"learner.epsilon_min":           "in the end",
