@@ -381,10 +381,25 @@ func (x *comparison) model(file *scenarios.File, k *scenarios.Calibration) (*mod
 		fmt.Fprintf(x.notes, "note: the scenario has no hosts, so that all nodes are simulated with cores of their own: say which share a machine; all, "+
 			"as in --set 'hosts=[{name: here, cores: %d, nodes: all, load: true}]'\n", runtime.NumCPU())
 	}
+	if err := x.patience(m.file, points); err != nil {
+		return nil, err
+	}
 	if err := os.WriteFile(path, m.file.Resolved(), 0o666); err != nil {
 		return nil, err
 	}
 	return m, m.choose(x.flags.pick)
+}
+
+// patience has simulated clients wait as long as real ones (loadgen.Options.Timeout), who by default do not wait for ever.
+func (x *comparison) patience(file *scenarios.File, points []scenarios.Point) error {
+	waits := x.flags.timeout
+	if waits == 0 && slices.ContainsFunc(points, func(p scenarios.Point) bool { return p.Scenario.Client.Timeout == 0 }) {
+		waits = time.Minute
+	}
+	if waits == 0 || slices.ContainsFunc(file.Swept(), func(key string) bool { return key == "client" || key == "client.timeout" }) {
+		return nil
+	}
+	return file.Set("client.timeout", fmt.Sprintf("%dns", waits))
 }
 
 // choose takes the points that are compared.

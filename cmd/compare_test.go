@@ -94,6 +94,9 @@ func bothWorlds(t *testing.T, slower int) error {
 		}
 	}
 	independent(t, first)
+	if simulated, err := os.ReadFile(filepath.Join(first, "scenario", "scenario.yaml")); err != nil || !strings.Contains(string(simulated), "timeout: 60s") {
+		t.Errorf("simulated clients do not give up as real ones do: %v: %s", err, simulated)
+	}
 	if after, err := os.ReadFile(calibration); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the comparison has changed the calibration: %v", err)
 	}

@@ -330,7 +330,7 @@ func (f *loadFlags) run(c *cobra.Command, path string) error {
 		points: points, result: newRun(file, points, "real", keep)}
 	return r.run(c.Context(), f.out, func(ctx context.Context, point, replication int) (*results.Replication, error) {
 		if f.configure {
-			if err := loadgen.Configure(ctx, points[point].Scenario, f.targets, f.known, f.shown); err != nil {
+			if err := loadgen.Configure(ctx, points[point].Scenario, replication, f.targets, f.known, f.shown); err != nil {
 				return nil, err
 			}
 		}

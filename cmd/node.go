@@ -10,6 +10,7 @@ import (
 	"log"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -214,8 +215,8 @@ func (f *nodeFlags) ownLearner() (realnet.LearnerServiceOptions, bool) {
 		return o, ok
 	}
 	seed, _ := f.seedNumber() // it has been checked
-	return realnet.LearnerServiceOptions{Config: learner.Default(), Data: f.data,
-		Stream: *random.Stream(seed, 0, random.Learner, f.place())}, true
+	streams := func(replication int) rand.PCG { return *random.Stream(seed, replication, random.Learner, f.place()) }
+	return realnet.LearnerServiceOptions{Config: learner.Default(), Data: f.data, Stream: streams(0), Streams: streams}, true
 }
 
 // runningNode is a node with its servers.

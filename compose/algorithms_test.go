@@ -54,7 +54,7 @@ func TestAlgorithms(t *testing.T) {
 			for _, m := range c.nodes {
 				targets = append(targets, loadgen.Target{Scheduler: m.dial()})
 			}
-			if err := loadgen.Configure(t.Context(), s, targets, c.addresses(), nil); err != nil {
+			if err := loadgen.Configure(t.Context(), s, 0, targets, c.addresses(), nil); err != nil {
 				t.Fatal(err)
 			}
 			l := c.load(t, s)

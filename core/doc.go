@@ -60,7 +60,7 @@
 // An algorithm is ordinary blocking code. Env.Probe, Ask, Pull, Sleep and Act suspend it: it keeps its stack, while another
 // stack takes the next inputs (coroutines of iter.Pull: drive.go). When the answers, or the timeout, have
 // come, that input resumes the decision. Between the two the node may have done anything else: read Load again after a
-// call that suspends. Peers may have left, too: a forward to one of them is a refusal.
+// call that suspends. Peers may have left, too: a forward to one of them is a failure (on_failure).
 //
 // Nothing runs at the same time as anything else, so algorithms need no locks, and interleaving happens at the calls
 // that suspend and nowhere else, in both worlds. Stacks are pooled, last in first out. When a node crashes, its

@@ -95,6 +95,12 @@ type Replay struct {
 var Algorithms = []string{"sarsa", "expected-sarsa", "q-learning", "double-q", "dqn", "sample-average", "ucb1", "linucb",
 	"thompson"}
 
+// Explores reports whether an algorithm sees to exploration itself, by bounds of what is known or by draws from it. A random
+// action now and then, on top of that, costs it what it has a bound for.
+func Explores(algorithm string) bool {
+	return algorithm == "ucb1" || algorithm == "linucb" || algorithm == "thompson"
+}
+
 // Default is v1's learner, with v1's parameters: Sarsa with average rewards and a table.
 func Default() Config {
 	return Config{Algorithm: "sarsa", Alpha: 0.01, Beta: 0.01, Average: true, Gamma: 0.9, Steps: 1,

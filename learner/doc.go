@@ -13,7 +13,8 @@
 //	           dqn                                           with a replay memory (dqn.go)
 //	           sample-average, ucb1, linucb, thompson        bandits: they do not look ahead (bandit.go)
 //	Function   table, tiles, linear, network                 where values are kept (linear.go, features.go, network.go)
-//	Policy     epsilon-greedy, softmax, with schedules       (policy.go)
+//	Policy     epsilon-greedy, softmax, with schedules       (policy.go); for ucb1, linucb and thompson, which explore by
+//	                                                         themselves (Explores), epsilon-greedy with a constant 0
 //	Window     how entries are put in order                  (window.go)
 //
 // Reward says what an answer is worth to the client (reward.go). Weights are all that was learned, as a file

@@ -52,6 +52,9 @@ func (l *Learner) Reset() {
 	l.window.lossy = c.V1.LastEntry
 }
 
+// Draw has the learner draw from another stream, from its next Reset on.
+func (l *Learner) Draw(stream rand.PCG) { l.stream = stream }
+
 // Freeze makes the learner learn nothing more and choose the best action that it knows always.
 func (l *Learner) Freeze() { l.frozen = true }
 

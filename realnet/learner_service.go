@@ -50,6 +50,7 @@ type LearnerService struct {
 	stream        rand.PCG
 	frozen        bool
 	metrics       *learnerMetrics
+	streams       func(replication int) rand.PCG
 	credentials   *Credentials
 	faults        *Faults
 
@@ -69,6 +70,8 @@ type LearnerServiceOptions struct {
 	// Credentials are asked of callers; nil: everybody may do everything.
 	Credentials *Credentials
 	Faults      *Faults // that may have it down; nil: nothing does
+	// Streams are those of replications, which a reset may name; nil: it always draws from Stream.
+	Streams func(replication int) rand.PCG
 }
 
 // OpenLearner starts a learner. Over its configuration the parameters are put that its directory holds from an earlier
@@ -96,6 +99,7 @@ func OpenLearner(o LearnerServiceOptions) (*LearnerService, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.streams = o.Streams
 	s.LocalLearner = NewLocalLearner(l)
 	s.metrics = newLearnerMetrics(s, o.Program)
 	s.life, s.die = context.WithCancel(context.Background())
@@ -399,10 +403,31 @@ func (s *LearnerService) weights(c *gin.Context) {
 }
 
 func (s *LearnerService) reset(c *gin.Context) {
+	if err := s.draw(c.Query("replication")); err != nil {
+		c.String(http.StatusBadRequest, "%v", err)
+		return
+	}
+
 	s.mu.Lock()
 	s.learner.Reset()
 	s.mu.Unlock()
 	c.Status(http.StatusOK)
+}
+
+// draw says which replication's random numbers the learner draws from its next reset on (beyond v1); empty: those that it began with.
+func (s *LearnerService) draw(replication string) error {
+	stream := s.stream
+	if replication != "" && s.streams != nil {
+		n, err := strconv.ParseUint(replication, 10, 31)
+		if err != nil {
+			return fmt.Errorf("the replication %.40q is no whole number from 0", replication)
+		}
+		stream = s.streams(int(n))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.learner.Draw(stream)
+	return nil
 }
 
 // Websocket is the service on the port of websockets (v1: 8765): a state as a JSON array in, "action,epsilon" out.

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -253,5 +255,43 @@ func TestWeakness16(t *testing.T) {
 			}
 			p.forwards = nil
 		}
+	}
+}
+
+// A reset that names a replication has the learner explore as in that one; others have it explore as at first.
+func TestResetForAReplication(t *testing.T) {
+	streams := func(replication int) rand.PCG { return *random.Stream(1, replication, random.Learner, 0) }
+	s, err := OpenLearner(LearnerServiceOptions{Config: learner.Default(), Stream: streams(2), Streams: streams})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	server := httptest.NewServer(s.Handler())
+	defer server.Close()
+	explored := func(query string) (actions string) {
+		if status, said, _ := fetch(t, "GET", server.URL+"/learner/reset"+query, ""); status != 200 {
+			t.Fatal(status, said)
+		}
+		for range 50 {
+			a, err := s.Act(t.Context(), []float64{0})
+			if err != nil {
+				t.Fatal(err)
+			}
+			actions += strconv.Itoa(a.Index)
+		}
+		return actions
+	}
+	zero, one, two := explored("?replication=0"), explored("?replication=1"), explored("")
+	if zero == one || zero == two || one == two {
+		t.Errorf("replications explore alike: %s, %s, %s", zero, one, two)
+	}
+	if again := explored("?replication=1"); again != one {
+		t.Errorf("replication 1 explores by %s, and by %s when it is repeated", one, again)
+	}
+	if again := explored("?replication=2"); again != two {
+		t.Errorf("replication 2 explores by %s, and a learner that began in it by %s", again, two)
+	}
+	if status, said, _ := fetch(t, "GET", server.URL+"/learner/reset?replication=-1", ""); status != 400 || !strings.Contains(said, "no whole number") {
+		t.Errorf("%d %s", status, said)
 	}
 }

@@ -3,6 +3,7 @@ package realnet
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -136,8 +137,10 @@ func ScenarioLearner(s *scenarios.Scenario, replication int, number core.NodeID)
 	if !l.Asks() || l.External != nil || int(number) >= s.Cluster.Nodes() {
 		return o, false
 	}
-	o = LearnerServiceOptions{Config: l.Config, Frozen: !l.Train,
-		Stream: *random.Stream(s.Seed, replication, random.Learner, int(number))}
+	streams := func(replication int) rand.PCG {
+		return *random.Stream(s.Seed, replication, random.Learner, int(number))
+	}
+	o = LearnerServiceOptions{Config: l.Config, Frozen: !l.Train, Stream: streams(replication), Streams: streams}
 	if len(l.Weights) > 0 {
 		o.Weights = l.Weights[min(int(number), len(l.Weights)-1)]
 	}

@@ -42,9 +42,9 @@
 //	functions: [...]
 //	workload: ...
 //	client: {link: {...}}   # between a client and the node that it calls; as cluster.links below. Default: none
-//	                        # timeout: 1min: when it gives up, in simulation; default: 1min with faults, otherwise never
+//	                        # timeout: 1min: when it gives up; default: 1min, but in simulation without faults never
 //	scheduler: ...
-//	faults: [...]           # what goes wrong, in simulation; default: nothing
+//	faults: [...]           # what goes wrong; default: nothing
 //	hosts: [...]            # machines that are shared; default: everything has cores of its own
 //	calibration: PATH       # what the machines cost; default: nothing
 //	sweep: ...
@@ -286,6 +286,7 @@
 //	  policy: epsilon-greedy       # softmax
 //	  {epsilon: geometric, epsilon_start: 0.9, epsilon_min: 0.1, epsilon_decay: 0.99, epsilon_decay_enabled: true}
 //	  {temperature: constant, temperature_start: 0.1, temperature_min: 0.01, temperature_decay: 10000}
+//	                               # not of ucb1, linucb and thompson, which explore by themselves
 //	  {per_state: false, c: 1.4142135623730951, scale: 0}  # of bandits
 //	  replay: {capacity: 10000, batch: 32, every: 4, warmup: 500, target: 250, double: true}   # of dqn
 //	  {window_size: 5, entry_missing_max_attempts: 100, capacity: 10000}   # of deferred training

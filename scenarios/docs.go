@@ -18,7 +18,7 @@ var docs = map[string]string{
 
 	"document.learner": "what learns, where the algorithm asks a learner; its reward counts for all algorithms",
 
-	"document.faults": "what goes wrong, in simulation; default: nothing",
+	"document.faults": "what goes wrong; default: nothing",
 
 	"fault.kind": "crash, pause, slow, garbage, slow-answers, function-fails, function-hangs, learner-down, full-disk, clock-step: of nodes; " +
 		"partition, loss, delay, reorder, duplicate: of links",
@@ -81,7 +81,7 @@ var docs = map[string]string{
 	"learner.optimizer":  "of a network",
 	"learner.clip":       "bound of the norm of a gradient; 0: none",
 
-	"learner.policy":                "how an action is chosen by the values",
+	"learner.policy":                "how an action is chosen by the values; ucb1, linucb and thompson, which explore by themselves, take the highest one",
 	"learner.epsilon":               "how the probability of a random action falls",
 	"learner.epsilon_start":         "at first",
 	"learner.epsilon_min":           "in the end",
@@ -133,7 +133,7 @@ var docs = map[string]string{
 	"precision.confidence":       "level of the interval",
 	"precision.max_replications": "never more than this many",
 
-	"client.timeout": "after which a client gives a request up, in simulation (real ones: --request-timeout); default: 1min where there are faults, otherwise never",
+	"client.timeout": "after which a client gives a request up (of real ones, --request-timeout goes before it); default: 1min, but in simulation without faults never",
 	"client.link":    "between a client and the node that it calls",
 
 	"range.from":   "the first value",

@@ -264,7 +264,7 @@ func (d *faultDoc) resolve(b *builder, s *Scenario) Fault {
 		b.wrong(&d.Kind, "there is no learner: write learner: {}, or leave the fault out")
 	}
 	w := &s.Scheduler.Forwarding
-	if slices.Contains([]FaultKind{Crash, Pause, FunctionHangs, Partition, Loss}, f.Kind) && (w.ProbeTimeout == 0 || w.AnswerTimeout == 0) {
+	if slices.Contains([]FaultKind{Crash, Pause, Garbage, FunctionHangs, Partition, Loss}, f.Kind) && (w.ProbeTimeout == 0 || w.AnswerTimeout == 0) {
 		b.wrong(&d.Kind, "with %s there are messages that nobody answers, but the scheduler waits for ever: "+
 			"write scheduler.probe_timeout and scheduler.answer_timeout, like 1s and 30s", d.Kind)
 	}

@@ -138,6 +138,7 @@ func (doc *learnerDoc) resolve(b *builder, s *Scenario, w sched.World) *Learner 
 		return l
 	}
 	l.Config = doc.config()
+	doc.checkExploration(b)
 	if asks, ok := s.Scheduler.Spec.New().(sched.Learning); ok {
 		dims, actions := asks.Learns(w)
 		for _, d := range dims {
@@ -162,6 +163,29 @@ func (doc *learnerDoc) resolve(b *builder, s *Scenario, w sched.World) *Learner 
 		l.Weights = doc.load(b, &l.Config, s.Cluster.Nodes())
 	}
 	return l
+}
+
+// checkExploration refuses what would have an algorithm explore twice. Defaults stand in every resolved file, and say nothing.
+func (doc *learnerDoc) checkExploration(b *builder) {
+	if !learner.Explores(string(doc.Algorithm)) {
+		return
+	}
+	standard := learner.Default().Policy
+	for _, key := range []struct {
+		of    any
+		given bool
+	}{
+		{&doc.Policy, string(doc.Policy) != standard.Kind},
+		{&doc.Epsilon, string(doc.Epsilon) != standard.Epsilon.Kind},
+		{&doc.EpsilonStart, float64(doc.EpsilonStart) != standard.Epsilon.Start},
+		{&doc.EpsilonMin, float64(doc.EpsilonMin) != standard.Epsilon.Min},
+		{&doc.EpsilonDecay, float64(doc.EpsilonDecay) != standard.Epsilon.Decay},
+		{&doc.EpsilonDecays, !bool(doc.EpsilonDecays)},
+	} {
+		if key.given {
+			b.wrong(key.of, "%s explores by itself, and takes the action of the highest value: leave the key out", doc.Algorithm)
+		}
+	}
 }
 
 // check refuses what would mix up learners, or make a run depend on the one before.
@@ -197,6 +221,9 @@ func (doc *learnerDoc) config() learner.Config {
 			Min: float64(doc.TemperatureMin), Decay: float64(doc.TemperatureDecay)}}
 	if !doc.EpsilonDecays {
 		c.Policy.Epsilon.Kind = "constant"
+	}
+	if learner.Explores(c.Algorithm) {
+		c.Policy.Epsilon = learner.Schedule{Kind: "constant"}
 	}
 	c.Bandit = learner.Bandit{PerState: bool(doc.PerState), C: float64(doc.C), Scale: float64(doc.Scale)}
 	c.Replay = learner.Replay{Capacity: int(doc.Replay.Capacity), Batch: int(doc.Replay.Batch), Every: int(doc.Replay.Every),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
+	"github.com/p2pfaas/p2pfaas/learner"
 )
 
 func TestDistributions(t *testing.T) {
@@ -150,6 +151,24 @@ func TestV1Parameters(t *testing.T) {
 	}
 	if !strings.Contains(string(f.Resolved()), "tau: 60s\n") {
 		t.Errorf("resolved to\n%s", f.Resolved())
+	}
+}
+
+// What explores by itself takes the best of its values, and a resolved file, with its defaults, says that again.
+func TestAlgorithmsThatExploreByThemselves(t *testing.T) {
+	f := parse(t, strings.Replace(plain, "{name: NoScheduler}", `{name: LearningScheduler}`, 1)+
+		"learner: {}\nsweep:\n  learner.algorithm: [sarsa, ucb1, linucb, thompson, sample-average]\n")
+	for _, points := range [][]Point{pointsOf(t, f), pointsOf(t, parse(t, string(f.Resolved())))} {
+		for i := range points {
+			c := &points[i].Scenario.Learner.Config
+			want := learner.Default().Policy
+			if c.Algorithm != "sarsa" && c.Algorithm != "sample-average" {
+				want.Epsilon = learner.Schedule{Kind: "constant"}
+			}
+			if c.Policy != want {
+				t.Errorf("%s: %+v", c.Algorithm, c.Policy)
+			}
+		}
 	}
 }
 

@@ -158,7 +158,7 @@ type Link struct {
 // Client is the link between the clients and the node of their entry, and their patience.
 type Client struct {
 	Link    Link          // zero Latency: the client sits on the node
-	Timeout time.Duration // a request that is not answered by then is lost, in simulation; 0: clients wait for ever
+	Timeout time.Duration // a request that is not answered by then is lost; 0: simulated clients wait for ever, real ones a minute
 }
 
 // FunctionNames are the names of the functions, in their order.

@@ -75,7 +75,7 @@ var beyondSchema = strings.Fields(`
 	faults-targets faults-timeouts
 	grid-does-not-fit grid-of-a-prime half-a-byte header-untold hex-count hosts-processor-sharing hosts-twice
 	hosts-unknown huge-graph infinite-rate latency-twice
-	learner-actions learner-external learner-formula learner-formula-missing learner-missing learner-reward-weights
+	learner-actions learner-exploration learner-external learner-formula learner-formula-missing learner-missing learner-reward-weights
 	learner-tiles learner-traces learner-weights learner-weights-cut
 	loss-without-timeout matrix-of-another-size max-below-min missing-file named-and-positional no-nodes no-rate
 	nodes-and-groups odd-regular-graph one-hop-lost one-state points-out-of-order ragged-csv rate-and-curve rate-twice

@@ -48,8 +48,8 @@
 //
 // faults.go carries out what goes wrong by the scenario's plan (docs/adr/0016). A node that is down refuses: its
 // clients learn it at once, and a peer that probes it or forwards to it after the way there and back; what it had of
-// its peers goes unanswered. It comes back with its neighbours, a new value of the algorithm and no warm instance. One
-// that stands still takes no input until it goes on, then all in order; what it executes goes on where it was, and
+// its peers goes unanswered. It comes back without neighbours, with a new value of the algorithm and no warm instance.
+// One that stands still takes no input until it goes on, then all in order; what it executes goes on where it was, and
 // slots that stand still count as busy. What becomes of a message is decided when it is sent. Each node runs the
 // failure detector of real nodes (peers.go), on the same links; the neighbours of a node are those of the scenario that
 // it holds to be there. At the beginning everybody knows everybody, as when a real run begins. In a large world there

@@ -182,7 +182,11 @@ func (f *faults) down(n core.NodeID) bool { return f.lies(n, scenarios.Crash) > 
 // hold keeps an input for a node that stands still until it goes on, and reports whether it does.
 func (f *faults) hold(e *event) bool {
 	switch e.kind {
-	case evMessage, evTimer, evAnswer, evEntries, evArrive, evDatagram, evWatch, evGiveUp:
+	case evMessage, evTimer, evAnswer, evArrive, evDatagram, evWatch, evGiveUp:
+	case evEntries:
+		if f.world.learning.spec.External != nil {
+			return false // that learner does not stand still with the node
+		}
 	default:
 		return false
 	}

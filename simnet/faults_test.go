@@ -241,6 +241,18 @@ func TestClientsGiveUp(t *testing.T) {
 	}
 }
 
+// TestLearnersOutsideDoNotStandStill: they are told what is under way to them when their node stops.
+func TestLearnersOutsideDoNotStandStill(t *testing.T) {
+	t.Parallel()
+	w := calm.scheduled("name: LearningScheduler").befallen("{kind: pause, nodes: [1], at: 500s}")
+	w.length += ", replications: 1, learner: {external: {act: 'ws://127.91.0.1:1/{node}'}, entries: {delay: 50s}}"
+	var x [4]student
+	w.replicate(t, 0, simnet.Options{Learner: func(n core.NodeID) (simnet.Learner, error) { return &x[n], nil }})
+	if untold := x[1].asked - x[1].told; x[1].told < 400 || untold > 5 {
+		t.Errorf("of %d requests the learner of the node that stands still is not told of %d", x[1].asked, untold)
+	}
+}
+
 // A client whose request or answer is lost on its own link waits as long as every other one that hears nothing.
 func TestClientsGiveUpOnTheirLinks(t *testing.T) {
 	t.Parallel()

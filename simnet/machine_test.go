@@ -3,6 +3,7 @@ package simnet_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -242,5 +243,15 @@ func TestMachineIsNotTheCloud(t *testing.T) {
 	}
 	if len(all) != 2 {
 		t.Errorf("%d requests", len(all))
+	}
+}
+
+// The load of the cluster is that of its nodes: of the cloud nobody asks it, in reality.
+func TestLoadIsNotTheClouds(t *testing.T) {
+	w := world{length: "seed: 3, duration: 100s, warmup: 0s, replications: 1", cluster: "nodes: 2, slots: 1, cloud: {link: {latency: 5ms}}",
+		functions: "{name: f, service: 1s}", workload: "rate: 1/s", scheduler: "name: CloudOffload, threshold: 0"}
+	s := w.replicate(t, 0, simnet.Options{}).Series
+	if !slices.Equal(s.Nodes, []core.NodeID{0, 1}) || len(s.PerNode) != 2 || slices.Max(s.Mean) > 0 {
+		t.Errorf("the loads of nodes %v have a mean of up to %g, where everything is executed in the cloud", s.Nodes, slices.Max(s.Mean))
 	}
 }

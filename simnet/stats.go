@@ -88,7 +88,8 @@ func (w *World) newStats(o Options, nodes int) {
 		w.sentBytes = make([]int64, nodes)
 	}
 	w.every = max(1, s.Duration/samples)
-	w.watched, w.spread = evenly(nodes, watchedNodes), evenly(nodes, spreadNodes)
+	own := s.Cluster.Nodes() // without the cloud, which no real run asks for its load
+	w.watched, w.spread = evenly(own, watchedNodes), evenly(own, spreadNodes)
 	w.series = results.Series{Every: w.every, Nodes: w.watched, PerNode: make([][]int32, len(w.watched))}
 	w.wanted, w.each = o.Sample, o.Each
 	w.lottery = rand.New(random.Stream(s.Seed, w.replication, random.Records, 0))
@@ -229,10 +230,16 @@ func (w *World) conserved() {
 	if in := uint64(w.engine.Entered()); w.submitted != w.ended+in {
 		w.err = fmt.Errorf("tasks are not conserved at %v: %d submitted, %d ended, %d in flight", w.now, w.submitted, w.ended, in)
 	}
-	for _, id := range w.spread {
+	within := func(id core.NodeID) {
 		if l := w.nodes[id].Load(); l.Running > l.Slots || l.Queued > l.Room {
 			w.err = fmt.Errorf("node %d holds more than it may at %v: %+v", id, w.now, l)
 		}
+	}
+	for _, id := range w.spread {
+		within(id)
+	}
+	if w.scenario.Cluster.Cloud != nil {
+		within(core.NodeID(len(w.nodes) - 1))
 	}
 }
 

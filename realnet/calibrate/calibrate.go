@@ -126,7 +126,7 @@ func Measure(ctx context.Context, o Options) (_ *scenarios.Calibration, err erro
 	defer func() {
 		restore, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		err = errors.Join(err, loadgen.Configure(restore, o.Scenario, m.Cluster.Targets, o.Cluster.Known, m.Cluster.Credentials))
+		err = errors.Join(err, loadgen.Configure(restore, o.Scenario, 0, m.Cluster.Targets, o.Cluster.Known, m.Cluster.Credentials))
 	}()
 	c := &scenarios.Calibration{Cores: o.Cores, Functions: map[string]scenarios.CalibratedFunction{},
 		Measured: scenarios.Measured{Host: o.Host, Version: o.Version, Scenario: o.Scenario.Name, Target: o.Target, Seed: o.Seed}}

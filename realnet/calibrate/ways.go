@@ -23,7 +23,7 @@ func (m *measurement) configure(ctx context.Context, x scenarios.Scheduler, slot
 	m.scenario.Scheduler = x
 	s := m.scenario
 	s.Cluster.Groups = slots
-	return loadgen.Configure(ctx, &s, m.Cluster.Targets, m.Cluster.Known, m.Cluster.Credentials)
+	return loadgen.Configure(ctx, &s, 0, m.Cluster.Targets, m.Cluster.Known, m.Cluster.Credentials)
 }
 
 // algorithm is one with these parameters.

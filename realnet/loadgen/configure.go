@@ -15,9 +15,9 @@ import (
 )
 
 // Configure gives running nodes the slots, the queue and the scheduler of a scenario, through v1's routes; their learners
-// begin anew. known are the addresses by which the nodes know each other, by number. What v1's nodes do not know
-// (parameters by name) they ignore.
-func Configure(ctx context.Context, s *scenarios.Scenario, targets []Target, known []string, credentials *realnet.Credentials) error {
+// begin anew, with the random numbers of a replication. known are the addresses by which the nodes know each other, by
+// number. What v1's nodes do not know (parameters by name, the replication) they ignore.
+func Configure(ctx context.Context, s *scenarios.Scenario, replication int, targets []Target, known []string, credentials *realnet.Credentials) error {
 	problems := make([]error, len(targets))
 	var asking sync.WaitGroup
 	client := credentials.Client(&http.Transport{})
@@ -31,7 +31,7 @@ func Configure(ctx context.Context, s *scenarios.Scenario, targets []Target, kno
 				err = realnet.SendChange(ctx, client, t.Scheduler, realnet.Change{Slots: &g.Slots, Room: &g.Queue, Scheduler: algorithm})
 			}
 			if err == nil && t.Learner != "" {
-				err = get(ctx, client, t.Learner+"/learner/reset")
+				err = get(ctx, client, fmt.Sprintf("%s/learner/reset?replication=%d", t.Learner, replication))
 			}
 			if err != nil {
 				problems[i] = fmt.Errorf("configuring node %d: %w", i, err)

@@ -380,7 +380,9 @@ func (d *drawer) learner() *yaml.Node {
 			add(l, "lambda", 0.5)
 		}
 	}
-	add(l, "policy", d.word("epsilon-greedy", "softmax"))
+	if policy := d.word("epsilon-greedy", "softmax"); !learner.Explores(l.Content[1].Value) {
+		add(l, "policy", policy)
+	}
 	add(l, "reward", d.word("deadline", "latency", "energy"))
 	add(l, "v1_compat", d.chance(0.1))
 	add(l, "entries", mapping("batch", 1+d.IntN(4)))
