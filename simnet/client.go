@@ -136,6 +136,7 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 	if w.faults != nil && w.faults.unanswered(t) && o == core.Completed {
 		r.Outcome = core.LostNoAnswer
 	}
+	heard := w.faults == nil || !w.faults.down(n) // an answer, whatever it says: a node that has crashed gives none
 	if !w.access.none {
 		q := &w.access.inside[t.Slot()]
 		r.Arrival, r.Client = q.At, q.up+q.down+w.clientCost(n, q.cost)
@@ -146,13 +147,13 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 			r.Latency = d
 		}
 		if late || q.unheard {
-			r.Outcome = core.LostNoAnswer
+			r.Outcome, heard = core.LostNoAnswer, false
 		}
 	}
 	r.EnergyJ = w.energy(r)
 	l := t.Lesson()
 	w.reward(r, l)
-	if l != nil && w.learning.asks() {
+	if l != nil && heard && w.learning.asks() {
 		w.teach(n, t, l)
 	}
 	w.record(r)

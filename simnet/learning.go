@@ -179,14 +179,10 @@ func (w *World) reward(r *results.Record, lesson *core.Lesson) {
 }
 
 // teach has the client of a task that has ended send what it was worth to the learner of its node. The client knows
-// that when the answer has come down its link; where none comes, it knows nothing.
+// that when the answer has come down its link.
 func (w *World) teach(n core.NodeID, t *core.Task, lesson *core.Lesson) {
-	l, r := w.learning, &w.one
-	switch r.Outcome {
-	case core.LostNodeDown, core.LostNoAnswer, core.LostClientGone:
-		return
-	}
-	l.entry = learner.Entry{EID: lesson.EID, State: lesson.State, Action: lesson.Action.Index, Reward: r.Reward}
+	l := w.learning
+	l.entry = learner.Entry{EID: lesson.EID, State: lesson.State, Action: lesson.Action.Index, Reward: w.one.Reward}
 	down := core.Time(0)
 	if !w.access.none {
 		down = core.Time(w.access.inside[t.Slot()].down)
