@@ -193,18 +193,15 @@ func (w *World) deadline(t *core.Task) time.Duration {
 	return t.Budget()
 }
 
-// energy is what a request cost above the idle power of the nodes, as far as its record says: without the copies of it
-// that did not win, all bytes sent as by its entry node, one payload per retry. Real nodes' is alike; what nodes spent
-// is in nodeStats.
+// energy is what a request cost above the idle power of the nodes.
 func (w *World) energy(r *results.Record) float64 {
 	if w.powerless {
 		return 0
 	}
-	j := 0.0
+	busy := 0.0
 	if r.Executor != core.NoNode {
-		j = w.groupOf(r.Executor).power.BusyWatts * r.Timing.Executing.Seconds()
+		busy = w.groupOf(r.Executor).power.BusyWatts
 	}
 	f := &w.scenario.Functions[r.Function]
-	sent := float64((r.Hops+r.Retries)*f.Payload + r.Hops*f.Reply)
-	return j + float64(sent*w.groupOf(r.Node).power.JoulesPerByte)
+	return r.Energy(busy, w.groupOf(r.Node).power.JoulesPerByte, f.Payload, f.Reply)
 }
