@@ -133,8 +133,8 @@ func Generate(ctx context.Context, o Options) (*results.Replication, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	watching, stop := context.WithCancel(ctx)
-	var watch sync.WaitGroup
-	watch.Go(func() { l.watch(watching) })
+	var sampling, watch sync.WaitGroup
+	sampling.Go(func() { l.sampleLoads(ctx) })
 	if l.befalling = newBefalling(l, fail); l.befalling != nil {
 		watch.Go(func() { l.befalling.run(watching) })
 	}
@@ -151,9 +151,13 @@ func Generate(ctx context.Context, o Options) (*results.Replication, error) {
 	err := l.send(ctx)
 	l.work.Wait()
 	wall := time.Since(l.start)
-	if l.befalling != nil && err == nil {
-		err = l.clock.Sleep(ctx, l.start.Add(s.Duration)) // there are faults until then, as in simulation
+	if err == nil {
+		err = l.clock.Sleep(ctx, l.start.Add(s.Duration)) // there are loads, and faults, until then, as in simulation
 	}
+	if err != nil {
+		fail(err)
+	}
+	sampling.Wait()
 	stop()
 	watch.Wait()
 	l.dismiss(ctx)
@@ -288,14 +292,14 @@ func (l *load) send(ctx context.Context) error {
 	return nil
 }
 
-// watch looks at the loads of the nodes at equal intervals.
-func (l *load) watch(ctx context.Context) {
+// sampleLoads looks at the loads of the nodes at equal intervals, until the scenario's duration is over.
+func (l *load) sampleLoads(ctx context.Context) {
 	loads := make([]int32, len(l.Targets))
 	for i := range l.count.samples() {
 		if l.clock.Sleep(ctx, l.start.Add(time.Duration(i+1)*l.count.every)) != nil {
 			return
 		}
-		for n, load := range l.askLoads(ctx, l.count.every) {
+		for n, load := range l.askLoads(ctx, min(l.count.every, tryPatience)) {
 			if load >= 0 { // otherwise it is what it was
 				loads[n] = load
 			}
