@@ -70,8 +70,8 @@ type Options struct {
 	Machines Machines              // for the scenario's faults; nil: it has none
 }
 
-// maxUnderWay bounds the requests that wait for their answers at once: more than any node has in hand.
-const maxUnderWay = 1 << 16
+// maxUnderWay bounds the requests that wait for their answers at once: more than any node has in hand. A test has fewer.
+var maxUnderWay = 1 << 16
 
 // leadTime is how long before its start a schedule is begun, where nobody says when that is.
 const leadTime = 50 * time.Millisecond
@@ -149,13 +149,13 @@ func Generate(ctx context.Context, o Options) (*results.Replication, error) {
 		}
 	})
 	err := l.send(ctx)
+	if err != nil {
+		fail(err) // nobody wants the answers any more
+	}
 	l.work.Wait()
 	wall := time.Since(l.start)
 	if err == nil {
 		err = l.clock.Sleep(ctx, l.start.Add(s.Duration)) // there are loads, and faults, until then, as in simulation
-	}
-	if err != nil {
-		fail(err)
 	}
 	sampling.Wait()
 	stop()
@@ -274,7 +274,8 @@ func (l *load) send(ctx context.Context) error {
 		select {
 		case l.slots <- struct{}{}:
 		default:
-			return fmt.Errorf("%d requests wait for their answers: the nodes take no more", maxUnderWay)
+			return fmt.Errorf("%d requests wait for their answers, and more are not kept: send fewer (workload.rate), give the nodes more slots or a shorter "+
+				"queue (cluster.slots, cluster.queue), or have clients give up sooner (client.timeout, --request-timeout)", cap(l.slots))
 		}
 		l.count.left(&a)
 		l.work.Add(1)
