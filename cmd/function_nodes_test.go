@@ -59,7 +59,8 @@ func TestFunctionsOfNodes(t *testing.T) {
 
 	for _, c := range []struct{ args, says string }{
 		{"list", "which nodes? Give their addresses"},
-		{"list --hosts x,127.0.0.1,127.0.0.1", `the address "x" is none`},
+		{"list --hosts x,127.0.0.1,127.0.0.1", `--hosts: "x" is no address of a node`},
+		{"list --hosts 127.0.0.1:99999", `--hosts: "127.0.0.1:99999" is no address of a node`},
 		{"list --hosts 127.0.0.1,127.0.0.1", "is given twice"},
 		{"list --hosts 127.0.0.1 --timeout 0s", "write a port, and a time above 0"},
 		{"deploy f --hosts 127.0.0.1", "write NAME=URL"},

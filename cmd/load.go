@@ -166,10 +166,7 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 
 // readTargets finds the nodes of --hosts and --hosts-file. It reports whether that could not be read.
 func (f *loadFlags) readTargets(points []scenarios.Point, wrong func(string, ...any)) (unread bool) {
-	where := make([]string, len(f.hosts))
-	for i := range where {
-		where[i] = "--hosts"
-	}
+	where := slices.Repeat([]string{"--hosts"}, len(f.hosts))
 	if f.hostsFile != "" {
 		hosts, lines, err := readHosts(f.hostsFile)
 		if err != nil {
@@ -178,26 +175,40 @@ func (f *loadFlags) readTargets(points []scenarios.Point, wrong func(string, ...
 		}
 		f.hosts, where = append(f.hosts, hosts...), append(where, lines...)
 	}
-	for i, h := range f.hosts {
-		host, port, err := net.SplitHostPort(h)
-		if err != nil {
-			host, port = h, strconv.Itoa(f.ports.scheduler)
-		}
-		if net.ParseIP(host) == nil || err == nil && !isPort(port) {
-			wrong("%s: %q is no address of a node: write an IP, or IP:port, as 10.0.0.1 or 10.0.0.1:%d", where[i], h, realnet.SchedulerPort)
-			continue
-		}
-		t := loadgen.Target{Scheduler: net.JoinHostPort(host, port)}
-		if slices.ContainsFunc(f.targets, func(o loadgen.Target) bool { return o.Scheduler == t.Scheduler }) {
-			wrong("%s: the address %s is given twice: each node has its own", where[i], t.Scheduler)
-		}
-		if points[0].Scenario.Learner.Asks() {
+	schedulers, err := nodeAddresses(f.hosts, where, f.ports.scheduler)
+	if err != nil {
+		wrong("%w", err)
+	}
+	for i, at := range schedulers {
+		t := loadgen.Target{Scheduler: at}
+		if host, _, err := net.SplitHostPort(at); err == nil && points[0].Scenario.Learner.Asks() {
 			t.Learner = "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))
 		}
-		f.targets = append(f.targets, t)
-		f.known = append(f.known, h)
+		f.targets, f.known = append(f.targets, t), append(f.known, f.hosts[i])
 	}
 	return unread
+}
+
+// nodeAddresses are the addresses, IP:port, of schedulers that a user names by IP, or by IP:port where the port is not that one; where says for each
+// who names it, for the error.
+func nodeAddresses(hosts, where []string, port int) (all []string, err error) {
+	var problems []error
+	for i, h := range hosts {
+		host, own, err := net.SplitHostPort(h)
+		if err != nil {
+			host, own = h, strconv.Itoa(port)
+		}
+		at := net.JoinHostPort(host, own)
+		switch {
+		case net.ParseIP(host) == nil || err == nil && !isPort(own):
+			problems = append(problems, fmt.Errorf("%s: %q is no address of a node: write an IP, or IP:port, as 10.0.0.1 or 10.0.0.1:%d", where[i], h,
+				realnet.SchedulerPort))
+		case slices.Contains(all, at):
+			problems = append(problems, fmt.Errorf("%s: the address %s is given twice: each node has its own", where[i], at))
+		}
+		all = append(all, at)
+	}
+	return all, errors.Join(problems...)
 }
 
 // takeDeployment finds the nodes of a deployment.
