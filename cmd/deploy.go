@@ -470,8 +470,8 @@ func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind stri
 		} else {
 			speed = s.Cluster.Cloud.Speed
 		}
-		return append(words, "--scenario", deploy.FilesDir+"/"+scenarios.BundleFile, "--function", x.Name, "--speed", fmt.Sprint(speed),
-			"--seed", fmt.Sprint(s.Seed+uint64(i)))
+		return append(words, "--scenario", deploy.FilesDir+"/"+scenarios.BundleFile, "--select", strconv.Itoa(f.points[0].Index), "--function", x.Name,
+			"--speed", fmt.Sprint(speed), "--seed", fmt.Sprint(s.Seed+uint64(i)))
 	}
 	return deploy.New(o)
 }

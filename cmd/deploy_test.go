@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -199,6 +200,16 @@ func TestDeployManifests(t *testing.T) {
 				t.Errorf("%s: %s is %q, %v", system, want, found, err)
 			}
 		}
+	}
+	// Of a sweep, nodes and functions are those of the point that is chosen.
+	swept, out := filepath.Join(dir, "swept.yaml"), filepath.Join(dir, "chosen")
+	if err := os.WriteFile(swept, []byte(sweptFunction), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	status, _, said := command(t, "deploy", "manifests", swept, "--for", "compose", "--select", "3", "--out", out)
+	made, err := os.ReadFile(filepath.Join(out, "compose.yaml"))
+	if n := len(regexp.MustCompile(`--select\W+3\W`).FindAll(made, -1)); err != nil || n != 3 {
+		t.Errorf("%d %s: %d of 3 commands choose the point 3, %v:\n%s", status, said, n, err, made)
 	}
 	for _, c := range []struct {
 		args []string

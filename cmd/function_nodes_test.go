@@ -120,3 +120,15 @@ scheduler: {name: NoScheduler, probe_timeout: 1s, answer_timeout: 5s}
 		t.Errorf("functions of others: %d %s", status, said)
 	}
 }
+
+// The function of a node of one point of a sweep is that of the point.
+func TestNodeOfAPointHasItsFunction(t *testing.T) {
+	scenario := filepath.Join(t.TempDir(), "swept.yaml")
+	if err := os.WriteFile(scenario, []byte(sweptFunction), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	port := freePorts(t, 1)[0]
+	n := startNodeAt(t, port, "--scenario", scenario, "--select", "functions.f.service=4ms,functions.f.reply=3kB", "--cluster",
+		fmt.Sprintf("127.0.0.1:%d", port), "--number", "0")
+	n.answers(t, 200, strings.Repeat("\x00", 2900), "POST", "/function/f", "")
+}

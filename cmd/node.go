@@ -156,7 +156,7 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		}
 		var more []string
 		if x.Backend.Kind == "sleep" || x.Backend.Kind == "loop" {
-			more = []string{"--scenario", f.scenario, "--function", x.Name,
+			more = []string{"--scenario", f.scenario, "--select", f.pick, "--function", x.Name,
 				"--speed", fmt.Sprint(o.Speed), "--seed", fmt.Sprint(f.point.Seed + uint64(f.number))}
 			for _, s := range f.set {
 				more = append(more, "--set", s)
