@@ -269,7 +269,7 @@ func (f *calibrateFlags) calibrateDeployment(ctx context.Context, l *loadFlags, 
 			o.Entries = nodes // machines may differ
 		}
 	}
-	l.takeDeployment(points)
+	l.takeDeployment()
 	o.Scenario, o.Target = s, string(l.of.Target)
 	shown, err := l.of.Credentials()
 	if err != nil {

@@ -96,9 +96,9 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	f.shown, err = f.credentials(f.of)
 	problems = append(problems, err)
 	if f.of != nil {
-		f.takeDeployment(points)
+		f.takeDeployment()
 	} else {
-		unread = f.readTargets(points, wrong)
+		unread = f.readTargets(wrong)
 	}
 	for _, p := range points {
 		if f.of != nil && f.of.Target == deploy.TargetCompose || len(f.hosts) == 0 {
@@ -165,7 +165,7 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 }
 
 // readTargets finds the nodes of --hosts and --hosts-file. It reports whether that could not be read.
-func (f *loadFlags) readTargets(points []scenarios.Point, wrong func(string, ...any)) (unread bool) {
+func (f *loadFlags) readTargets(wrong func(string, ...any)) (unread bool) {
 	where := slices.Repeat([]string{"--hosts"}, len(f.hosts))
 	if f.hostsFile != "" {
 		hosts, lines, err := readHosts(f.hostsFile)
@@ -180,11 +180,9 @@ func (f *loadFlags) readTargets(points []scenarios.Point, wrong func(string, ...
 		wrong("%w", err)
 	}
 	for i, at := range schedulers {
-		t := loadgen.Target{Scheduler: at}
-		if host, _, err := net.SplitHostPort(at); err == nil && points[0].Scenario.Learner.Asks() {
-			t.Learner = "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))
-		}
-		f.targets, f.known = append(f.targets, t), append(f.known, f.hosts[i])
+		host, _, _ := net.SplitHostPort(at) // where it is none, that has been said
+		f.targets = append(f.targets, loadgen.Target{Scheduler: at, Learner: "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))})
+		f.known = append(f.known, f.hosts[i])
 	}
 	return unread
 }
@@ -212,13 +210,10 @@ func nodeAddresses(hosts, where []string, port int) (all []string, err error) {
 }
 
 // takeDeployment finds the nodes of a deployment.
-func (f *loadFlags) takeDeployment(points []scenarios.Point) {
+func (f *loadFlags) takeDeployment() {
 	for _, n := range f.of.Plan.Nodes {
-		t := loadgen.Target{Scheduler: n.Place.Dial()}
-		if l := points[0].Scenario.Learner; l.Asks() && l.External == nil {
-			t.Learner = n.Place.LearnerURL()
-		}
-		f.targets, f.known, f.hosts = append(f.targets, t), append(f.known, n.Place.Address()), append(f.hosts, n.Place.Address())
+		f.targets = append(f.targets, loadgen.Target{Scheduler: n.Place.Dial(), Learner: n.Place.LearnerURL()})
+		f.known, f.hosts = append(f.known, n.Place.Address()), append(f.hosts, n.Place.Address())
 	}
 }
 

@@ -430,8 +430,8 @@ func (f *nodeFlags) remoteLearner() (o realnet.LearnerOptions, ok bool) {
 		if !l.Asks() || l.External == nil || f.number >= f.point.Cluster.Nodes() {
 			return o, false
 		}
-		at := func(url string) string { return strings.ReplaceAll(url, "{node}", strconv.Itoa(f.number)) }
-		return realnet.LearnerOptions{Act: at(l.External.Act), Train: at(l.External.Train), Timeout: l.External.Timeout}, true
+		act, train := l.External.Of(core.NodeID(f.number))
+		return realnet.LearnerOptions{Act: act, Train: train, Timeout: l.External.Timeout}, true
 	}
 	return realnet.LearnerOptions{Act: "ws://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.websocket)),
 		Train: "http://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.learner)), Credentials: f.known}, f.learner != ""

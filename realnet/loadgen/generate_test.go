@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/scenarios"
@@ -37,6 +39,12 @@ func start(t *testing.T, s *scenarios.Scenario, credentials *realnet.Credentials
 		t.Fatal(err)
 	}
 	o.Credentials, o.Backend = credentials, realnet.Backend{URL: function}
+	if l := s.Learner; l.Asks() && l.External != nil {
+		act, _ := l.External.Of(0)
+		asked := realnet.NewRemoteLearner(realnet.LearnerOptions{Act: act, Timeout: l.External.Timeout})
+		t.Cleanup(func() { _ = asked.Close() })
+		o.Learner = asked
+	}
 	node, err := realnet.OpenNode(o)
 	if err != nil {
 		t.Fatal(err)
@@ -90,5 +98,51 @@ func TestARunLastsAsLongAsItsScenario(t *testing.T) {
 	mean, _ := r.Metric("load.mean")
 	if n := len(r.Series.Mean); n != 10 || mean != 0 || r.Series.Mean[0] != 1 {
 		t.Errorf("%d samples of 10 in a second; the load is %g when the request was long over; %v", n, mean, r.Series.Mean)
+	}
+}
+
+// A learner outside of all nodes is told what its decisions were worth, as in simulation, and shown no credentials. It is its own node's: the generator
+// says where that is not known.
+func TestExternalLearnersAreTaught(t *testing.T) {
+	function := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer function.Close()
+	outside, err := realnet.OpenLearner(realnet.LearnerServiceOptions{Config: learner.Default()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outside.Close()
+	asked := httptest.NewServer(outside.Websocket())
+	defer asked.Close()
+	var shown, taken atomic.Int32
+	routes := outside.Handler()
+	told := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			shown.Add(1)
+		}
+		if r.URL.Path == "/0/train_batch" {
+			taken.Add(1)
+		}
+		http.StripPrefix("/0", routes).ServeHTTP(w, r)
+	}))
+	defer told.Close()
+	credentials, err := realnet.NewCredentials(strings.Repeat("token", 8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const length = "duration: 1s, warmup: 0s, replications: 1, scheduler: {name: LearningScheduler, state: [load], actions: [local, reject]}, "
+	s := oneNode(t, length+"learner: {external: {act: 'ws"+strings.TrimPrefix(asked.URL, "http")+"', train: '"+told.URL+"/{node}'}}")
+	r, err := loadgen.Generate(t.Context(), loadgen.Options{Credentials: credentials, Scenario: s,
+		Targets: []loadgen.Target{{Scheduler: start(t, s, credentials, function.URL), Learner: "http://127.91.0.1:1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := outside.Stats().Entries.Received; r.Ended == 0 || uint64(n) != r.Ended || taken.Load() == 0 || shown.Load() > 0 {
+		t.Errorf("%d requests ended, the learner took %d entries in %d messages, and %d of these showed it a token", r.Ended, n, taken.Load(), shown.Load())
+	}
+
+	s = oneNode(t, length+"learner: {}")
+	_, err = loadgen.Generate(t.Context(), loadgen.Options{Scenario: s, Targets: []loadgen.Target{{Scheduler: start(t, s, nil, function.URL)}}})
+	if err == nil || !strings.Contains(err.Error(), "nobody says where that of node 0") {
+		t.Errorf("nobody knows where the learner is: %v", err)
 	}
 }

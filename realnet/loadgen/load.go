@@ -31,7 +31,7 @@ import (
 // Target is a node that is called.
 type Target struct {
 	Scheduler string // address of its scheduler service, IP:PORT
-	Learner   string // URL of its learner's HTTP service, http://IP:PORT; empty: nobody teaches it
+	Learner   string // URL of the HTTP service of its own learner, http://IP:PORT; empty: it has none
 }
 
 // Share is a part of a schedule, for several generators that know nothing of each other: of every Of requests, that with
@@ -337,14 +337,34 @@ func (l *load) hire() error {
 	if err := formula.Compile(); err != nil {
 		return err
 	}
-	for i, t := range l.Targets {
-		if t.Learner == "" || !spec.Asks() || !spec.Train {
-			l.teachers = nil
-			break
+	for i := range l.Targets {
+		o, taught, err := l.learnerOf(i)
+		if err != nil {
+			return err
 		}
-		l.teachers = append(l.teachers, newTeacher(l, i, t.Learner))
+		if taught {
+			l.teachers = append(l.teachers, newTeacher(l, i, o))
+		}
 	}
 	return nil
+}
+
+// learnerOf says how to reach the learner of a node, where its clients are to teach it: the node's own, unless that is frozen, or one outside of all
+// nodes, which says itself whether it wants to be told.
+func (l *load) learnerOf(node int) (o realnet.LearnerOptions, taught bool, err error) {
+	spec, t := l.Scenario.Learner, &l.Targets[node]
+	switch e := spec.External; {
+	case !spec.Asks():
+	case e != nil:
+		_, o.Train = e.Of(core.NodeID(node))
+		o.Timeout = e.Timeout // and no credentials: it is no node's
+	case !spec.Train:
+	case t.Learner == "":
+		return o, false, fmt.Errorf("the scenario's algorithm asks a learner, and nobody says where that of node %d at %s is", node, t.Scheduler)
+	default:
+		o = realnet.LearnerOptions{Train: t.Learner, Timeout: l.Timeout, Credentials: l.Credentials}
+	}
+	return o, o.Train != "", nil
 }
 
 // dismiss has all teachers send at once what they still have, and waits for them as long as for a request. Where ctx has ended, they
@@ -370,9 +390,8 @@ type teacher struct {
 	work sync.WaitGroup
 }
 
-func newTeacher(l *load, node int, url string) *teacher {
-	return &teacher{load: l, way: newWay(l.Scenario, l.Replication, node),
-		to: realnet.NewRemoteLearner(realnet.LearnerOptions{Train: url, Timeout: l.Timeout, Credentials: l.Credentials})}
+func newTeacher(l *load, node int, o realnet.LearnerOptions) *teacher {
+	return &teacher{load: l, way: newWay(l.Scenario, l.Replication, node), to: realnet.NewRemoteLearner(o)}
 }
 
 // way is that of entries from the clients of a node to its learner.

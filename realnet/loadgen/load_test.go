@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/wire"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
@@ -40,7 +41,7 @@ func TestTeachersAreDismissed(t *testing.T) {
 	hire := func() {
 		l.teachers = nil
 		for i := range 10 {
-			x := newTeacher(l, i, silent.URL)
+			x := newTeacher(l, i, realnet.LearnerOptions{Train: silent.URL, Timeout: l.Timeout})
 			x.open = []learner.Entry{{EID: 1, State: []float64{0}}}
 			l.teachers = append(l.teachers, x)
 		}
