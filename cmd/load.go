@@ -100,6 +100,7 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	} else {
 		unread = f.readTargets(wrong)
 	}
+	problems = append(problems, f.checkLearners(points))
 	for _, p := range points {
 		if f.of != nil && f.of.Target == deploy.TargetCompose || len(f.hosts) == 0 {
 			break
@@ -262,6 +263,36 @@ func (f *loadFlags) ofDeployment(c *cobra.Command, path string) (string, error) 
 	return filepath.Join(d.ScenarioDir(), scenarios.BundleFile), errors.Join(problems...)
 }
 
+// checkLearners refuses points whose algorithm asks another learner than the nodes have: that with which they were deployed or, whoever started them,
+// one for all points.
+func (f *loadFlags) checkLearners(points []scenarios.Point) error {
+	nodes, what := points, "choose one of the two with --select"
+	if f.of != nil {
+		_, all, err := readPoints(filepath.Join(f.of.ScenarioDir(), scenarios.BundleFile), nil, "", false, nil)
+		if err != nil {
+			return err
+		}
+		nodes, what = f.ofDeployed(all), "repeat p2pfaas deploy for that, with --set or --select"
+	}
+	var problems []error
+	told := map[string]bool{}
+	for _, p := range points {
+		if err := realnet.CheckLearner(p.Scenario, started(nodes).Scenario); err != nil && !told[err.Error()] {
+			told[err.Error()] = true
+			problems = append(problems, fmt.Errorf("%w: %s", err, what))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// ofDeployed are those of a scenario's points that were chosen when it was deployed.
+func (f *loadFlags) ofDeployed(points []scenarios.Point) []scenarios.Point {
+	if len(f.of.Points) == 0 {
+		return points
+	}
+	return slices.DeleteFunc(points, func(p scenarios.Point) bool { return !slices.Contains(f.of.Points, p.Index) })
+}
+
 // isPort reports whether a text is a port.
 func isPort(text string) bool {
 	n, err := strconv.ParseUint(text, 10, 16)
@@ -305,8 +336,8 @@ func (f *loadFlags) run(c *cobra.Command, path string) error {
 	if err != nil {
 		return input(err)
 	}
-	if f.of != nil && f.pick == "" && len(f.of.Points) > 0 {
-		points = slices.DeleteFunc(points, func(p scenarios.Point) bool { return !slices.Contains(f.of.Points, p.Index) })
+	if f.of != nil && f.pick == "" {
+		points = f.ofDeployed(points)
 	}
 	keep, err := f.keep(points)
 	if err != nil {
