@@ -258,7 +258,10 @@ func (f *calibrateFlags) calibrateDeployment(ctx context.Context, l *loadFlags, 
 	notes io.Writer) (*scenarios.Calibration, error) {
 	o.Cores = f.cores
 	if f.pick == "" {
-		points = l.ofDeployed(points)
+		var err error
+		if points, err = l.ofDeployed(points); err != nil {
+			return nil, input(err)
+		}
 	}
 	s := started(points).Scenario
 	if err := l.checkLearners(points); err != nil {

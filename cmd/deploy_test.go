@@ -202,6 +202,9 @@ func TestDeployedNodesLearn(t *testing.T) {
 	if _, said := d.do(2, "load", scenario, "--select", "1"); !strings.Contains(said, "the nodes are started without one, for PowerOfNScheduler") {
 		t.Errorf("nodes without a learner: %s", said)
 	}
+	if _, said := d.do(2, "load", scenario, "--set", "scheduler={name: NoScheduler}"); !strings.Contains(said, "of the points [2] of the scenario alone") {
+		t.Errorf("a point that was not deployed: %s", said)
+	}
 }
 
 // What deploy cannot do is refused before anything is made, all at once.

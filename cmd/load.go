@@ -272,7 +272,10 @@ func (f *loadFlags) checkLearners(points []scenarios.Point) error {
 		if err != nil {
 			return err
 		}
-		nodes, what = f.ofDeployed(all), "repeat p2pfaas deploy for that, with --set or --select"
+		if nodes, err = f.ofDeployed(all); err != nil {
+			return err
+		}
+		what = "repeat p2pfaas deploy for that, with --set or --select"
 	}
 	var problems []error
 	told := map[string]bool{}
@@ -286,11 +289,16 @@ func (f *loadFlags) checkLearners(points []scenarios.Point) error {
 }
 
 // ofDeployed are those of a scenario's points that were chosen when it was deployed.
-func (f *loadFlags) ofDeployed(points []scenarios.Point) []scenarios.Point {
+func (f *loadFlags) ofDeployed(points []scenarios.Point) ([]scenarios.Point, error) {
 	if len(f.of.Points) == 0 {
-		return points
+		return points, nil
 	}
-	return slices.DeleteFunc(points, func(p scenarios.Point) bool { return !slices.Contains(f.of.Points, p.Index) })
+	points = slices.DeleteFunc(points, func(p scenarios.Point) bool { return !slices.Contains(f.of.Points, p.Index) })
+	if len(points) == 0 {
+		return nil, fmt.Errorf("the deployment %s is of the points %v of the scenario alone, and --set leaves none of them: choose a point with --select",
+			f.of.Name, f.of.Points)
+	}
+	return points, nil
 }
 
 // isPort reports whether a text is a port.
@@ -337,7 +345,9 @@ func (f *loadFlags) run(c *cobra.Command, path string) error {
 		return input(err)
 	}
 	if f.of != nil && f.pick == "" {
-		points = f.ofDeployed(points)
+		if points, err = f.ofDeployed(points); err != nil {
+			return input(err)
+		}
 	}
 	keep, err := f.keep(points)
 	if err != nil {

@@ -157,8 +157,8 @@ func Generate(ctx context.Context, o Options) (*results.Replication, error) {
 	if err == nil {
 		err = l.clock.Sleep(ctx, l.start.Add(s.Duration)) // there are loads, and faults, until then, as in simulation
 	}
-	sampling.Wait()
 	stop()
+	sampling.Wait()
 	watch.Wait()
 	l.dismiss(ctx)
 	if ctx.Err() != nil {
@@ -350,7 +350,7 @@ func (l *load) hire() error {
 }
 
 // learnerOf says how to reach the learner of a node, where its clients are to teach it: the node's own, unless that is frozen, or one outside of all
-// nodes, which says itself whether it wants to be told.
+// nodes, where the scenario says how to tell that.
 func (l *load) learnerOf(node int) (o realnet.LearnerOptions, taught bool, err error) {
 	spec, t := l.Scenario.Learner, &l.Targets[node]
 	switch e := spec.External; {
