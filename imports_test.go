@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"core":      {"core"},
 	"learner":   {"learner", "core"},
 	"scenarios": {"scenarios", "core", "learner"},
-	"results":   {"results", "core"},
+	"results":   {"results", "core", "learner"},
 	"simnet":    {"simnet", "core", "learner", "scenarios", "results"},
 	"realnet":   {"realnet", "core", "learner", "scenarios", "results"},
 	"cmd":       {"cmd", "core", "learner", "scenarios", "results", "simnet", "realnet"},

@@ -51,7 +51,7 @@ calibration: FILE. It starts the scenario's nodes on this machine, as run does, 
 
 What is measured is what each part of a request costs where nothing is to be waited for, in time and in processor time, what
 the functions take, and how they slow each other. No request of the scenario is sent, and the seed is another one. Of a
-scenario with a sweep the nodes are those of the first point or, fresh ones, of the first whose algorithm asks a learner.
+scenario with a sweep the nodes are those of the first point or, where some algorithm asks a learner, of the first such point.
 
 Leave the machine alone meanwhile.`,
 		Example: `  p2pfaas calibrate quickstart
@@ -145,8 +145,9 @@ func (f *calibrateFlags) check(s *scenarios.Scenario) error {
 	return errors.Join(problems...)
 }
 
-// measured chooses the point whose nodes are measured: the first one, or the first whose algorithm asks a learner.
-func measured(points []scenarios.Point) *scenarios.Point {
+// started chooses the point whose nodes are started for all of them: the first one or, since nodes that run can be given another algorithm but no
+// learner, the first whose algorithm asks one.
+func started(points []scenarios.Point) *scenarios.Point {
 	i := slices.IndexFunc(points, func(p scenarios.Point) bool { return p.Scenario.Learner.Asks() })
 	return &points[max(0, i)]
 }
@@ -156,7 +157,7 @@ func measured(points []scenarios.Point) *scenarios.Point {
 // scenarios.Measured wants are its own.
 func calibrateLocal(ctx context.Context, file *scenarios.File, points []scenarios.Point, first string, o calibrate.Options,
 	notes io.Writer) (_ *scenarios.Calibration, err error) {
-	p := measured(points)
+	p := started(points)
 	if err := errors.Join(realnet.CheckScenario(p.Scenario), realnet.CheckProcesses(p.Scenario)); err != nil {
 		return nil, input(err)
 	}
@@ -257,10 +258,16 @@ func writeBundle(dir string, bundle map[string][]byte) error {
 func (f *calibrateFlags) calibrateDeployment(ctx context.Context, l *loadFlags, points []scenarios.Point, o calibrate.Options,
 	notes io.Writer) (*scenarios.Calibration, error) {
 	o.Cores = f.cores
-	if f.pick == "" && len(l.of.Points) > 0 {
-		points = slices.DeleteFunc(points, func(p scenarios.Point) bool { return !slices.Contains(l.of.Points, p.Index) })
+	if f.pick == "" {
+		var err error
+		if points, err = l.ofDeployed(points); err != nil {
+			return nil, input(err)
+		}
 	}
-	s := points[0].Scenario // of which the nodes are, their learners included
+	s := started(points).Scenario
+	if err := l.checkLearners(points); err != nil {
+		return nil, input(err)
+	}
 	nodes := s.Cluster.Nodes()
 	if l.of.Target == deploy.TargetHosts {
 		if o.Cores == 0 {
@@ -270,7 +277,7 @@ func (f *calibrateFlags) calibrateDeployment(ctx context.Context, l *loadFlags, 
 			o.Entries = nodes // machines may differ
 		}
 	}
-	l.takeDeployment(points)
+	l.takeDeployment()
 	o.Scenario, o.Target = s, string(l.of.Target)
 	shown, err := l.of.Credentials()
 	if err != nil {

@@ -38,6 +38,7 @@ type deployFlags struct {
 
 	file      *scenarios.File
 	points    []scenarios.Point
+	point     *scenarios.Point  // whose nodes are started
 	inventory *deploy.Inventory // of the target hosts
 	platforms []image.Platform  // of the machines, by index
 	images    []*image.Images   // for them
@@ -64,8 +65,8 @@ machine (--target local). p2pfaas load drives them; p2pfaas deploy status, logs 
 It may be repeated: what is as it should be is left alone, what has changed, is missing or has stopped is made anew. What is deployed is
 this program, in images that it makes itself.
 
-Of a scenario with a sweep the nodes are those of the first point; load configures them for each point, where that can be done, which is
-for the scheduler, the slots, the queue, and the workload.`,
+Of a scenario with a sweep the nodes are those of the first point or, where some algorithm asks a learner, of the first such point; load
+configures them for each point, where that can be done, which is for the scheduler, the slots, the queue, and the workload.`,
 		Example: `  p2pfaas deploy quickstart
   p2pfaas load quickstart
   p2pfaas deploy down
@@ -149,6 +150,13 @@ func (f *deployFlags) check(c *cobra.Command, path string) error {
 		if refused != nil && !told[refused.Error()] {
 			told[refused.Error()] = true
 			problems = append(problems, refused)
+		}
+	}
+	f.point = started(f.points)
+	for _, p := range f.points {
+		if err := realnet.CheckLearner(p.Scenario, f.point.Scenario); err != nil && !told[err.Error()] {
+			told[err.Error()] = true
+			wrong("%w: choose one of the two with --select, or p2pfaas run the scenario, which starts nodes for each point", err)
 		}
 	}
 	for i, key := range f.file.Swept() {
@@ -423,7 +431,7 @@ func (f *deployFlags) open(tags []string, platform string) (io.ReadCloser, error
 
 // plan makes the plan of a deployment in containers, of images with these tags.
 func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind string) string) (*deploy.Plan, error) {
-	s := f.points[0].Scenario
+	s := f.point.Scenario
 	all := s.Cluster.Nodes()
 	if s.Cluster.Cloud != nil {
 		all++
@@ -457,7 +465,7 @@ func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind stri
 		}
 	}
 	o.Command = func(i int, functions map[string]string) []string {
-		return nodeCommand(deploy.FilesDir+"/"+scenarios.BundleFile, &f.points[0], i, o.Places, functions)
+		return nodeCommand(deploy.FilesDir+"/"+scenarios.BundleFile, f.point, i, o.Places, functions)
 	}
 	o.FunctionCommand = func(i int, x *scenarios.Function) []string {
 		words := []string{"function", x.Backend.Kind, "--bind", "0.0.0.0"}
@@ -470,8 +478,8 @@ func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind stri
 		} else {
 			speed = s.Cluster.Cloud.Speed
 		}
-		return append(words, "--scenario", deploy.FilesDir+"/"+scenarios.BundleFile, "--function", x.Name, "--speed", fmt.Sprint(speed),
-			"--seed", functionSeed(s.Seed, 0, i, x.Name))
+		return append(words, "--scenario", deploy.FilesDir+"/"+scenarios.BundleFile, "--select", strconv.Itoa(f.point.Index), "--function", x.Name,
+			"--speed", fmt.Sprint(speed), "--seed", functionSeed(s.Seed, 0, i, x.Name))
 	}
 	return deploy.New(o)
 }
@@ -517,7 +525,7 @@ func (f *deployFlags) upLocal(ctx context.Context, d *deploy.Deployment) error {
 	if err != nil {
 		return err
 	}
-	s := f.points[0].Scenario
+	s := f.point.Scenario
 	all := s.Cluster.Nodes()
 	if s.Cluster.Cloud != nil {
 		all++
@@ -538,6 +546,6 @@ func (f *deployFlags) upLocal(ctx context.Context, d *deploy.Deployment) error {
 	d.Plan = deploy.Processes(d.Name, s, places, d.Content)
 	scenario := filepath.Join(d.ScenarioDir(), scenarios.BundleFile)
 	return d.StartLocal(ctx, program, func(n *deploy.Node) []string {
-		return append([]string{self}, nodeCommand(scenario, &f.points[0], n.Number, places, nil)...)
+		return append([]string{self}, nodeCommand(scenario, f.point, n.Number, places, nil)...)
 	}, slices.DeleteFunc(os.Environ(), isNodeVariable))
 }

@@ -62,7 +62,7 @@ func (f *manifestsFlags) run(c *cobra.Command, path string) error {
 	if !slices.Contains(systems, f.system) {
 		err = errors.Join(err, fmt.Errorf("--for %s: write one of %s", f.system, strings.Join(systems, ", ")))
 	}
-	if f.points != nil {
+	if f.point != nil {
 		err = errors.Join(err, realnet.RefuseFaults(f.points[0].Scenario, "what manifests are for"))
 	}
 	if f.system != "balena" && len(f.init) > 0 {
@@ -143,7 +143,7 @@ func (f *manifestsFlags) manifests(path string) (map[string][]byte, error) {
 			f.built = append(f.built, i)
 		}
 	}
-	fleet := deploy.Fleet{Scenario: f.points[0].Scenario, Files: files, Image: of, InitServers: f.init, Token: f.token}
+	fleet := deploy.Fleet{Scenario: f.point.Scenario, Files: files, Image: of, InitServers: f.init, Token: f.token}
 	switch f.system {
 	case "kubernetes":
 		return d.Plan.Kubernetes(fleet)

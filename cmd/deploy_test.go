@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -215,6 +216,8 @@ func TestDeployRefuses(t *testing.T) {
 		{[]string{scenario, "--hosts", "nowhere.yaml"}, []string{"nowhere.yaml"}},
 		{[]string{scenario, "--target", "local", "--hosts", "nowhere.yaml"}, []string{"--hosts is for the target hosts"}},
 		{[]string{scenario, "--target", "local", "--select", "0", "--subnet", "10.0.0.0/8"}, []string{"--subnet is for containers"}},
+		{[]string{"learning-city", "--target", "local"}, []string{"scheduler learner-v1-state: it asks a learner other than the one that the nodes are started with, " +
+			"for learner: choose one of the two with --select"}},
 		{[]string{"quickstart", "--target", "compose", "--first-address", "127.0.0.9"}, []string{"--first-address is for the target local"}},
 		{[]string{scenario, "--target", "local", "--select", "0", "--set", "functions.f.backend={kind: image, image: x:1}"},
 			[]string{"functions.f.backend: an image runs in a container"}},
@@ -256,6 +259,16 @@ func TestDeployManifests(t *testing.T) {
 			}
 		}
 	}
+	// Of a sweep, nodes and functions are those of the point that is chosen.
+	swept, out := filepath.Join(dir, "swept.yaml"), filepath.Join(dir, "chosen")
+	if err := os.WriteFile(swept, []byte(sweptFunction), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	status, _, said := command(t, "deploy", "manifests", swept, "--for", "compose", "--select", "3", "--out", out)
+	made, err := os.ReadFile(filepath.Join(out, "compose.yaml"))
+	if n := len(regexp.MustCompile(`--select\W+3\W`).FindAll(made, -1)); err != nil || n != 3 {
+		t.Errorf("%d %s: %d of 3 commands choose the point 3, %v:\n%s", status, said, n, err, made)
+	}
 	for _, c := range []struct {
 		args []string
 		says string
@@ -270,5 +283,68 @@ func TestDeployManifests(t *testing.T) {
 		if status != 2 || !strings.Contains(said.String(), c.says) {
 			t.Errorf("%q: status %d, %s, want %q", c.args, status, &said, c.says)
 		}
+	}
+}
+
+// learningNodes is a sweep whose first algorithm asks no learner.
+const learningNodes = `
+name: three
+duration: 2s
+warmup: 0s
+replications: 1
+cluster: {nodes: 3, slots: 2, queue: 2}
+functions: [{name: f, service: 5ms, deadline: 50ms}]
+workload: {rate: 20/s}
+learner: {}
+scheduler: {name: NoScheduler}
+sweep:
+  scheduler:
+    - {name: NoScheduler}
+    - {name: LearningScheduler, state: [load], actions: [local, neighbours]}
+    - {name: PowerOfNScheduler}
+`
+
+// The nodes of a sweep have the learner that some of its points ask, and the clients of these points teach it. Another learner is refused.
+func TestDeployedNodesLearn(t *testing.T) {
+	d := &deployment{t, t.TempDir()}
+	scenario := filepath.Join(d.dir, "three.yaml")
+	if err := os.WriteFile(scenario, []byte(learningNodes), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	d.do(0, "deploy", scenario, "--target", "local", "--first-address", "127.91.0.1")
+	t.Cleanup(func() { d.do(0, "deploy", "down") })
+	run := filepath.Join(d.dir, "run")
+	_, said := d.do(0, "load", scenario, "--out", run)
+	r, err := results.Open(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taught := uint64(0)
+	for i := 1; i <= 3; i++ {
+		a, err := http.Get(fmt.Sprintf("http://127.91.0.%d:19020/learner/stats", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stats struct{ Entries struct{ Received uint64 } }
+		err = json.NewDecoder(a.Body).Decode(&stats)
+		a.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		taught += stats.Entries.Received
+	}
+	if n := r.Points[1].Replications[0].Ended; taught < 60 || taught != n {
+		t.Errorf("%d requests ended where the nodes are to learn, and their learners were told of %d:\n%s", n, taught, said)
+	}
+	if _, said := d.do(2, "load", scenario, "--set", "scheduler={name: LearningScheduler, state: [type, load]}"); !strings.Contains(said,
+		"scheduler LearningScheduler: it asks a learner other than the one that the nodes are started with") || !strings.Contains(said, "repeat p2pfaas deploy") {
+		t.Errorf("another learner: %s", said)
+	}
+	d.do(0, "deploy", scenario, "--target", "local", "--first-address", "127.91.0.1", "--select", "2")
+	if _, said := d.do(2, "load", scenario, "--select", "1"); !strings.Contains(said, "the nodes are started without one, for PowerOfNScheduler") {
+		t.Errorf("nodes without a learner: %s", said)
+	}
+	if _, said := d.do(2, "load", scenario, "--set", "scheduler={name: NoScheduler}"); !strings.Contains(said, "of the points [2] of the scenario alone") {
+		t.Errorf("a point that was not deployed: %s", said)
 	}
 }

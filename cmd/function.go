@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -83,6 +85,7 @@ type timedFlags struct {
 	scenario string
 	function string
 	set      []string
+	pick     string
 }
 
 func newTimedFunction(name, short string) *cobra.Command {
@@ -105,6 +108,7 @@ The service time is that of the header ` + wire.HeaderService + `, which nodes s
 	fl.StringVar(&f.scenario, "scenario", "", "instead of --service: that of a --function of this scenario")
 	fl.StringVar(&f.function, "function", "", "see --scenario")
 	fl.StringArrayVar(&f.set, "set", nil, "give a key of the scenario another value: --set KEY=VALUE")
+	fl.StringVar(&f.pick, "select", "", "point of the scenario, where the function is not the same in all: an index, or KEY=VALUE,... of swept keys")
 	fl.Uint64Var(&f.seed, "seed", 1, "of what is drawn")
 	fl.IntVar(&f.instance, "instance", 0, "number of this process among those of the function: each draws its own times")
 	fl.Float64Var(&f.speed, "speed", 1, "what the query says, or is drawn, is divided by it")
@@ -138,23 +142,29 @@ func (f *timedFlags) options() (o function.Options, err error) {
 
 // ofScenario takes what a scenario says of the function.
 func (f *timedFlags) ofScenario(o *function.Options) error {
-	file, err := load(f.scenario, f.set)
+	_, points, err := readPoints(f.scenario, f.set, f.pick, true, nil)
 	if err != nil {
 		return err
 	}
-	points, err := file.Points()
-	if err != nil {
-		return err
-	}
-	var known []string
-	for i := range points[0].Scenario.Functions {
-		x := &points[0].Scenario.Functions[i]
-		if known = append(known, x.Name); x.Name == f.function {
-			o.Service, o.Reply = x.Service, max(o.Reply, x.Reply)
-			return nil
+	reply := o.Reply // at least
+	for n, p := range points {
+		all := p.Scenario.Functions
+		i := slices.IndexFunc(all, func(x scenarios.Function) bool { return x.Name == f.function })
+		if i < 0 {
+			var known []string
+			for _, x := range all {
+				known = append(known, x.Name)
+			}
+			return fmt.Errorf("--function %q: the scenario has %q", f.function, known)
+		}
+		was := *o
+		o.Service, o.Reply = all[i].Service, max(reply, all[i].Reply)
+		if n > 0 && (was.Reply != o.Reply || !reflect.DeepEqual(was.Service, o.Service)) {
+			return fmt.Errorf("--scenario %s: the function %s is not the same in all of its %d points: choose one with --select", f.scenario, f.function,
+				len(points))
 		}
 	}
-	return fmt.Errorf("--function %q: the scenario has %q", f.function, known)
+	return nil
 }
 
 func (f *timedFlags) run(c *cobra.Command, name string) error {

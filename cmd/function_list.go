@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -173,19 +172,10 @@ func (f *nodesFlags) ofHosts() (nodes []askedNode, err error) {
 	shown, err := f.credentials(nil)
 	problems = append(problems, err)
 	direct := directly(shown)
-	for _, h := range f.hosts {
-		host, port, err := net.SplitHostPort(h)
-		if err != nil {
-			host, port = h, strconv.Itoa(f.port)
-		}
-		at := net.JoinHostPort(host, port)
-		switch {
-		case net.ParseIP(host) == nil:
-			problems = append(problems, fmt.Errorf("--hosts: the address %q is none: write an IP, or IP:port", h))
-		case slices.ContainsFunc(nodes, func(n askedNode) bool { return n.at == at }):
-			problems = append(problems, fmt.Errorf("--hosts: the address %s is given twice: leave one out", h))
-		}
-		nodes = append(nodes, askedNode{name: h, at: at, client: direct})
+	all, err := nodeAddresses(f.hosts, slices.Repeat([]string{"--hosts"}, len(f.hosts)), f.port)
+	problems = append(problems, err)
+	for i, at := range all {
+		nodes = append(nodes, askedNode{name: f.hosts[i], at: at, client: direct})
 	}
 	return nodes, errors.Join(problems...)
 }

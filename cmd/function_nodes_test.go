@@ -59,7 +59,8 @@ func TestFunctionsOfNodes(t *testing.T) {
 
 	for _, c := range []struct{ args, says string }{
 		{"list", "which nodes? Give their addresses"},
-		{"list --hosts x,127.0.0.1,127.0.0.1", `the address "x" is none`},
+		{"list --hosts x,127.0.0.1,127.0.0.1", `--hosts: "x" is no address of a node`},
+		{"list --hosts 127.0.0.1:99999", `--hosts: "127.0.0.1:99999" is no address of a node`},
 		{"list --hosts 127.0.0.1,127.0.0.1", "is given twice"},
 		{"list --hosts 127.0.0.1 --timeout 0s", "write a port, and a time above 0"},
 		{"deploy f --hosts 127.0.0.1", "write NAME=URL"},
@@ -118,4 +119,16 @@ scheduler: {name: NoScheduler, probe_timeout: 1s, answer_timeout: 5s}
 		!strings.Contains(said, "--function x: the scenario has no such function, but f, g") {
 		t.Errorf("functions of others: %d %s", status, said)
 	}
+}
+
+// The function of a node of one point of a sweep is that of the point.
+func TestNodeOfAPointHasItsFunction(t *testing.T) {
+	scenario := filepath.Join(t.TempDir(), "swept.yaml")
+	if err := os.WriteFile(scenario, []byte(sweptFunction), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	port := freePorts(t, 1)[0]
+	n := startNodeAt(t, port, "--scenario", scenario, "--select", "functions.f.service=4ms,functions.f.reply=3kB", "--cluster",
+		fmt.Sprintf("127.0.0.1:%d", port), "--number", "0")
+	n.answers(t, 200, strings.Repeat("\x00", 2900), "POST", "/function/f", "")
 }

@@ -32,8 +32,22 @@ func grayPicture(t *testing.T) []byte {
 	return b.Bytes()
 }
 
+// sweptFunction is a scenario whose function f is not the same in all points.
+const sweptFunction = `
+duration: 1s
+cluster: {nodes: 1}
+functions: [{name: f, service: 2ms, backend: sleep}, {name: same, service: 3ms, backend: sleep}]
+workload: {rate: 1/s}
+scheduler: {name: NoScheduler}
+sweep: {functions.f.service: [2ms, 4ms], functions.f.reply: [1B, 3kB]}
+`
+
 // The functions as commands: they say where they are, serve, finish what runs and end.
 func TestFunction(t *testing.T) {
+	swept := filepath.Join(t.TempDir(), "swept.yaml")
+	if err := os.WriteFile(swept, []byte(sweptFunction), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for _, x := range []struct {
 		args []string
 		path string
@@ -42,6 +56,8 @@ func TestFunction(t *testing.T) {
 	}{
 		{[]string{"sleep", "--service", "30ms", "--speed", "3"}, "", nil, "executed for 10ms"},
 		{[]string{"sleep", "--scenario", "quickstart", "--function", "face-detect", "--set", "functions.face-detect.service=2ms"}, "", nil, "executed for 2ms"},
+		{[]string{"sleep", "--scenario", swept, "--select", "functions.f.service=4ms,functions.f.reply=1B", "--function", "f"}, "", nil, "executed for 4ms"},
+		{[]string{"sleep", "--scenario", swept, "--function", "same"}, "", nil, "executed for 3ms"},
 		{[]string{"loop"}, "?service=3ms", nil, "executed for 3ms"},
 		{[]string{"face-detect"}, "", grayPicture(t), `{"width":64,"height":48,"faces":[]}`},
 		{[]string{"watchdog", "--", "cat"}, "", []byte("hello"), "hello"},
@@ -250,6 +266,10 @@ func TestWatchdogWriteTimeout(t *testing.T) {
 }
 
 func TestFunctionBadInput(t *testing.T) {
+	swept := filepath.Join(t.TempDir(), "swept.yaml")
+	if err := os.WriteFile(swept, []byte(sweptFunction), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("PORT", "nowhere")
 	for _, x := range []struct {
 		args []string
@@ -262,6 +282,7 @@ func TestFunctionBadInput(t *testing.T) {
 		{[]string{"sleep", "--service", "{distribution: exponential}"}, []string{"mean"}},
 		{[]string{"sleep", "--service", "3ms", "--scenario", "quickstart"}, []string{"leave one out"}},
 		{[]string{"sleep", "--scenario", "quickstart", "--function", "g"}, []string{`the scenario has ["face-detect"]`}},
+		{[]string{"sleep", "--scenario", swept, "--function", "f"}, []string{"not the same in all of its 4 points: choose one with --select"}},
 		{[]string{"sleep", "--port", "70000"}, []string{"cannot listen"}},
 		{[]string{"face-detect", "--max-pixels", "0"}, []string{"--max-pixels 0"}},
 		{[]string{"face-detect", "--max-body", "3"}, []string{"3 has no unit"}},

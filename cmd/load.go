@@ -96,10 +96,11 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 	f.shown, err = f.credentials(f.of)
 	problems = append(problems, err)
 	if f.of != nil {
-		f.takeDeployment(points)
+		f.takeDeployment()
 	} else {
-		unread = f.readTargets(points, wrong)
+		unread = f.readTargets(wrong)
 	}
+	problems = append(problems, f.checkLearners(points))
 	for _, p := range points {
 		if f.of != nil && f.of.Target == deploy.TargetCompose || len(f.hosts) == 0 {
 			break
@@ -165,11 +166,8 @@ func (f *loadFlags) check(points []scenarios.Point) error {
 }
 
 // readTargets finds the nodes of --hosts and --hosts-file. It reports whether that could not be read.
-func (f *loadFlags) readTargets(points []scenarios.Point, wrong func(string, ...any)) (unread bool) {
-	where := make([]string, len(f.hosts))
-	for i := range where {
-		where[i] = "--hosts"
-	}
+func (f *loadFlags) readTargets(wrong func(string, ...any)) (unread bool) {
+	where := slices.Repeat([]string{"--hosts"}, len(f.hosts))
 	if f.hostsFile != "" {
 		hosts, lines, err := readHosts(f.hostsFile)
 		if err != nil {
@@ -178,36 +176,45 @@ func (f *loadFlags) readTargets(points []scenarios.Point, wrong func(string, ...
 		}
 		f.hosts, where = append(f.hosts, hosts...), append(where, lines...)
 	}
-	for i, h := range f.hosts {
-		host, port, err := net.SplitHostPort(h)
-		if err != nil {
-			host, port = h, strconv.Itoa(f.ports.scheduler)
-		}
-		if net.ParseIP(host) == nil || err == nil && !isPort(port) {
-			wrong("%s: %q is no address of a node: write an IP, or IP:port, as 10.0.0.1 or 10.0.0.1:%d", where[i], h, realnet.SchedulerPort)
-			continue
-		}
-		t := loadgen.Target{Scheduler: net.JoinHostPort(host, port)}
-		if slices.ContainsFunc(f.targets, func(o loadgen.Target) bool { return o.Scheduler == t.Scheduler }) {
-			wrong("%s: the address %s is given twice: each node has its own", where[i], t.Scheduler)
-		}
-		if points[0].Scenario.Learner.Asks() {
-			t.Learner = "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))
-		}
-		f.targets = append(f.targets, t)
-		f.known = append(f.known, h)
+	schedulers, err := nodeAddresses(f.hosts, where, f.ports.scheduler)
+	if err != nil {
+		wrong("%w", err)
+	}
+	for i, at := range schedulers {
+		host, _, _ := net.SplitHostPort(at) // where it is none, that has been said
+		f.targets = append(f.targets, loadgen.Target{Scheduler: at, Learner: "http://" + net.JoinHostPort(host, strconv.Itoa(f.ports.learner))})
+		f.known = append(f.known, f.hosts[i])
 	}
 	return unread
 }
 
-// takeDeployment finds the nodes of a deployment.
-func (f *loadFlags) takeDeployment(points []scenarios.Point) {
-	for _, n := range f.of.Plan.Nodes {
-		t := loadgen.Target{Scheduler: n.Place.Dial()}
-		if l := points[0].Scenario.Learner; l.Asks() && l.External == nil {
-			t.Learner = n.Place.LearnerURL()
+// nodeAddresses are the addresses, IP:port, of schedulers that a user names by IP, or by IP:port where the port is not that one; where says for each
+// who names it, for the error.
+func nodeAddresses(hosts, where []string, port int) (all []string, err error) {
+	var problems []error
+	for i, h := range hosts {
+		host, own, err := net.SplitHostPort(h)
+		if err != nil {
+			host, own = h, strconv.Itoa(port)
 		}
-		f.targets, f.known, f.hosts = append(f.targets, t), append(f.known, n.Place.Address()), append(f.hosts, n.Place.Address())
+		at := net.JoinHostPort(host, own)
+		switch {
+		case net.ParseIP(host) == nil || err == nil && !isPort(own):
+			problems = append(problems, fmt.Errorf("%s: %q is no address of a node: write an IP, or IP:port, as 10.0.0.1 or 10.0.0.1:%d", where[i], h,
+				realnet.SchedulerPort))
+		case slices.Contains(all, at):
+			problems = append(problems, fmt.Errorf("%s: the address %s is given twice: each node has its own", where[i], at))
+		}
+		all = append(all, at)
+	}
+	return all, errors.Join(problems...)
+}
+
+// takeDeployment finds the nodes of a deployment.
+func (f *loadFlags) takeDeployment() {
+	for _, n := range f.of.Plan.Nodes {
+		f.targets = append(f.targets, loadgen.Target{Scheduler: n.Place.Dial(), Learner: n.Place.LearnerURL()})
+		f.known, f.hosts = append(f.known, n.Place.Address()), append(f.hosts, n.Place.Address())
 	}
 }
 
@@ -256,6 +263,44 @@ func (f *loadFlags) ofDeployment(c *cobra.Command, path string) (string, error) 
 	return filepath.Join(d.ScenarioDir(), scenarios.BundleFile), errors.Join(problems...)
 }
 
+// checkLearners refuses points whose algorithm asks another learner than the nodes have: that with which they were deployed or, whoever started them,
+// one for all points.
+func (f *loadFlags) checkLearners(points []scenarios.Point) error {
+	nodes, what := points, "choose one of the two with --select"
+	if f.of != nil {
+		_, all, err := readPoints(filepath.Join(f.of.ScenarioDir(), scenarios.BundleFile), nil, "", false, nil)
+		if err != nil {
+			return err
+		}
+		if nodes, err = f.ofDeployed(all); err != nil {
+			return err
+		}
+		what = "repeat p2pfaas deploy for that, with --set or --select"
+	}
+	var problems []error
+	told := map[string]bool{}
+	for _, p := range points {
+		if err := realnet.CheckLearner(p.Scenario, started(nodes).Scenario); err != nil && !told[err.Error()] {
+			told[err.Error()] = true
+			problems = append(problems, fmt.Errorf("%w: %s", err, what))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// ofDeployed are those of a scenario's points that were chosen when it was deployed.
+func (f *loadFlags) ofDeployed(points []scenarios.Point) ([]scenarios.Point, error) {
+	if len(f.of.Points) == 0 {
+		return points, nil
+	}
+	points = slices.DeleteFunc(points, func(p scenarios.Point) bool { return !slices.Contains(f.of.Points, p.Index) })
+	if len(points) == 0 {
+		return nil, fmt.Errorf("the deployment %s is of the points %v of the scenario alone, and --set leaves none of them: choose a point with --select",
+			f.of.Name, f.of.Points)
+	}
+	return points, nil
+}
+
 // isPort reports whether a text is a port.
 func isPort(text string) bool {
 	n, err := strconv.ParseUint(text, 10, 16)
@@ -299,8 +344,10 @@ func (f *loadFlags) run(c *cobra.Command, path string) error {
 	if err != nil {
 		return input(err)
 	}
-	if f.of != nil && f.pick == "" && len(f.of.Points) > 0 {
-		points = slices.DeleteFunc(points, func(p scenarios.Point) bool { return !slices.Contains(f.of.Points, p.Index) })
+	if f.of != nil && f.pick == "" {
+		if points, err = f.ofDeployed(points); err != nil {
+			return input(err)
+		}
 	}
 	keep, err := f.keep(points)
 	if err != nil {

@@ -450,6 +450,8 @@ func TestLoadBadInput(t *testing.T) {
 		{[]string{"--payload", "g=picture.jpg"}, "with a function of the scenario"},
 		{[]string{"--hosts-file", "missing.txt"}, "--hosts-file"},
 		{[]string{"--hosts-file", broken}, "--hosts-file " + broken + ": bufio.Scanner: token too long"},
+		{[]string{"--set", "learner={}", "--set", "sweep={scheduler: [{name: LearningScheduler, state: [load]}, {name: LearningScheduler}]}", "--hosts", "127.0.0.1"},
+			"it asks a learner other than"},
 		{nil, "where are the nodes?"},
 	} {
 		said := &output{}

@@ -164,7 +164,7 @@ func (f *nodeFlags) ofScenario(c *cobra.Command) error {
 		}
 		var more []string
 		if x.Backend.Kind == "sleep" || x.Backend.Kind == "loop" {
-			more = []string{"--scenario", f.scenario, "--function", x.Name,
+			more = []string{"--scenario", f.scenario, "--select", f.pick, "--function", x.Name,
 				"--speed", fmt.Sprint(o.Speed), "--seed", functionSeed(f.point.Seed, f.replication, f.number, x.Name)}
 			for _, s := range f.set {
 				more = append(more, "--set", s)
@@ -438,8 +438,8 @@ func (f *nodeFlags) remoteLearner() (o realnet.LearnerOptions, ok bool) {
 		if !l.Asks() || l.External == nil || f.number >= f.point.Cluster.Nodes() {
 			return o, false
 		}
-		at := func(url string) string { return strings.ReplaceAll(url, "{node}", strconv.Itoa(f.number)) }
-		return realnet.LearnerOptions{Act: at(l.External.Act), Train: at(l.External.Train), Timeout: l.External.Timeout}, true
+		act, train := l.External.Of(core.NodeID(f.number))
+		return realnet.LearnerOptions{Act: act, Train: train, Timeout: l.External.Timeout}, true
 	}
 	return realnet.LearnerOptions{Act: "ws://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.websocket)),
 		Train: "http://" + net.JoinHostPort(f.learner, strconv.Itoa(f.ports.learner)), Credentials: f.known}, f.learner != ""

@@ -397,11 +397,7 @@ func startNodes(ctx context.Context, s *scenarios.Scenario, first, logs string,
 		return nil, o, nil, err
 	}
 	for _, place := range places[:nodes] {
-		t := loadgen.Target{Scheduler: place.Dial()}
-		if s.Learner.Asks() && s.Learner.External == nil {
-			t.Learner = place.LearnerURL()
-		}
-		o.Targets = append(o.Targets, t)
+		o.Targets = append(o.Targets, loadgen.Target{Scheduler: place.Dial(), Learner: place.LearnerURL()})
 	}
 	if all > nodes {
 		o.Cloud = places[nodes].Dial()

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -256,9 +254,8 @@ func (s *simulation) options(ctx context.Context, point, replication int) simnet
 // remoteLearner connects a node to its learner outside the process.
 func remoteLearner(ctx context.Context, e *scenarios.External) func(core.NodeID) (simnet.Learner, error) {
 	return func(n core.NodeID) (simnet.Learner, error) {
-		at := func(url string) string { return strings.ReplaceAll(url, "{node}", strconv.Itoa(int(n))) }
-		l, err := realnet.DialLearner(ctx, realnet.LearnerOptions{Act: at(e.Act), Train: at(e.Train), Timeout: e.Timeout,
-			Connections: 1})
+		act, train := e.Of(n)
+		l, err := realnet.DialLearner(ctx, realnet.LearnerOptions{Act: act, Train: train, Timeout: e.Timeout, Connections: 1})
 		if err != nil {
 			return nil, err
 		}

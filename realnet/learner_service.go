@@ -48,6 +48,7 @@ type LearnerService struct {
 	config        learner.Config
 	data          string
 	stream        rand.PCG
+	initial       *learner.Weights // nil: it begins with nothing learned
 	frozen        bool
 	metrics       *learnerMetrics
 	streams       func(replication int) rand.PCG
@@ -64,7 +65,7 @@ type LearnerServiceOptions struct {
 	Config  learner.Config
 	Data    string           // directory of the parameters that clients change; empty: they are not kept
 	Stream  rand.PCG         // the learner's own
-	Weights *learner.Weights // to begin with; nil: none. A reset forgets them
+	Weights *learner.Weights // to begin with, also after a reset; nil: none
 	Frozen  bool             // it does not learn
 	Program string           // version of the program, which metrics tell
 	// Credentials are asked of callers; nil: everybody may do everything.
@@ -77,7 +78,7 @@ type LearnerServiceOptions struct {
 // OpenLearner starts a learner. Over its configuration the parameters are put that its directory holds from an earlier
 // life.
 func OpenLearner(o LearnerServiceOptions) (*LearnerService, error) {
-	s := &LearnerService{data: o.Data, stream: o.Stream, frozen: o.Frozen, config: o.Config, credentials: o.Credentials, faults: o.Faults}
+	s := &LearnerService{data: o.Data, stream: o.Stream, initial: o.Weights, frozen: o.Frozen, config: o.Config, credentials: o.Credentials, faults: o.Faults}
 	if s.config.Actions == 0 {
 		s.config.Actions = 2 // v1's default
 	}
@@ -402,6 +403,7 @@ func (s *LearnerService) weights(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"actions_map": actions, "states_map": states, "table": table})
 }
 
+// reset has the learner begin anew, as it did at first.
 func (s *LearnerService) reset(c *gin.Context) {
 	if err := s.draw(c.Query("replication")); err != nil {
 		c.String(http.StatusBadRequest, "%v", err)
@@ -410,7 +412,15 @@ func (s *LearnerService) reset(c *gin.Context) {
 
 	s.mu.Lock()
 	s.learner.Reset()
+	var err error
+	if s.initial != nil {
+		err = s.learner.Load(s.initial)
+	}
 	s.mu.Unlock()
+	if err != nil { // clients have changed its shape
+		c.String(http.StatusInternalServerError, "the learner has forgotten all, and does not begin with the weights that it was started with: %v", err)
+		return
+	}
 	c.Status(http.StatusOK)
 }
 

@@ -171,6 +171,42 @@ func TestWeakness15(t *testing.T) {
 	}
 }
 
+// A learner that is reset begins with the weights that it was started with, as a load of deployed nodes has it do before each point.
+func TestResetBeginsWithTheWeights(t *testing.T) {
+	shape := learner.Default()
+	shape.Actions = 2
+	known, err := learner.New(shape, *random.Stream(1, 0, random.Learner, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		if err := known.Train(learner.Entry{EID: uint64(i), State: []float64{1, 11}, Action: 1, Reward: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := OpenLearner(LearnerServiceOptions{Config: shape, Weights: known.Weights(), Frozen: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	server := httptest.NewServer(s.Handler())
+	defer server.Close()
+	_, before, _ := fetch(t, "GET", server.URL+"/learner/weights", "")
+	status, said, _ := fetch(t, "GET", server.URL+"/learner/reset", "")
+	if _, after, _ := fetch(t, "GET", server.URL+"/learner/weights", ""); status != 200 || after != before || !strings.Contains(before, `"1,11"`) {
+		t.Errorf("%d %s: the weights are %s, and were %s", status, said, after, before)
+	}
+	if a, err := s.Act(t.Context(), []float64{1, 11}); err != nil || a.Index != 1 {
+		t.Errorf("it chooses %+v, %v", a, err)
+	}
+	if status, text, _ := fetch(t, "POST", server.URL+"/learner/parameters", `{"actions_n":3}`, "Content-Type", "application/json"); status != 200 {
+		t.Fatal(text)
+	}
+	if status, said, _ := fetch(t, "GET", server.URL+"/learner/reset", ""); status != 500 || !strings.Contains(said, "do not fit") {
+		t.Errorf("weights of another shape: %d %s", status, said)
+	}
+}
+
 // A node tells the counters of the learner in its own process, and how far that explores, which answers do not tell of softmax.
 func TestStatusOfALearner(t *testing.T) {
 	for _, x := range []struct {

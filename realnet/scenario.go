@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -145,6 +146,23 @@ func ScenarioLearner(s *scenarios.Scenario, replication int, number core.NodeID)
 		o.Weights = l.Weights[min(int(number), len(l.Weights)-1)]
 	}
 	return o, true
+}
+
+// CheckLearner refuses a scenario whose algorithm asks a learner other than that of nodes which were started as those of another scenario: they keep
+// theirs for as long as they run, whatever algorithm they are given.
+func CheckLearner(s, started *scenarios.Scenario) error {
+	wanted, has := s.Learner, started.Learner
+	switch {
+	case !wanted.Asks():
+		return nil
+	case !has.Asks():
+		return fmt.Errorf("scheduler %s: it asks a learner, and the nodes are started without one, for %s", s.Scheduler.Label, started.Scheduler.Label)
+	case !reflect.DeepEqual(wanted.Config, has.Config) || wanted.Train != has.Train || !reflect.DeepEqual(wanted.Weights, has.Weights) ||
+		!reflect.DeepEqual(wanted.Inference, has.Inference) || !reflect.DeepEqual(wanted.External, has.External):
+		return fmt.Errorf("scheduler %s: it asks a learner other than the one that the nodes are started with, for %s", s.Scheduler.Label,
+			started.Scheduler.Label)
+	}
+	return nil
 }
 
 // DescriptorOf is how the wire names an algorithm with all its parameters: a parameter that is a node is its address.

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
 
+	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/learner"
@@ -114,6 +116,12 @@ type External struct {
 	Act     string // URL of its websocket
 	Train   string // URL of its HTTP service; empty: it is told nothing
 	Timeout time.Duration
+}
+
+// Of is where the learner of a node is: {node} is its number.
+func (e *External) Of(n core.NodeID) (act, train string) {
+	number := strconv.Itoa(int(n))
+	return strings.ReplaceAll(e.Act, "{node}", number), strings.ReplaceAll(e.Train, "{node}", number)
 }
 
 // resolve makes the learner of the scenario. Its algorithm says what states and actions there are; where that asks no

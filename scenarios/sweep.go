@@ -396,6 +396,9 @@ func SelectPoints(swept []string, points []Point, expr string) ([]Point, error) 
 		}
 		selected = slices.DeleteFunc(selected, func(p Point) bool { return p.Values[i] != value })
 	}
+	if len(selected) == 0 { // keys that are zipped
+		return nil, fmt.Errorf("--select %s: no point has all of these values: leave some out, or write an index", expr)
+	}
 	return selected, nil
 }
 

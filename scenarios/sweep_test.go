@@ -312,7 +312,8 @@ func TestSelectPointsOfRun(t *testing.T) {
 			t.Errorf("--select %s: %v, %v, want %s", expr, got, err, want)
 		}
 	}
-	for expr, says := range map[string]string{"0": "one of 2, 3, 7", "rate=3/s": "workload.rate", "scheduler=JSK": "JSQ"} {
+	for expr, says := range map[string]string{"0": "one of 2, 3, 7", "rate=3/s": "workload.rate", "scheduler=JSK": "JSQ",
+		"scheduler=JIQ,workload.rate=2/s": "no point has all of these values"} {
 		if _, err := SelectPoints(swept, points, expr); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("--select %s: %v", expr, err)
 		}

@@ -136,6 +136,7 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 	if w.faults != nil && w.faults.unanswered(t) && o == core.Completed {
 		r.Outcome = core.LostNoAnswer
 	}
+	heard := w.faults == nil || !w.faults.down(n) // an answer, whatever it says: a node that has crashed gives none
 	if !w.access.none {
 		q := &w.access.inside[t.Slot()]
 		r.Arrival, r.Client = q.At, q.up+q.down+w.clientCost(n, q.cost)
@@ -146,13 +147,13 @@ func (w *World) Done(n core.NodeID, t *core.Task, o core.Outcome) {
 			r.Latency = d
 		}
 		if late || q.unheard {
-			r.Outcome = core.LostNoAnswer
+			r.Outcome, heard = core.LostNoAnswer, false
 		}
 	}
 	r.EnergyJ = w.energy(r)
 	l := t.Lesson()
 	w.reward(r, l)
-	if l != nil && w.learning.asks() {
+	if l != nil && heard && w.learning.asks() {
 		w.teach(n, t, l)
 	}
 	w.record(r)
@@ -192,18 +193,15 @@ func (w *World) deadline(t *core.Task) time.Duration {
 	return t.Budget()
 }
 
-// energy is what a request cost above the idle power of the nodes, as far as its record says: without the copies of it
-// that did not win, all bytes sent as by its entry node, one payload per retry. Real nodes' is alike; what nodes spent
-// is in nodeStats.
+// energy is what a request cost above the idle power of the nodes.
 func (w *World) energy(r *results.Record) float64 {
 	if w.powerless {
 		return 0
 	}
-	j := 0.0
+	busy := 0.0
 	if r.Executor != core.NoNode {
-		j = w.groupOf(r.Executor).power.BusyWatts * r.Timing.Executing.Seconds()
+		busy = w.groupOf(r.Executor).power.BusyWatts
 	}
 	f := &w.scenario.Functions[r.Function]
-	sent := float64((r.Hops+r.Retries)*f.Payload + r.Hops*f.Reply)
-	return j + float64(sent*w.groupOf(r.Node).power.JoulesPerByte)
+	return r.Energy(busy, w.groupOf(r.Node).power.JoulesPerByte, f.Payload, f.Reply)
 }

@@ -210,6 +210,48 @@ func TestLearnersThatAreDownHearNothing(t *testing.T) {
 	}
 }
 
+// TestClientsTeachWhatTheyHear: every answer brings an entry, that of a function which failed and of a peer which was out of reach too. Where the
+// node that was called has crashed, or its client gave up or lost the answer, nobody has heard what there is to teach.
+func TestClientsTeachWhatTheyHear(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		length  string
+		fault   string
+		lost    core.Outcome
+		unheard func(r *results.Record) bool
+	}{
+		{"", "{kind: function-fails, nodes: all, at: 0s, probability: 50%, status: 500}", core.LostNoAnswer, func(*results.Record) bool { return false }},
+		{"", "{kind: garbage, nodes: [1], at: 0s}", core.LostNodeDown, func(*results.Record) bool { return false }},
+		{"", "{kind: crash, nodes: [1], at: 250s}", core.LostNodeDown,
+			func(r *results.Record) bool { return r.Node == 1 && r.Outcome == core.LostNodeDown }},
+		{", client: {timeout: 2s}", "{kind: clock-step, by: 1h, nodes: all, at: 0s}", core.LostNoAnswer,
+			func(r *results.Record) bool { return r.Outcome == core.LostNoAnswer }},
+		{", client: {link: {loss: 30%}}", "{kind: clock-step, by: 1h, nodes: all, at: 0s}", core.LostNoAnswer,
+			func(r *results.Record) bool { return r.Outcome == core.LostNoAnswer }},
+	} {
+		w := small.scheduled("name: LearningScheduler, actions: [local, neighbours], on_failure: fail").befallen(x.fault)
+		w.length = strings.Replace(w.length, "replications: 8", "replications: 1", 1) + x.length +
+			", learner: {external: {act: 'ws://127.91.0.1:1/{node}'}}"
+		var nodes [4]student
+		heard, lost := [4]int{}, 0
+		w.replicate(t, 0, simnet.Options{Learner: func(n core.NodeID) (simnet.Learner, error) { return &nodes[n], nil },
+			Each: func(r *results.Record) {
+				if r.Outcome == x.lost {
+					lost++
+				}
+				if !x.unheard(r) {
+					heard[r.Node]++
+				}
+			}})
+		for n := range nodes {
+			if nodes[n].told != heard[n] || lost < 20 {
+				t.Errorf("%s%s: node %d: %d answers were heard, and the learner was told of %d; %d requests are %v", x.fault, x.length, n, heard[n],
+					nodes[n].told, lost, x.lost)
+			}
+		}
+	}
+}
+
 // TestClientsGiveUp: a node that never goes on answers nobody, and every client gives up after the time that the scenario says.
 func TestClientsGiveUp(t *testing.T) {
 	t.Parallel()

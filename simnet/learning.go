@@ -162,16 +162,12 @@ func (w *World) reward(r *results.Record, lesson *core.Lesson) {
 	if r.Rewarded = l != nil; !r.Rewarded {
 		return
 	}
-	a := &l.seen
-	a.Completed, a.InTime = r.Outcome == core.Completed, r.InTime()
-	a.Rejected = r.Outcome == core.Rejected || r.Outcome == core.NoRoom || r.Outcome == core.NoFunction
-	a.Forwarded = r.Executor != core.NoNode && r.Executor != r.Node
-	a.Latency, a.Deadline, a.Energy = r.Latency.Seconds(), r.Deadline.Seconds(), r.EnergyJ
-	a.Hops, a.Type, a.Function, a.Action = r.Hops, int(r.Function), w.scenario.Functions[r.Function].Name, -1
+	action := -1
 	if lesson != nil {
-		a.Action = lesson.Action.Index
+		action = lesson.Action.Index
 	}
-	x, err := l.formula.Of(a)
+	r.Answer(&l.seen, w.scenario.Functions[r.Function].Name, action)
+	x, err := l.formula.Of(&l.seen)
 	if err != nil && w.err == nil {
 		w.err = err
 	}
@@ -179,14 +175,10 @@ func (w *World) reward(r *results.Record, lesson *core.Lesson) {
 }
 
 // teach has the client of a task that has ended send what it was worth to the learner of its node. The client knows
-// that when the answer has come down its link; where none comes, it knows nothing.
+// that when the answer has come down its link.
 func (w *World) teach(n core.NodeID, t *core.Task, lesson *core.Lesson) {
-	l, r := w.learning, &w.one
-	switch r.Outcome {
-	case core.LostNodeDown, core.LostNoAnswer, core.LostClientGone:
-		return
-	}
-	l.entry = learner.Entry{EID: lesson.EID, State: lesson.State, Action: lesson.Action.Index, Reward: r.Reward}
+	l := w.learning
+	l.entry = learner.Entry{EID: lesson.EID, State: lesson.State, Action: lesson.Action.Index, Reward: w.one.Reward}
 	down := core.Time(0)
 	if !w.access.none {
 		down = core.Time(w.access.inside[t.Slot()].down)

@@ -66,12 +66,8 @@ func (m *measurement) run(ctx context.Context, every time.Duration, phases ...*p
 		}
 		at += p.length
 	}
-	// Without one more request the generator would ask the nodes how they are before the last phase is over.
-	last := m.functions[0].task(m.functions[0].entries[0], m.functions[0].short)
-	last.At = core.Time(at + pause)
-	tasks = append(tasks, last)
 	s := m.scenario
-	s.Duration, s.Workload = at+2*pause, scenarios.Workload{Process: scenarios.Recorded, Trace: scenarios.NewTrace(tasks)}
+	s.Duration, s.Workload = at+pause, scenarios.Workload{Process: scenarios.Recorded, Trace: scenarios.NewTrace(tasks)}
 	if every == 0 {
 		every = s.Duration
 	}

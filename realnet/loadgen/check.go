@@ -138,7 +138,7 @@ func (l *load) compareFunctions(i int, said *realnet.Status) []results.Unlike {
 		if f.On(core.NodeID(i), &l.Scenario.Cluster) {
 			wants = append(wants, f.Name)
 		}
-		if slices.ContainsFunc(said.Functions, func(s realnet.FunctionStatus) bool { return s.Name == f.Name || s.Name == "*" }) {
+		if serves(said.Functions, f.Name) {
 			has = append(has, f.Name)
 		}
 	}
@@ -146,6 +146,11 @@ func (l *load) compareFunctions(i int, said *realnet.Status) []results.Unlike {
 		return differs(i, whatFunctions, "", firstOf(wants))
 	}
 	return differs(i, whatFunctions, firstOf(has), firstOf(wants))
+}
+
+// serves reports whether a node that has these functions has one of that name: it may be any (*).
+func serves(has []realnet.FunctionStatus, name string) bool {
+	return slices.ContainsFunc(has, func(s realnet.FunctionStatus) bool { return s.Name == name || s.Name == "*" })
 }
 
 // lack asks every node for its functions, and returns which of those that the scenario places on it a node does not have. Nodes that do not say what
@@ -166,7 +171,7 @@ func (l *load) lack(ctx context.Context) []error {
 				has = append(has, s.Name)
 			}
 			for k := range l.Scenario.Functions {
-				if f := &l.Scenario.Functions[k]; f.On(core.NodeID(i), &l.Scenario.Cluster) && !slices.Contains(has, f.Name) && !slices.Contains(has, "*") {
+				if f := &l.Scenario.Functions[k]; f.On(core.NodeID(i), &l.Scenario.Cluster) && !serves(said, f.Name) {
 					lacks = append(lacks, f.Name)
 				}
 			}

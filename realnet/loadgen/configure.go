@@ -30,7 +30,7 @@ func Configure(ctx context.Context, s *scenarios.Scenario, replication int, targ
 			if err == nil {
 				err = realnet.SendChange(ctx, client, t.Scheduler, realnet.Change{Slots: &g.Slots, Room: &g.Queue, Scheduler: algorithm})
 			}
-			if err == nil && t.Learner != "" {
+			if err == nil && t.Learner != "" && s.Learner.Asks() && s.Learner.External == nil {
 				err = get(ctx, client, fmt.Sprintf("%s/learner/reset?replication=%d", t.Learner, replication))
 			}
 			if err != nil {

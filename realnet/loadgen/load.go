@@ -31,7 +31,7 @@ import (
 // Target is a node that is called.
 type Target struct {
 	Scheduler string // address of its scheduler service, IP:PORT
-	Learner   string // URL of its learner's HTTP service, http://IP:PORT; empty: nobody teaches it
+	Learner   string // URL of the HTTP service of its own learner, http://IP:PORT; empty: it has none
 }
 
 // Share is a part of a schedule, for several generators that know nothing of each other: of every Of requests, that with
@@ -70,8 +70,8 @@ type Options struct {
 	Machines Machines              // for the scenario's faults; nil: it has none
 }
 
-// maxUnderWay bounds the requests that wait for their answers at once: more than any node has in hand.
-const maxUnderWay = 1 << 16
+// maxUnderWay bounds the requests that wait for their answers at once: more than any node has in hand. A test has fewer.
+var maxUnderWay = 1 << 16
 
 // leadTime is how long before its start a schedule is begun, where nobody says when that is.
 const leadTime = 50 * time.Millisecond
@@ -133,8 +133,8 @@ func Generate(ctx context.Context, o Options) (*results.Replication, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	watching, stop := context.WithCancel(ctx)
-	var watch sync.WaitGroup
-	watch.Go(func() { l.watch(watching) })
+	var sampling, watch sync.WaitGroup
+	sampling.Go(func() { l.sampleLoads(ctx) })
 	if l.befalling = newBefalling(l, fail); l.befalling != nil {
 		watch.Go(func() { l.befalling.run(watching) })
 	}
@@ -149,12 +149,16 @@ func Generate(ctx context.Context, o Options) (*results.Replication, error) {
 		}
 	})
 	err := l.send(ctx)
+	if err != nil {
+		fail(err) // nobody wants the answers any more
+	}
 	l.work.Wait()
 	wall := time.Since(l.start)
-	if l.befalling != nil && err == nil {
-		err = l.clock.Sleep(ctx, l.start.Add(s.Duration)) // there are faults until then, as in simulation
+	if err == nil {
+		err = l.clock.Sleep(ctx, l.start.Add(s.Duration)) // there are loads, and faults, until then, as in simulation
 	}
 	stop()
+	sampling.Wait()
 	watch.Wait()
 	l.dismiss(ctx)
 	if ctx.Err() != nil {
@@ -270,7 +274,8 @@ func (l *load) send(ctx context.Context) error {
 		select {
 		case l.slots <- struct{}{}:
 		default:
-			return fmt.Errorf("%d requests wait for their answers: the nodes take no more", maxUnderWay)
+			return fmt.Errorf("%d requests wait for their answers, and more are not kept: send fewer (workload.rate), give the nodes more slots or a shorter "+
+				"queue (cluster.slots, cluster.queue), or have clients give up sooner (client.timeout, --request-timeout)", cap(l.slots))
 		}
 		l.count.left(&a)
 		l.work.Add(1)
@@ -288,14 +293,14 @@ func (l *load) send(ctx context.Context) error {
 	return nil
 }
 
-// watch looks at the loads of the nodes at equal intervals.
-func (l *load) watch(ctx context.Context) {
+// sampleLoads looks at the loads of the nodes at equal intervals, until the scenario's duration is over.
+func (l *load) sampleLoads(ctx context.Context) {
 	loads := make([]int32, len(l.Targets))
 	for i := range l.count.samples() {
 		if l.clock.Sleep(ctx, l.start.Add(time.Duration(i+1)*l.count.every)) != nil {
 			return
 		}
-		for n, load := range l.askLoads(ctx, l.count.every) {
+		for n, load := range l.askLoads(ctx, min(l.count.every, tryPatience)) {
 			if load >= 0 { // otherwise it is what it was
 				loads[n] = load
 			}
@@ -332,14 +337,34 @@ func (l *load) hire() error {
 	if err := formula.Compile(); err != nil {
 		return err
 	}
-	for i, t := range l.Targets {
-		if t.Learner == "" || !spec.Asks() || !spec.Train {
-			l.teachers = nil
-			break
+	for i := range l.Targets {
+		o, taught, err := l.learnerOf(i)
+		if err != nil {
+			return err
 		}
-		l.teachers = append(l.teachers, newTeacher(l, i, t.Learner))
+		if taught {
+			l.teachers = append(l.teachers, newTeacher(l, i, o))
+		}
 	}
 	return nil
+}
+
+// learnerOf says how to reach the learner of a node, where its clients are to teach it: the node's own, unless that is frozen, or one outside of all
+// nodes, where the scenario says how to tell that.
+func (l *load) learnerOf(node int) (o realnet.LearnerOptions, taught bool, err error) {
+	spec, t := l.Scenario.Learner, &l.Targets[node]
+	switch e := spec.External; {
+	case !spec.Asks():
+	case e != nil:
+		_, o.Train = e.Of(core.NodeID(node))
+		o.Timeout = e.Timeout // and no credentials: it is no node's
+	case !spec.Train:
+	case t.Learner == "":
+		return o, false, fmt.Errorf("the scenario's algorithm asks a learner, and nobody says where that of node %d at %s is", node, t.Scheduler)
+	default:
+		o = realnet.LearnerOptions{Train: t.Learner, Timeout: l.Timeout, Credentials: l.Credentials}
+	}
+	return o, o.Train != "", nil
 }
 
 // dismiss has all teachers send at once what they still have, and waits for them as long as for a request. Where ctx has ended, they
@@ -365,9 +390,8 @@ type teacher struct {
 	work sync.WaitGroup
 }
 
-func newTeacher(l *load, node int, url string) *teacher {
-	return &teacher{load: l, way: newWay(l.Scenario, l.Replication, node),
-		to: realnet.NewRemoteLearner(realnet.LearnerOptions{Train: url, Timeout: l.Timeout, Credentials: l.Credentials})}
+func newTeacher(l *load, node int, o realnet.LearnerOptions) *teacher {
+	return &teacher{load: l, way: newWay(l.Scenario, l.Replication, node), to: realnet.NewRemoteLearner(o)}
 }
 
 // way is that of entries from the clients of a node to its learner.

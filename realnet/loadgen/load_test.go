@@ -5,10 +5,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/learner"
+	"github.com/p2pfaas/p2pfaas/realnet"
+	"github.com/p2pfaas/p2pfaas/realnet/wire"
 	"github.com/p2pfaas/p2pfaas/scenarios"
 )
 
@@ -37,7 +41,7 @@ func TestTeachersAreDismissed(t *testing.T) {
 	hire := func() {
 		l.teachers = nil
 		for i := range 30 {
-			x := newTeacher(l, i, silent.URL)
+			x := newTeacher(l, i, realnet.LearnerOptions{Train: silent.URL, Timeout: l.Timeout})
 			x.open = []learner.Entry{{EID: 1, State: []float64{0}}}
 			l.teachers = append(l.teachers, x)
 		}
@@ -54,5 +58,38 @@ func TestTeachersAreDismissed(t *testing.T) {
 		if l.dismiss(x.ctx); time.Since(began) > x.most {
 			t.Errorf("the end of the run takes %v, at most %v are for it", time.Since(began), x.most)
 		}
+	}
+}
+
+// Where more requests wait than can be kept, the run ends at once with what to do, and not when the last of them has been waited for.
+func TestNodesThatAnswerNothing(t *testing.T) {
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch _, _ = io.Copy(io.Discard, r.Body); {
+		case strings.HasPrefix(r.URL.Path, "/function/"):
+			<-r.Context().Done()
+		case r.URL.Path == "/monitoring/load":
+			for _, name := range []string{wire.HeaderLoad, wire.HeaderQueueLength, wire.HeaderMaxLoad} {
+				w.Header().Set(name, "1")
+			}
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer node.Close()
+	defer func(most int) { maxUnderWay = most }(maxUnderWay)
+	maxUnderWay = 20
+	f, err := scenarios.Parse("test.yaml", []byte("{duration: 60s, cluster: {nodes: 1}, functions: [{name: f, service: 1ms}], workload: {rate: 100/s}, "+
+		"scheduler: {name: NoScheduler}}"), fstest.MapFS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := f.Points()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	_, err = Generate(t.Context(), Options{Scenario: points[0].Scenario, Targets: []Target{{Scheduler: node.Listener.Addr().String()}}})
+	if err == nil || !strings.Contains(err.Error(), "20 requests wait") || !strings.Contains(err.Error(), "workload.rate") || time.Since(began) > 20*time.Second {
+		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }

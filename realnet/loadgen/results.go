@@ -215,13 +215,12 @@ func (c *counting) execution(r *results.Record) {
 
 // energy is what a request cost above the idle power of the nodes, by the scenario's model of them.
 func (c *counting) energy(r *results.Record) float64 {
-	j := 0.0
+	busy := 0.0
 	if r.Executor != core.NoNode {
-		j = c.power(r.Executor).BusyWatts * r.Timing.Executing.Seconds()
+		busy = c.power(r.Executor).BusyWatts
 	}
 	f := &c.scenario.Functions[r.Function]
-	sent := float64((r.Hops+r.Retries)*f.Payload + r.Hops*f.Reply)
-	return j + sent*c.power(r.Node).JoulesPerByte
+	return r.Energy(busy, c.power(r.Node).JoulesPerByte, f.Payload, f.Reply)
 }
 
 func (c *counting) power(n core.NodeID) scenarios.Power {
@@ -236,16 +235,12 @@ func (c *counting) reward(r *results.Record, lesson *wire.LessonReport) {
 	if r.Rewarded = c.scenario.Learner != nil; !r.Rewarded {
 		return
 	}
-	a := &c.answer
-	a.Completed, a.InTime = r.Outcome == core.Completed, r.InTime()
-	a.Rejected = r.Outcome == core.Rejected || r.Outcome == core.NoRoom || r.Outcome == core.NoFunction
-	a.Forwarded = r.Executor != core.NoNode && r.Executor != r.Node
-	a.Latency, a.Deadline, a.Energy = r.Latency.Seconds(), r.Deadline.Seconds(), r.EnergyJ
-	a.Hops, a.Type, a.Function, a.Action = r.Hops, int(r.Function), c.scenario.Functions[r.Function].Name, -1
+	action := -1
 	if lesson != nil {
-		a.Action = lesson.Action
+		action = lesson.Action
 	}
-	x, err := c.formula.Of(a)
+	r.Answer(&c.answer, c.scenario.Functions[r.Function].Name, action)
+	x, err := c.formula.Of(&c.answer)
 	if err != nil {
 		slog.Error("the reward of a request cannot be said", "request", r.ID, "error", err)
 	}
