@@ -145,13 +145,6 @@ func (f *calibrateFlags) check(s *scenarios.Scenario) error {
 	return errors.Join(problems...)
 }
 
-// started chooses the point whose nodes are started for all of them: the first one or, since nodes that run can be given another algorithm but no
-// learner, the first whose algorithm asks one.
-func started(points []scenarios.Point) *scenarios.Point {
-	i := slices.IndexFunc(points, func(p scenarios.Point) bool { return p.Scenario.Learner.Asks() })
-	return &points[max(0, i)]
-}
-
 // calibrateLocal measures the nodes of a scenario on fresh processes of this machine, from a loopback address on, whose links hold
 // nothing. It says on notes what it does, and what casts doubt on the result. Of the options, the scenario, the cluster and what
 // scenarios.Measured wants are its own.

@@ -429,6 +429,13 @@ func (f *deployFlags) open(tags []string, platform string) (io.ReadCloser, error
 	return r, nil
 }
 
+// started chooses the point whose nodes are started for all of them: the first one or, since nodes that run can be given another algorithm but no
+// learner, the first whose algorithm asks one.
+func started(points []scenarios.Point) *scenarios.Point {
+	i := slices.IndexFunc(points, func(p scenarios.Point) bool { return p.Scenario.Learner.Asks() })
+	return &points[max(0, i)]
+}
+
 // plan makes the plan of a deployment in containers, of images with these tags.
 func (f *deployFlags) plan(d *deploy.Deployment, tag func(machine int, kind string) string) (*deploy.Plan, error) {
 	s := f.point.Scenario
