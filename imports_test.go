@@ -24,11 +24,11 @@ var mayImport = map[string][]string{
 	"simnet":    {"simnet", "core", "learner", "scenarios", "results"},
 	"realnet":   {"realnet", "core", "learner", "scenarios", "results"},
 	"cmd":       {"cmd", "core", "learner", "scenarios", "results", "simnet", "realnet"},
-	"compose":   {"core", "learner", "scenarios", "results", "simnet", "realnet"},
 	"yardstick": {},
-	// The examples and the tests at the root look at the module as its users do.
-	"docs": {"cmd", "core", "learner", "scenarios", "results", "simnet", "realnet"},
-	".":    {"cmd", "core", "learner", "scenarios", "results", "simnet", "realnet"},
+	// The examples, the tests at the root and those of the cluster look at the module as its users do.
+	"docs":    {"cmd", "core", "learner", "scenarios", "results", "simnet", "realnet"},
+	"compose": {"cmd", "core", "learner", "scenarios", "results", "simnet", "realnet"},
+	".":       {"cmd", "core", "learner", "scenarios", "results", "simnet", "realnet"},
 }
 
 // Who may import whom: core nothing of ours, not even what lies under it; the two worlds never each other; cmd
