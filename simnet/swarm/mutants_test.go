@@ -53,7 +53,7 @@ var mutants = []mutant{
 	{"what a node that stood still has missed comes before it goes on", "simnet/faults.go",
 		"f.world.calendar.push(f.world.now,", "f.world.calendar.push(f.world.now-1,", Time},
 	{"algorithms draw from a stream that no seed gives", "simnet/world.go",
-		"rng := random.Stream(w.scenario.Seed, w.replication, random.Algorithm, int(id))", "rng := rand.NewPCG(rand.Uint64(), 0)", Determinism},
+		"rng := random.Stream(w.scenario.Seed, w.replication, random.Algorithm, int(id))", "rng := rand.NewPCG(rand.Uint64(), uint64(len(random.Algorithm)))", Determinism},
 	{"a list is read behind its end", "core/sched/roundrobin.go",
 		"i := s.next % turns", "i := s.next", Sound},
 }
