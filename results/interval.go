@@ -121,7 +121,7 @@ func (r *Replication) batches(metric string) []float64 {
 	if d, ok := definitionOf(metric); !ok || d.whole || d.extensive {
 		return nil
 	}
-	if _, few := tooFew(metric, r.Batches); few {
+	if len(r.Batches) > 0 && tooFew(metric, r.inABatch(metric)) {
 		return nil // a batch's percentile would be nearer to the median than the run's
 	}
 	var values []float64

@@ -299,7 +299,7 @@ func TestWarnings(t *testing.T) {
 		},
 		"could not be": func(p *Point) { p.Replications[1].Tally.Add(completed(0, -time.Second)) },
 		"batch means":  batched(500, 1),
-		"Fewer than 5 requests of a batch are beyond latency.p99 (499 completed, 500 are wanted), so": batched(499, 7),
+		"On average fewer than 5 requests of a batch are beyond latency.p99 (499 completed, 500 are wanted), so": batched(499, 7),
 	} {
 		bad := good()
 		spoil(bad)

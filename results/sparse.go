@@ -21,8 +21,8 @@ func (r *Run) Sparse(metrics ...string) []string {
 	}
 	var of, ofBatches sparse
 	for _, m := range metrics {
-		if !of.add(r, m, (*Point).tallies) {
-			ofBatches.add(r, m, (*Point).batches)
+		if !of.add(r, m, (*Point).fewest) {
+			ofBatches.add(r, m, (*Point).inABatch)
 		}
 	}
 	var notes []string
@@ -31,7 +31,7 @@ func (r *Run) Sparse(metrics ...string) []string {
 			"last longer, or take one nearer to the median.", FewestBeyond, of.list())+r.places(of.where))
 	}
 	if len(ofBatches.which) > 0 {
-		notes = append(notes, fmt.Sprintf("Fewer than %d requests of a batch are beyond %s, so that there is no interval. Take several replications, or "+
+		notes = append(notes, fmt.Sprintf("On average fewer than %d requests of a batch are beyond %s, so that there is no interval. Take several replications, or "+
 			"let the only one last longer.", FewestBeyond, ofBatches.list())+r.places(ofBatches.where))
 	}
 	return notes
@@ -40,11 +40,11 @@ func (r *Run) Sparse(metrics ...string) []string {
 // sparse are percentiles that something has too few requests for, and the points where.
 type sparse struct{ which, where []string }
 
-// add looks at the tallies of a metric at all points, and reports whether one has too few requests.
-func (s *sparse) add(r *Run, metric string, of func(*Point) []*Tally) bool {
+// add looks at the requests that all points have for a metric, and reports whether one has too few.
+func (s *sparse) add(r *Run, metric string, of func(*Point, string) int) bool {
 	fewest := math.MaxInt
 	for _, p := range r.Points {
-		if n, ok := tooFew(metric, of(p)); ok {
+		if n := of(p, metric); tooFew(metric, n) {
 			fewest = min(fewest, n)
 			if label := r.Label(p); !slices.Contains(s.where, label) {
 				s.where = append(s.where, label)
@@ -68,33 +68,40 @@ func (s *sparse) list() string {
 	return strings.Join(which, ", ")
 }
 
-// tooFew is how many requests have completed in the tally with fewest, of those that have a percentile; ok is false where they are
-// enough for it.
-func tooFew(metric string, tallies []*Tally) (fewest int, ok bool) {
+// tooFew reports whether n completed requests are too few for a metric, which is a percentile then.
+func tooFew(metric string, n int) bool {
 	share, isPercentile := shareOf(metric)
-	fewest = math.MaxInt
-	for _, t := range tallies {
-		if s, _, known := t.of(metric); known && s.completed() > 0 {
+	return isPercentile && !Reaches(n, share)
+}
+
+// fewest is how many requests have completed in the replication with fewest, of those that have the metric.
+func (p *Point) fewest(metric string) int {
+	fewest := math.MaxInt
+	for _, rep := range p.Replications {
+		if s, _, known := rep.Tally.of(metric); known && s.completed() > 0 {
 			fewest = min(fewest, int(s.completed()))
 		}
 	}
-	return fewest, isPercentile && !Reaches(fewest, share)
+	return fewest
 }
 
-func (p *Point) tallies() []*Tally {
-	all := make([]*Tally, len(p.Replications))
-	for i, r := range p.Replications {
-		all[i] = r.Tally
-	}
-	return all
-}
-
-// batches are those that intervals are taken over; nil: there are several replications, or no batches.
-func (p *Point) batches() []*Tally {
+// inABatch is how many requests have completed in a batch of the only replication, on average; as good as any number where
+// intervals are not taken over batches.
+func (p *Point) inABatch(metric string) int {
 	if len(p.Replications) != 1 || len(p.Replications[0].Batches) < 2 {
-		return nil
+		return math.MaxInt
 	}
-	return p.Replications[0].Batches
+	return p.Replications[0].inABatch(metric)
+}
+
+func (r *Replication) inABatch(metric string) int {
+	sum := 0
+	for _, t := range r.Batches {
+		if s, _, known := t.of(metric); known {
+			sum += int(s.completed())
+		}
+	}
+	return sum / len(r.Batches)
 }
 
 // shareOf is the share that a percentile's name means; not of the 100th, the longest of all, which nothing is beyond.
