@@ -18,6 +18,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/results/compare"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // fourNodes is busy enough for a slot less to be seen, and short.
@@ -60,7 +61,7 @@ func bothWorlds(t *testing.T, slower int) error {
 	t.Helper()
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "four.yaml")
-	if err := os.WriteFile(scenario, []byte(slowed(fourNodes, slower)), 0o666); err != nil {
+	if err := os.WriteFile(scenario, []byte(scenariotest.Slower(fourNodes, slower)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	var problems []error

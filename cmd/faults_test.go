@@ -8,8 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/cmd"
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // campaign is the library's in short: four nodes, and a fault of each kind at given times.
@@ -64,24 +63,6 @@ func patiently(t *testing.T, once func(slower int) error) {
 	t.Error(err)
 }
 
-// slowed is a scenario in which all takes so many times as long: then what nodes and the load generator cost is so many times less beside that.
-func slowed(scenario string, slower int) string {
-	scenario = regexp.MustCompile(`\b\d+(ms|s)\b`).ReplaceAllStringFunc(scenario, func(text string) string {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			panic(err)
-		}
-		return fmt.Sprintf("%gs", float64(slower)*d.Seconds())
-	})
-	return regexp.MustCompile(`\b\d+/s\b`).ReplaceAllStringFunc(scenario, func(text string) string {
-		rate, err := strconv.ParseFloat(strings.TrimSuffix(text, "/s"), 64)
-		if err != nil {
-			panic(err)
-		}
-		return fmt.Sprintf("%g/s", rate/float64(slower))
-	})
-}
-
 // A cluster of processes comes out of whatever befalls it: each request has one outcome, what is lost is about what is lost in simulation, and
 // in the end all nodes know each other, serve, and use no more than before. A machine that is too busy for the campaign has a slower one.
 func TestCampaign(t *testing.T) {
@@ -94,7 +75,7 @@ func befallen(t *testing.T, slower int) error {
 	t.Helper()
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "campaign.yaml")
-	if err := os.WriteFile(scenario, []byte(slowed(campaign, slower)), 0o666); err != nil {
+	if err := os.WriteFile(scenario, []byte(scenariotest.Slower(campaign, slower)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	var problems []error

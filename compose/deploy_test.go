@@ -16,9 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +28,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/realnet/image"
 	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // tool is the program, as its users have it, in a directory of its own.
@@ -110,24 +109,6 @@ workload: {arrivals: poisson, rate: 12/s}
 scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 2}
 `
 
-// slowed is a scenario in which all takes so many times as long: then what nodes and the load generator cost is so many times less beside that.
-func slowed(scenario string, slower int) string {
-	scenario = regexp.MustCompile(`\b\d+(ms|s)\b`).ReplaceAllStringFunc(scenario, func(text string) string {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			panic(err)
-		}
-		return fmt.Sprintf("%gs", float64(slower)*d.Seconds())
-	})
-	return regexp.MustCompile(`\b\d+/s\b`).ReplaceAllStringFunc(scenario, func(text string) string {
-		rate, err := strconv.ParseFloat(strings.TrimSuffix(text, "/s"), 64)
-		if err != nil {
-			panic(err)
-		}
-		return fmt.Sprintf("%g/s", rate/float64(slower))
-	})
-}
-
 // The same scenario, with the same requests, on processes, in a compose file and on hosts over SSH: the medians agree. A machine that was busy
 // with something else meanwhile is given a second chance, and one that is busy all the time more of them, with a slower scenario.
 func TestTargetsAgree(t *testing.T) {
@@ -136,7 +117,7 @@ func TestTargetsAgree(t *testing.T) {
 	hosts := u.hosts(2, 2)
 	u.down(name)
 	for attempt, slower := range []int{1, 1, 4, 4} {
-		scenario := u.write(name, slowed(moderate, slower))
+		scenario := u.write(name, scenariotest.Slower(moderate, slower))
 		u.requests = 0
 		medians := map[string]time.Duration{}
 		for target, args := range map[string][]string{
@@ -517,7 +498,7 @@ func TestFaultsOfADeployment(t *testing.T) {
 func (u *tool) befalls(name, out string, slower int) error {
 	t := u.t
 	t.Helper()
-	scenario := u.write(name, slowed(befallen, slower))
+	scenario := u.write(name, scenariotest.Slower(befallen, slower))
 	u.do("deploy", scenario)
 	said := u.do("load", scenario, "--records", "all", "--out", out)
 	var problems []error
