@@ -12,6 +12,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // uneven is a cluster of which four nodes have as much to do as they can, and eight have time.
@@ -42,14 +43,14 @@ func TestAlgorithms(t *testing.T) {
 	}
 	stays := []string{"NoScheduler", "RejectScheduler"}
 	node := fmt.Sprintf(uneven, "LearningScheduler")
-	c := startScenario(t, parse(t, node), []byte(node))
+	c := startScenario(t, scenariotest.One(t, node), []byte(node))
 	for _, name := range sched.Names() {
 		t.Run(name, func(t *testing.T) {
 			spec := name
 			if p := parameters[name]; p != "" {
 				spec += ", " + p
 			}
-			s := parse(t, fmt.Sprintf(uneven, spec))
+			s := scenariotest.One(t, fmt.Sprintf(uneven, spec))
 			var targets []loadgen.Target
 			for _, m := range c.nodes {
 				targets = append(targets, loadgen.Target{Scheduler: m.dial()})
@@ -97,7 +98,7 @@ scheduler: {name: LearningScheduler}
 // table fills, and fewer actions are left to chance.
 func TestLearning(t *testing.T) {
 	t.Parallel()
-	s := parse(t, learning)
+	s := scenariotest.One(t, learning)
 	c := startScenario(t, s, []byte(learning))
 	ask := func(m *machine) (weights struct{ Table [][]float64 }, stats struct {
 		Inferences int

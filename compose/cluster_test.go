@@ -313,20 +313,6 @@ func await(t *testing.T, most time.Duration, so func() error) time.Duration {
 	}
 }
 
-// parse reads a scenario of one point.
-func parse(t *testing.T, text string) *scenarios.Scenario {
-	t.Helper()
-	f, err := scenarios.Parse("test.yaml", []byte(text), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil || len(points) != 1 {
-		t.Fatalf("%d points, %v", len(points), err)
-	}
-	return points[0].Scenario
-}
-
 // loading is a load under way.
 type loading struct {
 	t       *testing.T

@@ -11,6 +11,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // steady is a load that no node needs help with, and half of which it sends away all the same.
@@ -26,7 +27,7 @@ scheduler: {name: Random, probability: 0.5}
 // steadyFor is that load for so long.
 func steadyFor(t *testing.T, length time.Duration, nodes int) *scenarios.Scenario {
 	t.Helper()
-	return parse(t, fmt.Sprintf(steady, length.Seconds(), nodes))
+	return scenariotest.One(t, fmt.Sprintf(steady, length.Seconds(), nodes))
 }
 
 // eager makes nodes forward half of their requests. Where the machine that has all of them stumbles, there is room.

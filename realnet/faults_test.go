@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +16,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/realnet/wire"
-	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // faultyScenario has a fault of each kind that a node does to itself; their indices are those of the list.
@@ -49,24 +47,7 @@ faults:
 // faultyNode is what befalls node 1 of that scenario.
 func faultyNode(t *testing.T) *Faults {
 	t.Helper()
-	return NewFaults(ScenarioOf(t, faultyScenario), 0, 1, []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"})
-}
-
-func ScenarioOf(t testing.TB, text string) *scenarios.Scenario {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "scenario.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	file, err := scenarios.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := file.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return points[0].Scenario
+	return NewFaults(scenariotest.One(t, faultyScenario), 0, 1, []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"})
 }
 
 // lie has these faults lie on node 1, and no others.

@@ -23,6 +23,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet/wire"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // Whatever a client sends to a service, it is answered, or its connection ends, and neither takes more memory than what
@@ -136,7 +137,7 @@ func FuzzSchedulerService(f *testing.F) {
 	f.Cleanup(answer.Close)
 	o := NodeOptions{Slots: 2, Room: 2, Queue: true, Scheduler: DefaultScheduler(), Identity: Identity{ID: "node-0", IP: "127.0.0.1"}}
 	o.Backend.URL = answer.URL
-	o.Faults = NewFaults(ScenarioOf(f, faultyScenario), 0, 1, []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"})
+	o.Faults = NewFaults(scenariotest.One(f, faultyScenario), 0, 1, []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"})
 	o.Forwarding.ProbeTimeout = 5 * time.Millisecond
 	n, err := OpenNode(o)
 	if err != nil {

@@ -3,7 +3,6 @@ package simnet
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/results"
-	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // city is a small cluster in which staying is good only at nodes 0 and 1: the others are slow.
@@ -40,16 +39,9 @@ learner: {algorithm: q-learning, alpha: 0.05, epsilon_min: 0.01, %s}
 // replicateLearning runs the city and returns the nodes' learners too.
 func replicateLearning(t *testing.T, scheduler, more string) (*results.Replication, []*learner.Learner) {
 	t.Helper()
-	f, err := scenarios.Parse("test.yaml", fmt.Appendf(nil, city, scheduler, more), wholeDisk{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := scenariotest.One(t, fmt.Sprintf(city, scheduler, more))
 	var learned []*learner.Learner
-	w, err := New(points[0].Scenario, 0, Options{Sample: 1000,
+	w, err := New(s, 0, Options{Sample: 1000,
 		Learned: func(_ core.NodeID, l *learner.Learner) error { learned = append(learned, l); return nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -60,11 +52,6 @@ func replicateLearning(t *testing.T, scheduler, more string) (*results.Replicati
 	}
 	return r, learned
 }
-
-// wholeDisk opens files by their absolute paths.
-type wholeDisk struct{}
-
-func (wholeDisk) Open(name string) (fs.File, error) { return os.Open(name) }
 
 func metric(t *testing.T, r *results.Replication, name string) float64 {
 	t.Helper()
@@ -178,16 +165,9 @@ func TestRewardOfRun(t *testing.T) {
 	if want := 1.5 * (3 - 4*drop); all < want-0.1 || all > want+0.1 {
 		t.Errorf("the mean reward is %.3f, with %.3f dropped", all, drop)
 	}
-	f, err := scenarios.Parse("test.yaml", fmt.Appendf(nil, city, "LearningScheduler",
-		`reward: {kind: formula, formula: "1 / (hops * 0.0)"}`), os.DirFS("."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := New(points[0].Scenario, 0, Options{})
+	s := scenariotest.One(t, fmt.Sprintf(city, "LearningScheduler",
+		`reward: {kind: formula, formula: "1 / (hops * 0.0)"}`))
+	w, err := New(s, 0, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,17 +184,10 @@ func (l liar) Train(learner.Entry) error          { return nil }
 
 // A simulation ends where a learner outside the process answers what is no action, or fails.
 func TestLearnerLies(t *testing.T) {
-	f, err := scenarios.Parse("test.yaml", fmt.Appendf(nil, city, "LearningScheduler",
-		`external: {act: "ws://127.0.0.1:1/{node}"}`), os.DirFS("."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := scenariotest.One(t, fmt.Sprintf(city, "LearningScheduler",
+		`external: {act: "ws://127.0.0.1:1/{node}"}`))
 	for says, l := range map[string]liar{"chooses action 99": {}, "is down": {errors.New("it is down")}} {
-		w, err := New(points[0].Scenario, 0, Options{Learner: func(core.NodeID) (Learner, error) { return l, nil }})
+		w, err := New(s, 0, Options{Learner: func(core.NodeID) (Learner, error) { return l, nil }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +195,7 @@ func TestLearnerLies(t *testing.T) {
 			t.Errorf("want an error that says %q: %v", says, err)
 		}
 	}
-	if _, err := New(points[0].Scenario, 0, Options{}); err == nil {
+	if _, err := New(s, 0, Options{}); err == nil {
 		t.Error("nobody connects to the learner, and the world is made")
 	}
 }

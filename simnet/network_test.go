@@ -6,28 +6,19 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/random"
-	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // Each node draws what becomes of its messages from its own stream, in the order in which it sends them: real nodes do
 // the same.
 func TestTransitsAreOfTheSendersStream(t *testing.T) {
-	f, err := scenarios.Parse("test.yaml", []byte(`{duration: 20s, seed: 5, cluster: {nodes: 3, slots: 1, links: {loss: 0.1,
+	s := scenariotest.One(t, `{duration: 20s, seed: 5, cluster: {nodes: 3, slots: 1, links: {loss: 0.1,
 latency: {distribution: exponential, mean: 5ms}, jitter: {distribution: uniform, min: 0s, max: 2ms}}},
 functions: [{name: f, service: {distribution: exponential, mean: 100ms}}], workload: {rate: 8/s},
-scheduler: {name: PowerOfNScheduler, threshold: 1, probe_timeout: 1s, answer_timeout: 5s}}`), fstest.MapFS{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := points[0].Scenario
+scheduler: {name: PowerOfNScheduler, threshold: 1, probe_timeout: 1s, answer_timeout: 5s}}`)
 	const replication = 2
 	var trace bytes.Buffer
 	w, err := New(s, replication, Options{Trace: &trace})

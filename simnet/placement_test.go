@@ -8,7 +8,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/results"
-	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // TestEveryAlgorithmPlaced runs every registered algorithm where functions are on some of the nodes: every request is
@@ -23,7 +23,7 @@ func TestEveryAlgorithmPlaced(t *testing.T) {
 				continue // they need a cloud, or all nodes as neighbours
 			}
 			t.Run(name+"/"+topology, func(t *testing.T) {
-				f, err := scenarios.Parse("test.yaml", fmt.Appendf(nil, `
+				s := scenariotest.One(t, fmt.Sprintf(`
 duration: 100s
 cluster: {nodes: 4, slots: 2, queue: 3, links: {latency: 5ms}, topology: %s, %s}
 functions:
@@ -33,15 +33,7 @@ functions:
 workload: {arrivals: poisson, rate: 4/s}
 scheduler: {name: %s, probe_timeout: 1s, answer_timeout: 20s, %s}
 learner: {inference: 1ms}
-`, topology, cloud, name, required[name]), wholeDisk{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				points, err := f.Points()
-				if err != nil {
-					t.Fatal(err)
-				}
-				s := points[0].Scenario
+`, topology, cloud, name, required[name]))
 				ended := map[core.Outcome]int{}
 				w, err := New(s, 0, Options{Each: func(r *results.Record) {
 					ended[r.Outcome]++

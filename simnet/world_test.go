@@ -1,7 +1,6 @@
 package simnet
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/random"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // Power of two choices with threshold 2 at load 0.9, 10 ms per message: independent simulators agree on a mean sojourn
@@ -41,15 +41,8 @@ func TestPowerOfTwo(t *testing.T) {
 // replicate runs one replication of a scenario given as text.
 func replicate(t *testing.T, text string) *results.Replication {
 	t.Helper()
-	f, err := scenarios.Parse("test.yaml", []byte(text), os.DirFS("."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := New(points[0].Scenario, 0, Options{})
+	s := scenariotest.One(t, text)
+	w, err := New(s, 0, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +152,7 @@ func TestStreamsOfNodes(t *testing.T) {
 // What a cold start took is told of each execution that began with one, of those at peers too, and is part of the time in
 // the slot.
 func TestColdStartsAreTold(t *testing.T) {
-	f, err := scenarios.Parse("test.yaml", []byte(`
+	s := scenariotest.One(t, `
 duration: 1000s
 warmup: 0s
 replications: 1
@@ -167,16 +160,9 @@ cluster: {nodes: 4, slots: 2, queue: 4}
 functions: [{name: f, service: 1s, cold_start: {time: {distribution: uniform, min: 2s, max: 3s}, keep_alive: 5s}}]
 workload: {rate: 0.2/s}
 scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
-`), os.DirFS("."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
+`)
 	kinds := map[[2]bool]int{}
-	w, err := New(points[0].Scenario, 0, Options{Each: func(r *results.Record) {
+	w, err := New(s, 0, Options{Each: func(r *results.Record) {
 		kinds[[2]bool{r.Cold, r.Hops > 0}]++
 		if s := r.ColdStart.Seconds(); r.Cold && (s < 2 || s > 3) || !r.Cold && s != 0 || r.Timing.Executing != r.Demand+r.ColdStart {
 			t.Errorf("request %d: cold %v, a start of %v s, %+v", r.ID, r.Cold, s, r.Timing)

@@ -17,6 +17,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/deploy"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 const fleet = `
@@ -49,20 +50,13 @@ type container struct {
 // the discovery service, execute, and meet a machine that comes later.
 func TestFleet(t *testing.T) {
 	repository, run := load(t)
-	f, err := scenarios.Parse("fleet.yaml", []byte(fleet), os.DirFS("."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := scenariotest.One(t, fleet)
 	network := netip.MustParsePrefix("172.27.91.0/24")
 	places, err := deploy.BridgePlaces(network, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := deploy.New(deploy.Options{Name: "fleet", Scenario: points[0].Scenario, Places: places, Subnets: []netip.Prefix{network},
+	p, err := deploy.New(deploy.Options{Name: "fleet", Scenario: s, Places: places, Subnets: []netip.Prefix{network},
 		Tag:     func(int, string) string { return "" },
 		Command: func(int, map[string]string) []string { return nil },
 		FunctionCommand: func(int, *scenarios.Function) []string {
@@ -71,7 +65,7 @@ func TestFleet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := p.Kubernetes(deploy.Fleet{Scenario: points[0].Scenario, Files: map[string][]byte{"scenario.yaml": []byte(fleet)},
+	all, err := p.Kubernetes(deploy.Fleet{Scenario: s, Files: map[string][]byte{"scenario.yaml": []byte(fleet)},
 		Image: func(kind string) string { return repository + "/" + kind + ":" + run }, Token: fleetToken})
 	if err != nil {
 		t.Fatal(err)

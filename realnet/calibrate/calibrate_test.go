@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
@@ -18,6 +17,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/realnet/wire"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 const twoNodes = `
@@ -31,19 +31,6 @@ functions:
 workload: {rate: 10/s}
 scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
 `
-
-func parse(t *testing.T, text string) *scenarios.Scenario {
-	t.Helper()
-	f, err := scenarios.Parse("two.yaml", []byte(text), fstest.MapFS{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return points[0].Scenario
-}
 
 // open opens the nodes of a scenario in this process, with functions that sleep: told as long as the node says, other for 1 ms.
 func open(t *testing.T, s *scenarios.Scenario) (c calibrate.Cluster) {
@@ -102,7 +89,7 @@ func open(t *testing.T, s *scenarios.Scenario) (c calibrate.Cluster) {
 // Nodes that somebody else runs are measured without their processes: times are known, processor time is not, which is said.
 // Emulated links are not among the costs, and the nodes have their own settings in the end.
 func TestMeasure(t *testing.T) {
-	s := parse(t, twoNodes)
+	s := scenariotest.One(t, twoNodes)
 	cluster := open(t, s)
 	var remarks []string
 	var c *scenarios.Calibration
@@ -187,7 +174,7 @@ func overloaded(c *scenarios.Calibration) bool {
 
 // What cannot be measured is refused, all of it at once.
 func TestMeasureRefuses(t *testing.T) {
-	s := parse(t, strings.Replace(twoNodes, "latency: 50ms", "latency: 50ms, jitter: {distribution: exponential, mean: 1ms}", 1))
+	s := scenariotest.One(t, strings.Replace(twoNodes, "latency: 50ms", "latency: 50ms, jitter: {distribution: exponential, mean: 1ms}", 1))
 	_, err := calibrate.Measure(t.Context(), calibrate.Options{Scenario: s, Seed: 7, Requests: 10, Entries: 3})
 	for _, want := range []string{"the seed 7 is the scenario's own", "10 requests for an experiment", "0 cores", "requests for 3 nodes of 2",
 		"differ from message to message"} {
@@ -199,7 +186,7 @@ func TestMeasureRefuses(t *testing.T) {
 
 // An experiment that is too short for a function is refused with what it needs.
 func TestMeasureSaysHowLongItTakes(t *testing.T) {
-	s := parse(t, twoNodes)
+	s := scenariotest.One(t, twoNodes)
 	s.Functions = s.Functions[1:]
 	_, err := calibrate.Measure(t.Context(), calibrate.Options{Scenario: s, Cluster: open(t, s), Seed: 8, Cores: 2, Duration: 300 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "measuring the function other: it takes ") ||

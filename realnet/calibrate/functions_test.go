@@ -7,12 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/results"
-	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // measured are the factors of nodes of a speed, for a function that takes as long as it is told but on one node, where it takes longer, from
@@ -21,15 +20,8 @@ func measured(t *testing.T, o Options, nodes int, speed, slow float64) (factors 
 	t.Helper()
 	text := fmt.Sprintf("name: some\nduration: 10s\ncluster: {nodes: %d, speed: %v}\nfunctions: [{name: work, service: 40ms}]\n"+
 		"workload: {rate: 1/s}\nscheduler: {name: NoScheduler}\n", nodes, speed)
-	file, err := scenarios.Parse("some.yaml", []byte(text), fstest.MapFS{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := file.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Scenario, o.Seed, o.Cores, o.Entries = points[0].Scenario, 9001, 1, nodes
+	s := scenariotest.One(t, text)
+	o.Scenario, o.Seed, o.Cores, o.Entries = s, 9001, 1, nodes
 	o.Warn = func(remark string) { remarks = append(remarks, remark) }
 	m, err := newMeasurement(o)
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 const compared = `
@@ -24,15 +24,7 @@ scheduler: {name: NoScheduler}
 // drawn are the tasks of a calibration's experiments for a scenario, as they are drawn.
 func drawn(t *testing.T, text string) (tasks []scenarios.Arrival, s *scenarios.Scenario) {
 	t.Helper()
-	f, err := scenarios.Parse("compared.yaml", []byte(text), fstest.MapFS{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s = points[0].Scenario
+	s = scenariotest.One(t, text)
 	m, err := newMeasurement(Options{Scenario: s, Seed: 9001, Cores: 2})
 	if err != nil {
 		t.Fatal(err)

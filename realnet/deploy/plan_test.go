@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -36,22 +37,9 @@ workload: {rate: 1/s}
 scheduler: {name: NoScheduler}
 `
 
-func scenario(t *testing.T, text string) *scenarios.Scenario {
-	t.Helper()
-	f, err := scenarios.Parse("test.yaml", []byte(text), os.DirFS("."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return points[0].Scenario
-}
-
 func options(t *testing.T, text string) Options {
 	t.Helper()
-	s := scenario(t, text)
+	s := scenariotest.One(t, text)
 	all := s.Cluster.Nodes()
 	if s.Cluster.Cloud != nil {
 		all++

@@ -13,6 +13,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/realnet/precise"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // notingMachines note what is done to nodes; what fails does so once.
@@ -38,7 +39,7 @@ func (m *notingMachines) Resume(context.Context, int) error  { return m.note("re
 // A node goes on before it crashes, and stands still again when it is back where that still lies on it. Whatever fails half-way is undone, what
 // could not be undone is tried once more in the end, and the run fails. What the node used before it crashed is forgotten.
 func TestVictim(t *testing.T) {
-	s := scenarioOf(t, `
+	s := scenariotest.One(t, `
 name: one
 duration: 100s
 cluster: {nodes: 1}
@@ -122,7 +123,7 @@ faults: [{kind: pause, nodes: [0], at: 1s}, {kind: crash, nodes: [0], at: 1s}]
 // A fault explains that a request is lost where it lay at the time: on the node that the request was sent to, whatever became of it; elsewhere, if
 // the request may have been there.
 func TestFaultsExplainLosses(t *testing.T) {
-	s := scenarioOf(t, `
+	s := scenariotest.One(t, `
 name: three
 duration: 100s
 cluster: {nodes: 3}
@@ -190,7 +191,7 @@ faults: [{kind: crash, nodes: [1], at: 1s}, {kind: partition, between: [[0], [2]
 
 // What a node has sent is the sum over its lives: what it said before it crashed, and in the end.
 func TestSpellsOfLives(t *testing.T) {
-	s := scenarioOf(t, `
+	s := scenariotest.One(t, `
 name: one
 duration: 100s
 warmup: 10s

@@ -7,28 +7,20 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/loadgen"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // oneNode is a scenario of one node with more keys.
 func oneNode(t *testing.T, more string) *scenarios.Scenario {
 	t.Helper()
-	f, err := scenarios.Parse("test.yaml", []byte("{cluster: {nodes: 1, slots: 2, queue: 4}, "+
-		"functions: [{name: f, service: 1ms}], workload: {rate: 50/s}, "+more+"}"), fstest.MapFS{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return points[0].Scenario
+	return scenariotest.One(t, "{cluster: {nodes: 1, slots: 2, queue: 4}, "+
+		"functions: [{name: f, service: 1ms}], workload: {rate: 50/s}, "+more+"}")
 }
 
 // start starts that node with a function at a URL, and returns its address.

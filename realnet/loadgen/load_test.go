@@ -7,13 +7,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/learner"
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/realnet/wire"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // Where the command is interrupted while the nodes are asked, that is said, not that they do not answer.
@@ -78,17 +78,10 @@ func TestNodesThatAnswerNothing(t *testing.T) {
 	defer node.Close()
 	defer func(most int) { maxUnderWay = most }(maxUnderWay)
 	maxUnderWay = 20
-	f, err := scenarios.Parse("test.yaml", []byte("{duration: 60s, cluster: {nodes: 1}, functions: [{name: f, service: 1ms}], workload: {rate: 100/s}, "+
-		"scheduler: {name: NoScheduler}}"), fstest.MapFS{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := scenariotest.One(t, "{duration: 60s, cluster: {nodes: 1}, functions: [{name: f, service: 1ms}], workload: {rate: 100/s}, "+
+		"scheduler: {name: NoScheduler}}")
 	began := time.Now()
-	_, err = Generate(t.Context(), Options{Scenario: points[0].Scenario, Targets: []Target{{Scheduler: node.Listener.Addr().String()}}})
+	_, err := Generate(t.Context(), Options{Scenario: s, Targets: []Target{{Scheduler: node.Listener.Addr().String()}}})
 	if err == nil || !strings.Contains(err.Error(), "20 requests wait") || !strings.Contains(err.Error(), "workload.rate") || time.Since(began) > 20*time.Second {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}

@@ -2,30 +2,17 @@ package loadgen
 
 import (
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/realnet"
 	"github.com/p2pfaas/p2pfaas/results"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
-
-func scenarioOf(t *testing.T, text string) *scenarios.Scenario {
-	t.Helper()
-	f, err := scenarios.Parse("test.yaml", []byte(text), fstest.MapFS{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := f.Points()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return points[0].Scenario
-}
 
 func networkOf(t *testing.T, links string) *scenarios.Network {
 	t.Helper()
-	return scenarioOf(t, "{duration: 1s, cluster: {nodes: 2, slots: 1, links: "+links+"}, functions: [{name: f, service: 1ms}], "+
+	return scenariotest.One(t, "{duration: 1s, cluster: {nodes: 2, slots: 1, links: "+links+"}, functions: [{name: f, service: 1ms}], "+
 		"workload: {rate: 1/s}, scheduler: {name: NoScheduler}}").Cluster.Network()
 }
 

@@ -1,4 +1,4 @@
-// Package scenariotest is for tests that run scenarios on real nodes.
+// Package scenariotest is for tests that run scenarios.
 package scenariotest
 
 import (

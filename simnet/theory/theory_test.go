@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/p2pfaas/p2pfaas/core/random"
-	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // raceDetector is whether it is on: everything takes ten times as long then.
@@ -233,15 +233,8 @@ func TestLaws(t *testing.T) {
 		p := newParams(&Case{Params: "S=" + text})
 		l := p.law("S")
 		m := queue(0.1, l, 1, 0)
-		f, err := scenarios.Parse("law", []byte(m.body(fast, 0)), disk{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		points, err := f.Points()
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := points[0].Scenario.Functions[0].Service
+		s := scenariotest.One(t, m.body(fast, 0))
+		d := s.Functions[0].Service
 		if math.Abs(d.Mean()-l.mean) > 1e-9 || math.Abs(random.SCV(d)-l.scv) > 1e-7 {
 			t.Errorf("%s: mean %g and scv %g, but %g and %g are simulated", text, l.mean, l.scv, d.Mean(), random.SCV(d))
 		}
