@@ -145,7 +145,7 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.learner, "learner", "", "host of the learner, where it runs elsewhere")
 
 	fl.Var(&f.most.body, "max-body", "longest body of a request; what is longer is refused with 413")
-	fl.Var(&f.most.bodies, "max-bodies", "bytes of bodies of the requests in hand; more are refused with 503")
+	fl.Var(&f.most.bodies, "max-bodies", "bytes of bodies of the requests in hand, and of answers that clients are taking; more are refused with 503")
 	fl.Var(&f.most.answer, "max-answer", "longest answer of a function")
 	fl.Var(&f.most.header, "max-header", "longest header of a request, to within 4 kB; what is longer is refused with 431")
 	fl.IntVar(&f.most.requests, "max-requests", 16384, "requests in hand at once, those of peers included; more are refused with 503")

@@ -15,7 +15,7 @@ import (
 // errTooLarge says that a body is longer than its limit.
 var errTooLarge = errors.New("the body is longer than this node accepts")
 
-// errNoMemory says that the bodies of all requests in hand are.
+// errNoMemory says that all bodies in hand are.
 var errNoMemory = errors.New("the bodies in hand are longer than this node accepts")
 
 // errTooSlow says that a body does not come.
@@ -34,16 +34,29 @@ func (b *body) failure(err error) *wire.Failure {
 	return nil
 }
 
-// memory is what the bodies of a node's requests may take, in bytes.
+// memory is what the bodies of a node's requests, and of its answers to them, may take, in bytes.
 type memory struct {
 	most int64
 	used atomic.Int64
 }
 
 func (m *memory) failure() *wire.Failure {
-	return wire.NewFailure(wire.CodeUnavailable, "The bodies of the requests that the node has in hand are %d bytes: it takes no more than %d",
-		m.used.Load(), m.most)
+	return wire.NewFailure(wire.CodeUnavailable,
+		"The bodies of the requests and answers that the node has in hand are %d bytes: it takes no more than %d", m.used.Load(), m.most)
 }
+
+// take counts so many bytes more, or says why not.
+func (m *memory) take(n int64) *wire.Failure {
+	if m.used.Add(n) <= m.most {
+		return nil
+	}
+	f := m.failure()
+	m.give(n)
+	return f
+}
+
+// give takes so many bytes for gone.
+func (m *memory) give(n int64) { m.used.Add(-n) }
 
 // body is what a client sends with its request. It is read from the client's connection as whoever wants it reads it,
 // and kept, so that a task that a peer refused or did not answer can be sent again, and replicas can be sent at once.
@@ -92,11 +105,11 @@ func (b *body) abandon(interrupt func()) bool {
 	}
 	defer b.mu.Unlock()
 	whole := b.end == io.EOF && quiet
-	if b.end == nil {
-		b.end = errors.New("the client has gone")
+	if b.end == nil || b.end == io.EOF {
+		b.end = errors.New("the request has ended")
 	}
-	b.memory.used.Add(-int64(len(b.kept)))
-	b.source = nil
+	b.memory.give(int64(len(b.kept)))
+	b.source, b.kept = nil, nil
 	return whole
 }
 

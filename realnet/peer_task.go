@@ -133,6 +133,7 @@ func (n *Node) peerTask(c *gin.Context) {
 		p.deliver(m)
 	}
 	n.awaitTask(c, r, task)
+	defer n.weigh(r)()
 	a := peerAnswer{Outcome: r.outcome, Hops: task.Hops, Probes: task.Probes, Retries: task.Retries, Timing: task.Timing,
 		Answered: r.outcome == core.Completed && r.answer != nil}
 	if t := r.task; t != nil {

@@ -178,6 +178,7 @@ func (n *Node) peerFunction(c *gin.Context) {
 		refuse(wire.NewV1Failure(wire.CodeInput, "%v", err))
 		return
 	}
+	defer n.bodies.give(int64(len(q.Payload)))
 	from := n.peers.caller(remoteIP(c.Request))
 	token := n.peers.token()
 	r := &request{key: taskKey{from: from, token: token}, number: q.Request, tracing: q.Tracing, label: n.label()}
@@ -198,6 +199,7 @@ func (n *Node) peerFunction(c *gin.Context) {
 		Trip: &core.TripValue{From: from, Token: token, Executor: core.NoNode, Visited: []core.NodeID{from}}}
 	n.peers.deliver(core.Parcel{Kind: core.MsgForward, From: from, Load: unknown, Tasks: []core.TaskValue{task}})
 	n.awaitTask(c, r, &task)
+	defer n.weigh(r)()
 	said := r.said()
 	if said == nil {
 		f := n.failureOf(r)
@@ -212,7 +214,8 @@ func (n *Node) peerFunction(c *gin.Context) {
 // mostPeerRequest bounds the JSON of a task, in bytes: base64 takes four for three, and the rest is small.
 func (n *Node) mostPeerRequest() int64 { return n.options.Limits.Body*4/3 + maxConfiguration }
 
-// readPeerRequest reads the JSON of a task. It counts among the bodies in hand until it has been read, then what it carries does.
+// readPeerRequest reads the JSON of a task. It counts among the bodies in hand until it has been read, then what it carries does, until
+// it is given back: a request's body, which is read from that, counts by itself.
 func (n *Node) readPeerRequest(h *http.Request) (q wire.PeerRequest, err error) {
 	if f := n.tooMuch(h.ContentLength, n.mostPeerRequest()); f != nil {
 		return q, f
@@ -229,6 +232,11 @@ func (n *Node) readPeerRequest(h *http.Request) (q wire.PeerRequest, err error) 
 	for _, value := range []string{q.Tracing, q.ContentType} { // JSON may hold what would end a header, and begin another one
 		if err == nil && !httpguts.ValidHeaderFieldValue(value) {
 			err = fmt.Errorf("%.80q cannot stand in a header", value)
+		}
+	}
+	if err == nil {
+		if f := n.bodies.take(int64(len(q.Payload))); f != nil {
+			err = f
 		}
 	}
 	return q, err

@@ -114,6 +114,21 @@ func (r *request) note(write func()) {
 	}
 }
 
+// weigh counts the answer to a request that has ended among the bodies in hand, until it is let go: its client may take it slowly. Where that
+// would be too much, there is no answer but that.
+func (n *Node) weigh(r *request) (letGo func()) {
+	a := r.said()
+	if a == nil {
+		return func() {}
+	}
+	length := int64(len(a.body))
+	if f := n.bodies.take(length); f != nil {
+		r.answer, r.refusal, r.err = nil, nil, f
+		return func() {}
+	}
+	return func() { n.bodies.give(length) }
+}
+
 // failed notes why a peer has no answer of the function, and what it said in place of one. Where a replica has been answered,
 // that stands.
 func (r *request) failed(path []wire.Hop, err error, refusal *answer) {

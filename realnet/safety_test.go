@@ -391,6 +391,73 @@ func TestBodiesAreBounded(t *testing.T) {
 	eventually(t, "no body is in hand", func() bool { return n.bodies.used.Load() == 0 })
 }
 
+// slowReader is a client that takes nothing of an answer until it is told to.
+type slowReader struct {
+	*httptest.ResponseRecorder
+	takes chan struct{}
+}
+
+func (r slowReader) Write(b []byte) (int, error) {
+	<-r.takes
+	return r.ResponseRecorder.Write(b)
+}
+
+// Answers that are not taken have that bound, too: who asks meanwhile, its client or a peer of either kind, is told that there is no place.
+func TestAnswersAreBounded(t *testing.T) {
+	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1000)) }))
+	defer f.Close()
+	c := openNodes(t, 2, NodeOptions{Limits: Limits{Body: 1000, Bodies: 1500}, Backend: Backend{URL: f.URL}})
+	n := c.nodes[1]
+	slow := slowReader{httptest.NewRecorder(), make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		n.SchedulerHandler().ServeHTTP(slow, httptest.NewRequest(http.MethodGet, "/function/f", nil))
+	}()
+	eventually(t, "the first answer is in hand", func() bool { return n.bodies.used.Load() == 1000 })
+	asks := func(want int) {
+		t.Helper()
+		for _, x := range []struct {
+			what, method, url, body string
+			header                  []string
+		}{
+			{"a client", http.MethodGet, c.servers[1].URL + "/function/f", "", nil},
+			{"a v1 peer", http.MethodPost, c.servers[1].URL + "/peer/function/f", `{"function_name":"f","hops":1}`, []string{"User-Agent", wire.UserAgentNode}},
+			{"a peer", http.MethodGet, c.servers[0].URL + "/function/f", "", []string{wire.HeaderForward, "true"}},
+		} {
+			r, err := http.NewRequest(x.method, x.url, strings.NewReader(x.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 0; i < len(x.header); i += 2 {
+				r.Header.Set(x.header[i], x.header[i+1])
+			}
+			a, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			said, _ := io.ReadAll(a.Body)
+			a.Body.Close()
+			var v1 wire.PeerResponse
+			if json.Unmarshal(said, &v1) == nil && v1.Status != 0 {
+				said = v1.Body
+			}
+			if a.StatusCode != want || want == 200 && len(said) != 1000 || want != 200 && !strings.Contains(string(said), `"code":409`) {
+				t.Errorf("%s: %d %.200s, want %d", x.what, a.StatusCode, said, want)
+			}
+		}
+	}
+	asks(503)
+	eventually(t, "the first answer alone is in hand", func() bool { return n.bodies.used.Load() == 1000 })
+	close(slow.takes)
+	<-ended
+	if slow.Body.Len() != 1000 {
+		t.Errorf("an answer of %d bytes", slow.Body.Len())
+	}
+	asks(200)
+	eventually(t, "no answer is in hand", func() bool { return n.bodies.used.Load() == 0 && c.nodes[0].bodies.used.Load() == 0 })
+}
+
 // A client that does not take an answer loses its connection, whatever it has asked for.
 func TestSlowReaders(t *testing.T) {
 	limits := DefaultServerLimits()

@@ -146,8 +146,9 @@ func (n *Node) function(c *gin.Context) {
 		}
 		panic(http.ErrAbortHandler) // nobody listens; no answer is better than one that says nothing
 	}
-	n.metrics.ended(r)
 	n.release(c, r)
+	defer n.weigh(r)()
+	n.metrics.ended(r)
 	wire.SetLessonHeaders(h, r.lesson)
 	if r.report != nil {
 		if r.outcome == core.Completed && r.answer == nil {
