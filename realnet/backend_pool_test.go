@@ -106,6 +106,8 @@ func TestColdStart(t *testing.T) {
 	}
 	query, _, end := until(t)
 	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer end()
 	pids, colds := make([]int, 6), make([]bool, 6) // two for each slot
 	for i := range pids {
 		asking.Go(func() { pids[i], colds[i] = ask(query) })
