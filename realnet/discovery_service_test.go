@@ -36,11 +36,9 @@ func (d *discoveryAt) end() {
 	_ = d.Close()
 }
 
-// crash ends the service without a goodbye.
+// crash ends the service, of whose goodbye nobody hears.
 func (d *discoveryAt) crash() {
-	d.mu.Lock()
-	d.machine = nil
-	d.mu.Unlock()
+	_ = d.conn.Close()
 	d.end()
 }
 
