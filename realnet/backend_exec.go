@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -399,12 +400,18 @@ func (i *instance) log(out io.ReadCloser) {
 	}
 }
 
-// ports are those of loopback that this process has given to those of functions. Each must be let go before who gets it can listen there:
-// until then the system may give it to anybody, so that at least the functions of this process must not get it twice.
+// ports are those of loopback that this process has given to those of functions. Each must be let go before who gets it can listen there, and
+// until then anybody may take it, and answer in the function's place. So no two functions of this process get the same, and all get those that
+// Linux gives to nobody who asks for any port, as long as there are such.
 type ports struct {
 	mu    sync.Mutex
 	given map[int]bool
 }
+
+const (
+	quietPorts = 61_000 // from there on they are beyond net.ipv4.ip_local_port_range
+	quietTries = 100    // then any is good
+)
 
 var givenPorts = ports{given: map[int]bool{}}
 
@@ -412,15 +419,21 @@ var givenPorts = ports{given: map[int]bool{}}
 func (p *ports) give() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, err
+	for tries := 0; ; tries++ {
+		wanted := 0 // any
+		if tries < quietTries {
+			wanted = quietPorts + rand.IntN(1<<16-quietPorts)
 		}
-		defer l.Close() // when another one has been found
-		if port := l.Addr().(*net.TCPAddr).Port; !p.given[port] {
-			p.given[port] = true
-			return port, nil
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(wanted)))
+		switch {
+		case err == nil:
+			defer l.Close() // when another one has been found
+			if port := l.Addr().(*net.TCPAddr).Port; !p.given[port] {
+				p.given[port] = true
+				return port, nil
+			}
+		case wanted == 0:
+			return 0, err
 		}
 	}
 }

@@ -72,11 +72,11 @@ func processOfFunction(args []string) {
 			case <-r.Context().Done():
 			}
 		}
-		if dir := r.URL.Query().Get("until"); dir != "" { // it says there that it has begun, and ends when it is told there
+		if dir := r.URL.Query().Get("until"); dir != "" { // it says there that it has begun, and ends when it is told there, or its client goes
 			if err := os.WriteFile(filepath.Join(dir, "begun"), nil, 0o666); err != nil {
 				panic(err)
 			}
-			for !exists(filepath.Join(dir, "end")) {
+			for !exists(filepath.Join(dir, "end")) && r.Context().Err() == nil {
 				time.Sleep(time.Millisecond)
 			}
 		}
@@ -171,16 +171,20 @@ func processes(t *testing.T, text string) (own, child int) {
 	return own, child
 }
 
+// runs reports whether the stack of a goroutine says so.
+func runs(t *testing.T, what string) bool {
+	t.Helper()
+	var text strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&text, 2); err != nil {
+		t.Error(err)
+	}
+	return strings.Contains(text.String(), what)
+}
+
 // noInstance fails where goroutines of instances are left.
 func noInstance(t *testing.T) {
 	t.Helper()
-	eventually(t, "all goroutines of the instances have ended", func() bool {
-		var text strings.Builder
-		if err := pprof.Lookup("goroutine").WriteTo(&text, 2); err != nil {
-			t.Fatal(err)
-		}
-		return !strings.Contains(text.String(), "realnet.(*instance)")
-	})
+	eventually(t, "all goroutines of the instances have ended", func() bool { return !runs(t, "realnet.(*instance)") })
 }
 
 // A node starts the process of a function, calls it, and ends it with all that it has started.
@@ -275,8 +279,10 @@ func TestExecRefused(t *testing.T) {
 // A process whose port another program takes is started again with another one, although that other program answers in its place.
 func TestExecPortTaken(t *testing.T) {
 	log := said(t)
-	thief := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		time.Sleep(500 * time.Millisecond) // until the process has died
+	thief := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		for runs(t, "created by github.com/p2pfaas/p2pfaas/realnet.(*instance).once") && r.Context().Err() == nil {
+			time.Sleep(time.Millisecond) // until who waits for the death of the process has told it
+		}
 	})}
 	defer thief.Close()
 	var asked atomic.Int32
@@ -292,7 +298,7 @@ func TestExecPortTaken(t *testing.T) {
 		go func() { _ = thief.Serve(l) }()
 	}))
 	defer tempter.Close()
-	i, err := startInstance(t.Context(), "f", functionCommand(t, "robbed", tempter.URL), patience{start: 20 * time.Second, end: time.Second, pause: time.Hour})
+	i, err := startInstance(t.Context(), "f", functionCommand(t, "robbed", tempter.URL), patience{start: time.Minute, end: time.Second, pause: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,16 +313,19 @@ func TestExecPortTaken(t *testing.T) {
 	}
 }
 
-// No two functions are given one port, be it that neither listens there yet.
+// No two functions are given one port, be it that neither listens there yet, nor one that others get who ask for any.
 func TestExecPortsDiffer(t *testing.T) {
 	p := ports{given: map[int]bool{}}
-	for k := range 1000 { // the system gives some of them twice
+	for k := range 1000 { // some of them are found twice
 		port, err := p.give()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(p.given) != k+1 {
 			t.Fatalf("port %d is given twice", port)
+		}
+		if port < quietPorts { // while most are free, with a hundred tries
+			t.Errorf("port %d may be anybody's", port)
 		}
 	}
 	for port := range p.given {

@@ -41,39 +41,82 @@ func coldStart(t *testing.T, r reply) time.Duration {
 		}
 		return 0
 	}
-	if s, err := strconv.ParseFloat(said, 64); err != nil || s != report.ColdStart.Seconds() || report.ColdStart <= 0 ||
-		report.ColdStart > report.Timing.Executing {
+	if said != wire.FormatSeconds(report.ColdStart) || report.ColdStart <= 0 || report.ColdStart > report.Timing.Executing {
 		t.Errorf("a start of %q s (%v) of %+v", said, report.ColdStart, report.Timing)
 	}
 	return report.ColdStart
 }
 
-// The first request starts a process, the next one finds it, those that come at once have one each, and what is idle for long
-// enough is ended: as in simulation.
+// counts are how many processes a pool has started, and how many of them are idle.
+func counts(p *pool) (starts, idle int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.starts, len(p.idle)
+}
+
+// poolOf has the processes of function f at a node.
+func poolOf(n *Node) *pool { return n.options.Backend.deployed.byName["f"].pool }
+
+// abandon asks for what is not answered, and hangs up when something is so.
+func abandon(t *testing.T, url string, when func() bool) {
+	t.Helper()
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	r, err := http.NewRequestWithContext(ctx, "POST", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for !when() && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		hangUp()
+	}()
+	if _, err := http.DefaultClient.Do(r); err == nil {
+		t.Fatal("it is answered")
+	}
+}
+
+// until has a function say that it has begun, and end when it is told to.
+func until(t *testing.T) (query string, begun func() bool, end func()) {
+	t.Helper()
+	dir := t.TempDir()
+	return "?until=" + url.QueryEscape(dir), func() bool { return exists(filepath.Join(dir, "begun")) }, func() {
+		if err := os.WriteFile(filepath.Join(dir, "end"), nil, 0o666); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The first request starts a process, the next one finds it, and those that come at once have one each, as many as may execute: as in
+// simulation.
 func TestColdStart(t *testing.T) {
-	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, 2*time.Second, "serves", "{port}", "{instance}"), Slots: 3, Room: 10, Queue: true})
-	var numbers sync.Map // by process
-	ask := func(query string) (pid int, cold time.Duration) {
+	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Hour, "serves", "{port}"), Slots: 3, Room: 10, Queue: true})
+	ask := func(query string) (pid int, cold bool) {
 		r := c.ask(0, "POST", "/function/f"+query, "")
 		pid, _ = processes(t, r.body)
-		numbers.Store(pid, r.header.Get("X-Instance"))
-		return pid, coldStart(t, r)
+		return pid, coldStart(t, r) > 0
 	}
 	first, cold := ask("")
-	if cold == 0 {
+	if !cold {
 		t.Error("the first execution begins warm")
 	}
-	if second, cold := ask(""); second != first || cold != 0 {
-		t.Errorf("the second one is of process %d after %v, want %d, which is there", second, cold, first)
+	if second, cold := ask(""); second != first || cold {
+		t.Errorf("the second one is of process %d, cold: %v, want %d, which is there", second, cold, first)
 	}
+	query, _, end := until(t)
 	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer end()
 	pids, colds := make([]int, 6), make([]bool, 6) // two for each slot
 	for i := range pids {
-		asking.Go(func() {
-			pid, cold := ask("?sleep=300ms")
-			pids[i], colds[i] = pid, cold > 0
-		})
+		asking.Go(func() { pids[i], colds[i] = ask(query) })
 	}
+	eventually(t, "three have a process, and three wait", func() bool {
+		starts, idle := counts(poolOf(c.nodes[0]))
+		return starts == 3 && idle == 0 && c.nodes[0].Status().Queued == 3
+	})
+	end()
 	asking.Wait()
 	count := 0
 	for _, cold := range colds {
@@ -85,20 +128,30 @@ func TestColdStart(t *testing.T) {
 	if pids = slices.Compact(pids); count != 2 || len(pids) != 3 || !slices.Contains(pids, first) {
 		t.Errorf("%d cold starts, processes %d: want 2 besides %d", count, pids, first)
 	}
-	for _, pid := range pids {
-		eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return ended(pid) })
-	}
-	last, cold := ask("")
-	if number, _ := numbers.Load(last); cold == 0 || slices.Contains(pids, last) || number != "3" {
-		t.Errorf("after they have ended: process %d with the number %v, cold start %v", last, number, cold)
-	}
 	if err := c.nodes[0].Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if !ended(last) {
-		t.Errorf("process %d is left when the node has ended", last)
+	for _, pid := range pids {
+		if !ended(pid) {
+			t.Errorf("process %d is left when the node has ended", pid)
+		}
 	}
 	noInstance(t)
+}
+
+// A process that is idle for long enough is ended, and the next one has another number.
+func TestColdStartAgain(t *testing.T) {
+	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, 50*time.Millisecond, "serves", "{port}", "{instance}"), Slots: 1, Room: 1, Queue: true})
+	before := 0
+	for k := range 2 {
+		r := c.ask(0, "POST", "/function/f", "")
+		pid, _ := processes(t, r.body)
+		if number := r.header.Get("X-Instance"); coldStart(t, r) == 0 || pid == before || number != strconv.Itoa(k) {
+			t.Errorf("request %d: process %d with the number %s, before it %d, %v", k, pid, number, before, r.header)
+		}
+		eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return ended(pid) })
+		before = pid
+	}
 }
 
 // The process that became idle last is taken first, and one that has died while it was idle is not.
@@ -143,7 +196,7 @@ func TestColdStartOrder(t *testing.T) {
 // A start that fails fails its request, and none is tried for a while.
 func TestColdStartFails(t *testing.T) {
 	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Minute, "dies"), Slots: 1, Room: 1, Queue: true})
-	c.nodes[0].options.Backend.deployed.byName["f"].pool.wait = time.Hour // longer than the next request takes to come
+	poolOf(c.nodes[0]).wait = time.Hour // longer than the next request takes to come
 	for k, want := range []string{"it ended before it answered: exit status 1", "no process is started within "} {
 		r := c.ask(0, "POST", "/function/f", "")
 		var f wire.Failure
@@ -164,28 +217,13 @@ func TestColdStartFails(t *testing.T) {
 
 // A process that is given up while it starts ends; one that is given up at work is warm.
 func TestColdStartGivenUp(t *testing.T) {
-	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Minute, "late"), Slots: 1, Room: 1, Queue: true})
-	leave := func(after time.Duration) {
-		ctx, cancel := context.WithTimeout(t.Context(), after)
-		defer cancel()
-		r, err := http.NewRequestWithContext(ctx, "POST", c.servers[0].URL+"/function/f?sleep=1m", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := http.DefaultClient.Do(r); err == nil {
-			t.Fatal("it is answered")
-		}
-		eventually(t, "the slot is free", func() bool { return c.nodes[0].Status().Running == 0 })
-	}
-	p := c.nodes[0].options.Backend.deployed.byName["f"].pool
-	idle := func() int {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return len(p.idle)
-	}
-	leave(200 * time.Millisecond)
+	c := openNodes(t, 1, NodeOptions{Backend: onDemand(t, time.Hour, "late"), Slots: 1, Room: 1, Queue: true})
+	p, at := poolOf(c.nodes[0]), c.servers[0].URL+"/function/f"
+	slotIsFree := func() bool { return c.nodes[0].Status().Running == 0 }
+	abandon(t, at+"?sleep=1m", func() bool { starts, _ := counts(p); return starts == 1 })
+	eventually(t, "the slot is free", slotIsFree)
 	noInstance(t)
-	if n := idle(); n != 0 {
+	if _, n := counts(p); n != 0 {
 		t.Errorf("%d processes are idle", n)
 	}
 	r := c.ask(0, "POST", "/function/f", "")
@@ -193,8 +231,10 @@ func TestColdStartGivenUp(t *testing.T) {
 	if cold := coldStart(t, r); cold < time.Second {
 		t.Errorf("a cold start of %v, and it takes a second", cold)
 	}
-	leave(200 * time.Millisecond)
-	eventually(t, "the process is idle again", func() bool { return idle() == 1 })
+	query, begun, _ := until(t)
+	abandon(t, at+query, begun)
+	eventually(t, "the slot is free", slotIsFree)
+	eventually(t, "the process is idle again", func() bool { _, idle := counts(p); return idle == 1 })
 	r = c.ask(0, "POST", "/function/f", "")
 	if again, _ := processes(t, r.body); again != own || coldStart(t, r) != 0 {
 		t.Errorf("process %d, want %d, which is warm", again, own)
@@ -203,37 +243,13 @@ func TestColdStartGivenUp(t *testing.T) {
 
 // A process whose client gives up, or sends too much, is warm again when it has done: until then others do not wait for it.
 func TestColdStartRegained(t *testing.T) {
-	o := NodeOptions{Backend: onDemand(t, time.Minute, "stolid"), Slots: 2, Room: 1, Queue: true}
+	o := NodeOptions{Backend: onDemand(t, time.Hour, "stolid"), Slots: 2, Room: 1, Queue: true}
 	o.Limits.Body = 1000
 	c := openNodes(t, 1, o)
 	own, _ := processes(t, c.ask(0, "POST", "/function/f", "").body)
-	ctx, hangUp := context.WithCancel(t.Context())
-	defer hangUp()
-	dir := t.TempDir()
-	r, err := http.NewRequestWithContext(ctx, "POST", c.servers[0].URL+"/function/f?until="+url.QueryEscape(dir), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		for !exists(filepath.Join(dir, "begun")) && ctx.Err() == nil {
-			time.Sleep(time.Millisecond)
-		}
-		hangUp()
-	}()
-	if _, err := http.DefaultClient.Do(r); err == nil {
-		t.Fatal("it is answered")
-	}
-	p := c.nodes[0].options.Backend.deployed.byName["f"].pool
-	idle := func() int {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return len(p.idle)
-	}
-	end := func() {
-		if err := os.WriteFile(filepath.Join(dir, "end"), nil, 0o666); err != nil {
-			t.Error(err)
-		}
-	}
+	query, begun, end := until(t)
+	abandon(t, c.servers[0].URL+"/function/f"+query, begun)
+	idle := func() int { _, idle := counts(poolOf(c.nodes[0])); return idle }
 	waited := time.AfterFunc(20*time.Second, end) // for what must not be waited for
 	if other, _ := processes(t, c.ask(0, "POST", "/function/f", "").body); other == own {
 		t.Error("a request waits until the process has computed what nobody wants any more")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -178,10 +177,7 @@ func TestFaultyLinks(t *testing.T) {
 // A full disk ends the log of a node, and that is said once; the node goes on, and has ended in good order.
 func TestFullDisk(t *testing.T) {
 	f := faultyNode(t)
-	var log bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil))) // which writes one line at a time
-	defer slog.SetDefault(before)
+	log := said(t)
 	o := NodeOptions{Number: 1, Slots: 1, Types: 1, Scheduler: Descriptor{Name: "NoScheduler", Parameters: []string{"true"}},
 		Backend: Backend{URL: "http://127.0.0.1:1/"}, Record: t.TempDir(), Faults: f}
 	n, err := OpenNode(o)
@@ -189,7 +185,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	lie(t, f, 6)
-	if said := log.String(); !strings.Contains(said, `faults="[full-disk of node 1]"`) {
+	if said := log(); !strings.Contains(said, `faults="[full-disk of node 1]"`) {
 		t.Errorf("the log says of what lies on the node: %s", said)
 	}
 	h := n.SchedulerHandler()
@@ -206,7 +202,7 @@ func TestFullDisk(t *testing.T) {
 	if err := n.Shutdown(t.Context()); err != nil || !errors.Is(why, syscall.ENOSPC) {
 		t.Errorf("the node ends with %v, and its log with %v", err, why)
 	}
-	if said := log.String(); strings.Count(said, "the recording has ended") != 1 {
+	if said := log(); strings.Count(said, "the recording has ended") != 1 {
 		t.Errorf("the log says: %s", said)
 	}
 }

@@ -72,6 +72,9 @@ func serve(t *testing.T, reply func(state []float64) string) (url string) {
 
 func dial(t *testing.T, o LearnerOptions) *RemoteLearner {
 	t.Helper()
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute // a busy machine answers, too
+	}
 	l, err := DialLearner(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
