@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -402,10 +401,12 @@ func (i *instance) log(out io.ReadCloser) {
 
 // ports are those of loopback that this process has given to those of functions. Each must be let go before who gets it can listen there, and
 // until then anybody may take it, and answer in the function's place. So no two functions of this process get the same, and all get those that
-// Linux gives to nobody who asks for any port, as long as there are such.
+// Linux gives to nobody who asks for any port, as long as there are such; one after the other, so that processes that begin at different ones
+// stay apart.
 type ports struct {
 	mu    sync.Mutex
 	given map[int]bool
+	next  int
 }
 
 const (
@@ -413,7 +414,8 @@ const (
 	quietTries = 100    // then any is good
 )
 
-var givenPorts = ports{given: map[int]bool{}}
+// Nodes of one machine that are started together have process ids that are close together: their ports are not.
+var givenPorts = ports{given: map[int]bool{}, next: 37 * os.Getpid()}
 
 // give is a port where nobody listens, and which nobody else is given until it is back.
 func (p *ports) give() (int, error) {
@@ -422,7 +424,8 @@ func (p *ports) give() (int, error) {
 	for tries := 0; ; tries++ {
 		wanted := 0 // any
 		if tries < quietTries {
-			wanted = quietPorts + rand.IntN(1<<16-quietPorts)
+			wanted = quietPorts + p.next%(1<<16-quietPorts)
+			p.next++
 		}
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(wanted)))
 		switch {
