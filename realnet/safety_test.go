@@ -305,7 +305,7 @@ func TestSlowClients(t *testing.T) {
 		"configuration": {"POST /configuration HTTP/1.1\r\nHost: n\r\nContent-Length: 100000\r\n\r\n", " ", "HTTP/1.1 "},
 	} {
 		dripping.Go(func() {
-			if answer, took := drip(x.first, x.then); !strings.HasPrefix(answer, x.answer) {
+			if answer, took := drip(x.first, x.then); answer == "nothing" || !strings.HasPrefix(answer, x.answer) {
 				t.Errorf("a slow %s is answered %q after %v", name, answer, took)
 			}
 		})
