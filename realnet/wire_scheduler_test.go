@@ -680,7 +680,7 @@ func v1Learner(t *testing.T, answers ...string) (l *RemoteLearner, questions fun
 		}
 	}))
 	t.Cleanup(s.Close)
-	l = NewRemoteLearner(LearnerOptions{Act: "ws" + strings.TrimPrefix(s.URL, "http")})
+	l = NewRemoteLearner(LearnerOptions{Act: "ws" + strings.TrimPrefix(s.URL, "http"), Timeout: time.Minute})
 	t.Cleanup(func() { _ = l.Close() })
 	return l, func() []string {
 		mu.Lock()

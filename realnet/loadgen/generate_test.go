@@ -165,7 +165,7 @@ func TestExternalLearnersAreTaught(t *testing.T) {
 		t.Fatal(err)
 	}
 	const length = "duration: 1s, warmup: 0s, replications: 1, scheduler: {name: LearningScheduler, state: [load], actions: [local, reject]}, "
-	s := oneNode(t, length+"learner: {external: {act: 'ws"+strings.TrimPrefix(asked.URL, "http")+"', train: '"+told.URL+"/{node}'}}")
+	s := oneNode(t, length+"learner: {external: {act: 'ws"+strings.TrimPrefix(asked.URL, "http")+"', train: '"+told.URL+"/{node}', timeout: 60s}}")
 	r, err := loadgen.Generate(t.Context(), loadgen.Options{Credentials: credentials, Scenario: s,
 		Targets: []loadgen.Target{{Scheduler: start(t, s, credentials, function.URL), Learner: "http://127.91.0.1:1"}}})
 	if err != nil {
