@@ -28,8 +28,10 @@ import (
 // linkProtocol is the websocket's subprotocol: another version of the messages is another name.
 const linkProtocol = "p2pfaas.peer.1"
 
+// linkPatience is for a connection, for a handshake, and for a message to leave. A test has more.
+var linkPatience = 2 * time.Second
+
 const (
-	linkPatience = 2 * time.Second       // for a handshake, and for a message to leave
 	pingEvery    = 5 * time.Second       // how often a link is measured, and found out to be dead
 	shortLife    = time.Second           // of a link that its peer closed at once: it is not opened again at once
 	askV1Again   = time.Minute           // after which a v1 node is asked once more for a link

@@ -56,7 +56,7 @@ func newPeers(n *Node, self core.NodeID, cluster []string) *peers {
 	p := &peers{node: n, links: newLinks(&n.options), numbers: map[string]core.NodeID{},
 		addresses: append(make([]string, 0, len(cluster)+1), cluster...), known: map[core.NodeID]*peer{},
 		outgoing: map[taskKey]*forward{}, handovers: map[taskKey]*handover{},
-		http: n.options.Credentials.Client(&http.Transport{DialContext: dialFrom(n, 2*time.Second), DisableCompression: true,
+		http: n.options.Credentials.Client(&http.Transport{DialContext: dialFrom(n, linkPatience), DisableCompression: true,
 			MaxIdleConns: 4096, MaxIdleConnsPerHost: 256, IdleConnTimeout: PeerKeptIdle})}
 	for int(self) >= len(p.addresses) {
 		p.addresses = append(p.addresses, "")

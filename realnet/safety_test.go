@@ -305,7 +305,7 @@ func TestSlowClients(t *testing.T) {
 		"configuration": {"POST /configuration HTTP/1.1\r\nHost: n\r\nContent-Length: 100000\r\n\r\n", " ", "HTTP/1.1 "},
 	} {
 		dripping.Go(func() {
-			if answer, took := drip(x.first, x.then); !strings.HasPrefix(answer, x.answer) {
+			if answer, took := drip(x.first, x.then); answer == "nothing" || !strings.HasPrefix(answer, x.answer) {
 				t.Errorf("a slow %s is answered %q after %v", name, answer, took)
 			}
 		})
@@ -334,7 +334,7 @@ func TestSlowClients(t *testing.T) {
 		if err == nil && strings.HasPrefix(string(text), "HTTP/1.1 200 ") {
 			break
 		}
-		if longest < r.patience/2 || tries == 5 {
+		if longest < r.patience/2 || tries == 20 {
 			t.Fatalf("a body in pieces, the longest after %v, is answered %q, %v", longest, text, err)
 		}
 	}

@@ -20,7 +20,7 @@ func TestTaskHeaders(t *testing.T) {
 	}))
 	defer f.Close()
 	c := openNodes(t, 1, NodeOptions{Speed: 2, Discipline: core.EarliestDeadline, Abandon: true, Backend: Backend{URL: f.URL}})
-	r := c.ask(0, "GET", "/function/f", "", wire.HeaderDemand, "0.25", wire.HeaderDeadline, "5", wire.HeaderPriority, "3", wire.HeaderTaskType, "0")
+	r := c.ask(0, "GET", "/function/f", "", wire.HeaderDemand, "0.25", wire.HeaderDeadline, "60", wire.HeaderPriority, "3", wire.HeaderTaskType, "0")
 	if r.status != 200 || r.body != `0.125000000 ""` {
 		t.Errorf("%d: %s", r.status, r.body)
 	}

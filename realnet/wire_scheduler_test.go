@@ -111,8 +111,8 @@ func checkMethods(t *testing.T, url string, paths [][]string) {
 
 // Values of headers.
 const (
-	fixed  = `\d+\.\d{6}`    // a number as "%f" spells it
-	number = `\d+(?:\.\d+)?` // a number in JSON, here without an exponent
+	fixed  = `\d+\.\d{6}`               // a number as "%f" spells it
+	number = `\d+(?:\.\d+)?(?:e-\d\d)?` // a number in JSON, which has an exponent below 1e-6: a fast machine schedules within a microsecond
 )
 
 // Headers of answers that are there together or not at all.
@@ -680,7 +680,7 @@ func v1Learner(t *testing.T, answers ...string) (l *RemoteLearner, questions fun
 		}
 	}))
 	t.Cleanup(s.Close)
-	l = NewRemoteLearner(LearnerOptions{Act: "ws" + strings.TrimPrefix(s.URL, "http")})
+	l = NewRemoteLearner(LearnerOptions{Act: "ws" + strings.TrimPrefix(s.URL, "http"), Timeout: time.Minute})
 	t.Cleanup(func() { _ = l.Close() })
 	return l, func() []string {
 		mu.Lock()
