@@ -29,6 +29,7 @@ import (
 	"github.com/p2pfaas/p2pfaas/core/sched"
 	"github.com/p2pfaas/p2pfaas/realnet/wire"
 	"github.com/p2pfaas/p2pfaas/scenarios"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // A machine that stands still for a while has links all the same.
@@ -373,7 +374,7 @@ func TestPeersHandOverOnLinks(t *testing.T) {
 // simulation. (Of a body that has not come to its end before its client went, there is nothing that could be executed.)
 func TestCancelOvertakesTask(t *testing.T) {
 	const asked = 20
-	delay := NewFaults(ScenarioOf(t, `
+	delay := NewFaults(scenariotest.One(t, `
 cluster: {nodes: 2, slots: 1}
 functions: [{name: f, service: 1ms}]
 workload: {rate: 1/s}
