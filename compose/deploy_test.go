@@ -116,7 +116,7 @@ func TestTargetsAgree(t *testing.T) {
 	name := fmt.Sprintf("agree-%d", os.Getpid())
 	hosts := u.hosts(2, 2)
 	u.down(name)
-	for attempt, slower := range []int{1, 1, 4, 4} {
+	for attempt, slower := range []int{1, 4, 8, 8} {
 		scenario := u.write(name, scenariotest.Slower(moderate, slower))
 		u.requests = 0
 		medians := map[string]time.Duration{}
