@@ -116,7 +116,7 @@ func TestTargetsAgree(t *testing.T) {
 	name := fmt.Sprintf("agree-%d", os.Getpid())
 	hosts := u.hosts(2, 2)
 	u.down(name)
-	for attempt, slower := range []int{1, 1, 4, 4} {
+	for attempt, slower := range []int{1, 4, 8, 8} {
 		scenario := u.write(name, scenariotest.Slower(moderate, slower))
 		u.requests = 0
 		medians := map[string]time.Duration{}
@@ -185,15 +185,19 @@ func TestDeployTwelve(t *testing.T) {
 	u.down(name)
 	u.do("deploy", scenario, "--select", "0") // it makes the images
 	u.do("deploy", "down", name)
+	container := func() time.Duration {
+		began := time.Now()
+		if said, err := exec.Command("docker", "run", "--rm", deployed.Tag(image.Node), "--version").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, said)
+		}
+		return time.Since(began)
+	}
+	one := container()
 	began := time.Now()
 	u.do("deploy", scenario)
 	took := time.Since(began)
 	t.Logf("twelve nodes were ready after %v", took.Round(100*time.Millisecond))
-	began = time.Now()
-	if said, err := exec.Command("docker", "run", "--rm", deployed.Tag(image.Node), "--version").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	one := time.Since(began)
+	one = max(one, container()) // the machine may be busy before or after
 	// A quiet machine with two cores takes 8 to 16 s, with other tests beside this one. There are 24 containers.
 	if took > max(time.Minute, 60*one) {
 		t.Errorf("that is more than a minute, and one container by itself takes %v", one)

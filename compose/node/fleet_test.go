@@ -100,37 +100,35 @@ func TestFleet(t *testing.T) {
 			continue // what comes then is three machines, and one more
 		}
 		for _, ip := range at {
-			var list string
-			for began := time.Now(); strings.Count(list, "alive") != len(at)-1; time.Sleep(100 * time.Millisecond) {
-				if time.Since(began) > patience {
-					t.Fatalf("of %q, %s knows %s", at, ip, list)
-				}
-				list = get(t, "GET", fmt.Sprintf("http://%s:19000/list", ip))
-			}
-			if said := get(t, "POST", fmt.Sprintf("http://%s:18080/function/work", ip)); !strings.HasPrefix(said, "200 ") {
-				t.Errorf("%s answers %s", ip, said)
-			}
-			if said := get(t, "GET", fmt.Sprintf("http://%s:18080/configuration/scheduler", ip)); !strings.Contains(said, `"named":{"d":1,`) {
-				t.Errorf("the scheduler of %s is %s", ip, said)
-			}
+			get(t, "GET", "http://"+ip+":19000/list", func(said string) bool { return strings.Count(said, "alive") == len(at)-1 })
+			get(t, "POST", "http://"+ip+":18080/function/work", func(said string) bool { return strings.HasPrefix(said, "200 ") })
+			get(t, "GET", "http://"+ip+":18080/configuration/scheduler", func(said string) bool { return strings.Contains(said, `"named":{"d":1,`) })
 		}
 	}
 }
 
-// get asks, and returns status and answer, or why there is none.
 // fleetToken is what the machines of the fleet know each other by.
 const fleetToken = "0123456789abcdef0123456789abcdef"
 
-func get(t *testing.T, method, url string) string {
+// get asks until status and answer, or why there is none, are as wanted: a machine that has just come is not ready yet.
+func get(t *testing.T, method, url string, good func(said string) bool) {
 	t.Helper()
-	r, err := http.NewRequest(method, url, strings.NewReader(""))
-	if err != nil {
-		t.Fatal(err)
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		r, err := http.NewRequest(method, url, strings.NewReader(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+fleetToken)
+		status, text, _, err := answer(r)
+		said := fmt.Sprint(status, " ", text)
+		if err != nil {
+			said = err.Error()
+		}
+		if good(said) {
+			return
+		}
+		if time.Since(began) > patience {
+			t.Fatalf("%s says %s", url, said)
+		}
 	}
-	r.Header.Set("Authorization", "Bearer "+fleetToken)
-	status, text, _, err := answer(r)
-	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprint(status, " ", text)
 }

@@ -348,7 +348,7 @@ func TestContainerThatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = e.AwaitAnswer(t.Context(), c, id, 20*time.Second)
+	err = e.AwaitAnswer(t.Context(), c, id, 3*time.Minute)
 	if err == nil || !strings.Contains(err.Error(), "it has stopped") || !strings.Contains(err.Error(), "; its log ends with:") || !strings.Contains(err.Error(), "no such luck") {
 		t.Errorf("got %v", err)
 	}

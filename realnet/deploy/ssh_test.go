@@ -18,6 +18,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -449,7 +450,8 @@ func TestOpenSSH(t *testing.T) {
 	}
 }
 
-// startOpenSSH starts OpenSSH's daemon with a configuration of its own, where there is one.
+// startOpenSSH serves an address by OpenSSH's daemon with a configuration of its own, where there is one. Each connection has a process of
+// its own, as by inetd: an address that the daemon is to listen at could meanwhile become another's.
 func startOpenSSH(t *testing.T, host, client keyPair, options ...string) (address string) {
 	t.Helper()
 	program := "/usr/sbin/sshd"
@@ -466,38 +468,49 @@ func startOpenSSH(t *testing.T, host, client keyPair, options ...string) (addres
 	if err := os.WriteFile(authorized, ssh.MarshalAuthorizedKey(client.signer.PublicKey()), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	words := []string{"-i", "-e", "-f", "/dev/null"}
+	for _, o := range append(options, "HostKey="+host.path, "AuthorizedKeysFile="+authorized, "StrictModes=no", "UsePAM=no", "PermitRootLogin=yes") {
+		words = append(words, "-o", o)
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address = l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	words := []string{"-D", "-e", "-f", "/dev/null", "-p", port}
-	for _, o := range append(options, "ListenAddress=127.0.0.1", "HostKey="+host.path, "AuthorizedKeysFile="+authorized, "StrictModes=no", "UsePAM=no",
-		"PidFile=none", "PermitRootLogin=yes", "MaxStartups=100") {
-		words = append(words, "-o", o)
-	}
-	var log strings.Builder
-	daemon := exec.Command(program, words...)
-	daemon.Stderr = &log
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
+	var daemons sync.WaitGroup
 	t.Cleanup(func() {
-		_ = daemon.Process.Kill()
-		_ = daemon.Wait()
-		if t.Failed() {
-			t.Logf("sshd says:\n%s", log.String())
+		l.Close()
+		daemons.Wait()
+		log.Close()
+		if text, err := os.ReadFile(log.Name()); t.Failed() {
+			t.Logf("sshd says:\n%s%v", text, err)
 		}
 	})
-	for range 2000 {
-		if c, err := net.Dial("tcp", address); err == nil {
+	daemons.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			stream, err := c.(*net.TCPConn).File()
 			c.Close()
-			return address
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			daemon := exec.CommandContext(t.Context(), program, words...)
+			daemon.Stdin, daemon.Stdout, daemon.Stderr = stream, stream, log
+			err = daemon.Start()
+			stream.Close()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			daemons.Go(func() { _ = daemon.Wait() }) // it may have refused somebody
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("sshd does not listen")
-	return ""
+	})
+	return l.Addr().String()
 }
