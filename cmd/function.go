@@ -196,6 +196,10 @@ func startFunction(c *cobra.Command, at place, limits realnet.ServerLimits, h ht
 	return s, ended, nil
 }
 
+// functionGrace is how long what runs may take when a sample function is told to end: as long as a node waits for it. Who has no such patience,
+// as an engine or a node may, ends the process.
+const functionGrace = 30 * time.Second
+
 // serveFunction serves h until the command is interrupted, and finishes what runs.
 func serveFunction(c *cobra.Command, at place, h http.Handler) error {
 	if text := os.Getenv("PORT"); text != "" && !c.Flags().Changed("port") {
@@ -213,7 +217,7 @@ func serveFunction(c *cobra.Command, at place, h http.Handler) error {
 		return err
 	case <-c.Context().Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	grace, cancel := context.WithTimeout(context.Background(), functionGrace)
 	defer cancel()
 	if err := s.Shutdown(grace); err != nil {
 		return s.Close()

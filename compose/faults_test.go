@@ -82,7 +82,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("it lost %d requests", len(lost))
 			}
 			l.only("all others", others, core.Completed)
-			l = c.load(t, steadyFor(t, 12*time.Second, len(c.nodes))) // its peers give it 33 requests, more or less
+			l = c.load(t, steadyFor(t, 12*time.Second, len(c.nodes))) // its peers give it 36 requests, more or less
 			after := l.wait()
 			l.only("all that came when it was back", after, core.Completed)
 			own, forwarded := 0, 0
