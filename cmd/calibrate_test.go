@@ -42,7 +42,7 @@ func TestCalibrate(t *testing.T) {
 func calibrated(t *testing.T, duration time.Duration) error {
 	t.Helper()
 	began := time.Now()
-	status, out, said := p2pfaas(t, "calibrate", "looping.yaml", "--first-address", "127.78.0.1", "--requests", "205",
+	status, out, said := p2pfaas(t, "calibrate", "looping.yaml", "--first-address", "127.78.1.1", "--requests", "205",
 		"--duration", duration.String(), "--json", "--out", "new.yaml")
 	if status != 0 {
 		return fmt.Errorf("exit status %d: %s", status, said)

@@ -320,7 +320,7 @@ scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
 			t.Fatal(err)
 		}
 	}
-	args := []string{"run", scenario, "--first-address", "127.79.0.1", "--out", filepath.Join(dir, "out")}
+	args := []string{"run", scenario, "--first-address", "127.79.2.1", "--out", filepath.Join(dir, "out")}
 	var said bytes.Buffer
 	if status := cmd.Run(context.Background(), args, io.Discard, &said); status != 2 || !strings.Contains(said.String(), "add --payload f=PICTURE.jpg") {
 		t.Errorf("without a picture: exit status %d: %s", status, said.String())

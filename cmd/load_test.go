@@ -22,7 +22,9 @@ import (
 	"time"
 
 	"github.com/p2pfaas/p2pfaas/cmd"
+	"github.com/p2pfaas/p2pfaas/core"
 	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // Two generators share a schedule on nodes that run already; one of them configures the nodes.
@@ -39,7 +41,7 @@ func TestLoad(t *testing.T) {
 	hosts := "# the nodes\n"
 	var all []string
 	for i := range 3 {
-		all = append(all, fmt.Sprintf("127.78.0.%d", i+1))
+		all = append(all, fmt.Sprintf("127.78.2.%d", i+1))
 		hosts += all[i] + "\n"
 	}
 	for i, a := range all {
@@ -337,8 +339,15 @@ func TestLoadCompares(t *testing.T) {
 	}
 }
 
-// Why requests were lost, which node has gone, and what functions answered that is an error, is said.
+// Why requests were lost, which node has gone, and what functions answered that is an error, is said. Where the machine stands still while
+// the node leaves, nothing is sent to it after that: then there is a slower scenario.
 func TestLoadSaysWhy(t *testing.T) {
+	patiently(t, func(slower int) error { return saysWhy(t, slower) })
+}
+
+// saysWhy returns what happened to no request.
+func saysWhy(t *testing.T, slower int) error {
+	t.Helper()
 	var executed atomic.Int64
 	enough := make(chan struct{})
 	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -359,7 +368,7 @@ func TestLoadSaysWhy(t *testing.T) {
 	scenario := filepath.Join(dir, "why.yaml")
 	text := "{name: why, duration: 2s, warmup: 0s, replications: 1, cluster: {nodes: 3, slots: 4, queue: 1000}, functions: [{name: f, service: 1ms}], " +
 		"workload: {rate: 40/s}, scheduler: {name: NoScheduler}}"
-	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
+	if err := os.WriteFile(scenario, []byte(scenariotest.Slower(text, slower)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	go func() { // it leaves under load
@@ -377,6 +386,10 @@ func TestLoadSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	reality := r.Points[0].Replications[0].Reality
+	const refused = "connect: connection refused"
+	if !slices.ContainsFunc(reality.Losses, func(l results.Loss) bool { return l.Outcome == core.LostNodeDown && l.Reason == refused }) {
+		return fmt.Errorf("no request came after node 2 had gone: %+v", reality.Losses)
+	}
 	completed, _ := r.Points[0].Replications[0].Metric("completed")
 	requests, _ := r.Points[0].Replications[0].Metric("requests")
 	lost := uint64(0)
@@ -396,7 +409,7 @@ func TestLoadSaysWhy(t *testing.T) {
 	}
 	for _, want := range []string{
 		fmt.Sprintf(`%v of %[1]v answers of function f had status 400 (the first said: "this is no picture")`, completed),
-		"node 2 at " + hosts[2], "of node 2 (lost-node-down): connect: connection refused",
+		"node 2 at " + hosts[2], "of node 2 (lost-node-down): " + refused,
 		`of node 1 (lost-no-answer): calling function f: Post "http://127.0.0.1:9/": dial tcp 127.0.0.1:9: connect: connection refused`,
 	} {
 		if !strings.Contains(said.String(), want) {
@@ -410,6 +423,7 @@ func TestLoadSaysWhy(t *testing.T) {
 			t.Errorf("run.json has no word of %s", quoted)
 		}
 	}
+	return nil
 }
 
 // Where a node lacks a function, or does not answer, no request is sent, and nothing is written. Where no request is answered, that is no success.

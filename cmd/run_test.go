@@ -146,7 +146,7 @@ func TestRunNodesAreTheScenarios(t *testing.T) {
 	for i, scenario := range []string{ring, "quickstart"} {
 		var out, said bytes.Buffer
 		to := filepath.Join(dir, fmt.Sprint(i))
-		args := []string{"run", scenario, "--duration", "1s", "--first-address", "127.79.0.1", "--out", to}
+		args := []string{"run", scenario, "--duration", "1s", "--first-address", "127.79.1.1", "--out", to}
 		if status := cmd.Run(t.Context(), args, &out, &said); status != 0 {
 			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
 		}
@@ -188,7 +188,7 @@ func ranCold(t *testing.T, slower int) error {
 		t.Fatal(err)
 	}
 	var out, said bytes.Buffer
-	if status := cmd.Run(t.Context(), []string{"run", scenario, "--record", "--first-address", "127.77.0.1", "--out", to}, &out, &said); status != 0 {
+	if status := cmd.Run(t.Context(), []string{"run", scenario, "--record", "--first-address", "127.77.1.1", "--out", to}, &out, &said); status != 0 {
 		t.Fatalf("exit status %d: %s", status, said.String())
 	}
 	r, err := results.Open(to)
