@@ -53,6 +53,7 @@ func compared(t *testing.T, out string, args ...string) (status int, c *compare.
 // One scenario in both worlds: calibrated before, on other requests; then the simulation made wrong in one thing at a time, which
 // the report finds and names. A machine that is too busy for that scenario has a slower one.
 func TestCompare(t *testing.T) {
+	t.Parallel()
 	patiently(t, func(slower int) error { return bothWorlds(t, slower) })
 }
 
@@ -117,7 +118,7 @@ func bothWorlds(t *testing.T, slower int) error {
 	})
 	t.Run("one point of a run", func(t *testing.T) {
 		two := filepath.Join(dir, "two")
-		sweep := []string{"--set", "sweep={scheduler: [{name: NoScheduler}, {name: Random}]}", "--set", "duration=3s"}
+		sweep := []string{"--set", "sweep={scheduler: [{name: NoScheduler}, {name: Random}]}", "--set", "duration=2s"}
 		var said bytes.Buffer
 		if status := cmd.Run(context.Background(), append([]string{"run", scenario, "--first-address", "127.83.1.1", "--records", "all", "--out", two},
 			sweep...), &said, &said); status != 0 {

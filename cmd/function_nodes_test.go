@@ -76,6 +76,7 @@ func TestFunctionsOfNodes(t *testing.T) {
 
 // A node of a scenario has what is placed on it, from where --function says, and starts nothing else.
 func TestNodeOfAPlacedScenario(t *testing.T) {
+	t.Parallel()
 	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "elsewhere") }))
 	t.Cleanup(f.Close)
 	ports := freePorts(t, 2)

@@ -305,6 +305,7 @@ func TestFunctionBadInput(t *testing.T) {
 
 // A scenario whose function looks for faces runs on real nodes with a picture, and without one is refused.
 func TestRunFaceDetect(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	scenario, picture := filepath.Join(dir, "faces.yaml"), filepath.Join(dir, "picture.jpg")
 	for path, content := range map[string][]byte{picture: grayPicture(t), scenario: []byte(`

@@ -135,6 +135,7 @@ func TestRun(t *testing.T) {
 
 // The nodes that run starts are as the scenario says, with a topology and a cloud too, and say so.
 func TestRunNodesAreTheScenarios(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ring := filepath.Join(dir, "ring.yaml")
 	text := "{name: ring, duration: 1s, warmup: 0s, replications: 1, cluster: {nodes: 4, slots: 2, queue: 2, topology: ring, " +
@@ -143,10 +144,10 @@ func TestRunNodesAreTheScenarios(t *testing.T) {
 	if err := os.WriteFile(ring, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for i, scenario := range []string{ring, "quickstart"} {
+	for i, scenario := range [][]string{{ring}, {"quickstart", "--select", "scheduler=PowerOfNScheduler"}} {
 		var out, said bytes.Buffer
 		to := filepath.Join(dir, fmt.Sprint(i))
-		args := []string{"run", scenario, "--duration", "1s", "--first-address", "127.79.1.1", "--out", to}
+		args := slices.Concat([]string{"run"}, scenario, []string{"--duration", "1s", "--first-address", "127.79.1.1", "--out", to})
 		if status := cmd.Run(t.Context(), args, &out, &said); status != 0 {
 			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
 		}
@@ -176,6 +177,7 @@ scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
 // A scenario with cold starts on real nodes: they are in the records, in the summary and among the notes; and what the nodes
 // recorded replays. Where the machine stands still for most of the scenario, no process has the time to end: then it is a slower one.
 func TestRunColdStarts(t *testing.T) {
+	t.Parallel()
 	patiently(t, func(slower int) error { return ranCold(t, slower) })
 }
 

@@ -165,6 +165,7 @@ func TestTraceOfSimulation(t *testing.T) {
 // Through both worlds and back: real nodes are sent what was simulated, and their trace, of their records and of their logs, is that
 // of the simulation.
 func TestTraceOfRealNodes(t *testing.T) {
+	t.Parallel()
 	w := &tracing{t, t.TempDir()}
 	w.write("traced.yaml", traced)
 	w.write("replayed.yaml", replayed)
