@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"math"
 	"net"
@@ -26,6 +27,10 @@ func TestMain(m *testing.M) {
 		cmd.Main()
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {
+		panic(err)
+	}
+	// Tests that are parallel wait for real nodes, and hardly compute: more run at a time than there are processors.
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
