@@ -29,23 +29,33 @@ sweep:
 `
 
 // Nodes of a scenario are started, measured and ended: what comes out is plausible, within generous bounds, since the machine may
-// be busy. One that is too busy for that has more time.
+// be busy. One that is too busy for that has more time; and where the command says each time that other programs spoil it, that is all there is
+// to be had.
 func TestCalibrate(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("looping.yaml", []byte(looping), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	patiently(t, func(slower int) error { return calibrated(t, time.Duration(slower)*700*time.Millisecond) })
+	spoilt := 0
+	patiently(t, func(slower int) error {
+		said, err := calibrated(t, time.Duration(slower)*700*time.Millisecond)
+		if err != nil && strings.Contains(said, "other programs kept") {
+			if spoilt++; spoilt == 3 {
+				t.Skip("the machine is too busy: ", err)
+			}
+		}
+		return err
+	})
 }
 
-// calibrated measures in experiments of a duration, and returns what is not plausible.
-func calibrated(t *testing.T, duration time.Duration) error {
+// calibrated measures in experiments of a duration, and returns what the command says, and what is not plausible.
+func calibrated(t *testing.T, duration time.Duration) (said string, implausible error) {
 	t.Helper()
 	began := time.Now()
-	status, out, said := p2pfaas(t, "calibrate", "looping.yaml", "--first-address", "127.78.0.1", "--requests", "205",
+	status, out, said := p2pfaas(t, "calibrate", "looping.yaml", "--first-address", "127.78.1.1", "--requests", "205",
 		"--duration", duration.String(), "--json", "--out", "new.yaml")
 	if status != 0 {
-		return fmt.Errorf("exit status %d: %s", status, said)
+		return said, fmt.Errorf("exit status %d: %s", status, said)
 	}
 	var c scenarios.Calibration
 	if err := json.Unmarshal([]byte(out), &c); err != nil {
@@ -98,7 +108,7 @@ func calibrated(t *testing.T, duration time.Duration) error {
 			t.Errorf("it does not say %q but %s", words, said)
 		}
 	}
-	return errors.Join(problems...)
+	return said, errors.Join(problems...)
 }
 
 // What cannot be is refused before anything starts.

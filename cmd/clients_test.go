@@ -183,8 +183,8 @@ func (c *v1Client) list(host string) (ips []string) {
 		c.t.Fatalf("/list is %q: %v", text, err)
 	}
 	for _, m := range list {
-		if m.Name == "" {
-			continue // an init server, of which v1 has not heard yet
+		if m.Name == "" || m.Group == "" {
+			continue // an init server, of which v1 has not heard yet; one of which others of ours have heard
 		}
 		if ips = append(ips, m.IP); m.Name != m.IP || m.Group != "cluster00" || !m.Alive || m.LastUpdate == 0 {
 			c.t.Errorf("%s lists %+v", host, m)

@@ -56,6 +56,7 @@ func (d *deployment) state() (s processes) {
 
 // Processes are deployed, driven by load, repaired where one has died, replaced where the scenario has changed, and ended.
 func TestDeployLocal(t *testing.T) {
+	t.Parallel()
 	d := &deployment{t, t.TempDir()}
 	scenario := filepath.Join(d.dir, "three.yaml")
 	write := func(text string) {
@@ -145,6 +146,7 @@ func TestDeployLocal(t *testing.T) {
 
 // What function deploy and remove did is undone by deploying again: those nodes are started anew, and no others.
 func TestDeployLocalUndoesFunctions(t *testing.T) {
+	t.Parallel()
 	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "elsewhere") }))
 	t.Cleanup(f.Close)
 	d := &deployment{t, t.TempDir()}
@@ -289,12 +291,12 @@ func TestDeployManifests(t *testing.T) {
 // learningNodes is a sweep whose first algorithm asks no learner.
 const learningNodes = `
 name: three
-duration: 2s
+duration: 1s
 warmup: 0s
 replications: 1
 cluster: {nodes: 3, slots: 2, queue: 2}
 functions: [{name: f, service: 5ms, deadline: 50ms}]
-workload: {rate: 20/s}
+workload: {rate: 40/s}
 learner: {}
 scheduler: {name: NoScheduler}
 sweep:
@@ -306,6 +308,7 @@ sweep:
 
 // The nodes of a sweep have the learner that some of its points ask, and the clients of these points teach it. Another learner is refused.
 func TestDeployedNodesLearn(t *testing.T) {
+	t.Parallel()
 	d := &deployment{t, t.TempDir()}
 	scenario := filepath.Join(d.dir, "three.yaml")
 	if err := os.WriteFile(scenario, []byte(learningNodes), 0o666); err != nil {

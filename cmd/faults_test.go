@@ -135,7 +135,7 @@ func befallen(t *testing.T, slower int) error {
 	logs := filepath.Join(runs["real"].Dir, "record", "point-0-replication-0")
 	for _, life := range []string{"node-1.record.jsonl.gz", "node-1.2.record.jsonl.gz"} {
 		if _, err := os.Stat(filepath.Join(logs, life)); err != nil {
-			t.Error(err)
+			wrong("%w", err)
 		}
 	}
 	log, err := os.ReadFile(filepath.Join(runs["real"].Dir, "log", "point-0-replication-0", "node-3.log"))

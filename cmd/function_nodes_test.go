@@ -76,6 +76,7 @@ func TestFunctionsOfNodes(t *testing.T) {
 
 // A node of a scenario has what is placed on it, from where --function says, and starts nothing else.
 func TestNodeOfAPlacedScenario(t *testing.T) {
+	t.Parallel()
 	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "elsewhere") }))
 	t.Cleanup(f.Close)
 	ports := freePorts(t, 2)
@@ -87,7 +88,7 @@ functions:
   - {name: f, service: 1ms, placement: {nodes: [0]}, backend: {kind: exec, command: [/does/not/exist]}}
   - {name: g, service: 1ms, placement: {nodes: [1]}}
 workload: {rate: 1/s}
-scheduler: {name: NoScheduler, probe_timeout: 1s, answer_timeout: 5s}
+scheduler: {name: NoScheduler, probe_timeout: 1s, answer_timeout: 50s}
 `
 	if err := os.WriteFile(scenario, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
@@ -98,6 +99,10 @@ scheduler: {name: NoScheduler, probe_timeout: 1s, answer_timeout: 5s}
 	zero := startNodeAt(t, ports[0], args(0, "--function", "f="+f.URL)...)
 	one := startNodeAt(t, ports[1], args(1)...) // it does not try to start f
 	zero.answers(t, 200, "elsewhere", "GET", "/function/f", "")
+	eventually(t, "one reaches zero, and zero one", func() bool {
+		r, _ := one.ask("GET", "/function/f", "")
+		return r != nil && r.StatusCode == 200
+	})
 	one.answers(t, 200, "elsewhere", "GET", "/function/f", "")
 	zero.answers(t, 200, "executed", "GET", "/function/g", "")
 	one.answers(t, 200, `"name":"g","process"`, "GET", "/functions", "")

@@ -305,6 +305,7 @@ func TestFunctionBadInput(t *testing.T) {
 
 // A scenario whose function looks for faces runs on real nodes with a picture, and without one is refused.
 func TestRunFaceDetect(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	scenario, picture := filepath.Join(dir, "faces.yaml"), filepath.Join(dir, "picture.jpg")
 	for path, content := range map[string][]byte{picture: grayPicture(t), scenario: []byte(`
@@ -320,7 +321,7 @@ scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
 			t.Fatal(err)
 		}
 	}
-	args := []string{"run", scenario, "--first-address", "127.79.0.1", "--out", filepath.Join(dir, "out")}
+	args := []string{"run", scenario, "--first-address", "127.79.2.1", "--out", filepath.Join(dir, "out")}
 	var said bytes.Buffer
 	if status := cmd.Run(context.Background(), args, io.Discard, &said); status != 2 || !strings.Contains(said.String(), "add --payload f=PICTURE.jpg") {
 		t.Errorf("without a picture: exit status %d: %s", status, said.String())

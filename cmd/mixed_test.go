@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -622,7 +623,8 @@ func TestMixedCluster(t *testing.T) {
 	c := newV1Client(t, v1a, ours1, v1b, ours2)
 	f := startWork(t)
 	for _, ip := range []string{ours1, ours2} {
-		startMachine(t, ip, "--function", "fn="+f.URL+"/"+ip, "--poll-time", v1Poll.String(), "--dead-polls", strconv.Itoa(deadPolls))
+		startMachine(t, ip, "--function", "fn="+f.URL+"/"+ip, "--poll-time", v1Poll.String(), "--dead-polls", strconv.Itoa(deadPolls),
+			"--probe-timeout", patience.String())
 	}
 	old := map[string]*v1Machine{}
 	for _, ip := range []string{v1a, v1b} {
@@ -798,15 +800,16 @@ func TestMixedCluster(t *testing.T) {
 
 		ended := make(chan struct{})
 		var clients sync.WaitGroup
+		var inVain atomic.Int64 // requests that v1a sent to the dead machine
 		stop := sync.OnceFunc(func() { close(ended); clients.Wait() })
 		defer stop()
 		for _, entry := range []string{v1a, ours1, ours2} {
 			clients.Go(func() {
-				met := 0
+				tried := 0 // again
 				for i := 0; ; i++ {
 					select {
 					case <-ended:
-						if met == 0 {
+						if entry == ours2 && tried == 0 { // the dead machine is its master; the others draw
 							t.Errorf("of %d requests to %s none came to the dead machine", i, entry)
 						}
 						return
@@ -816,11 +819,11 @@ func TestMixedCluster(t *testing.T) {
 					a := c.request(node(entry), body)
 					switch by, executor := f.by(body), a.path[len(a.path)-1]; {
 					case entry == v1a && a.status == 500 && a.code == 403 && len(by) == 0 && strings.Contains(a.body, "neighbor "+v1b):
-						met++ // v1 does not try again
+						inVain.Add(1) // v1 does not try again
 					case a.status != 200 || a.body != body || executor == v1b || !slices.Equal(by, []string{executor}):
 						t.Errorf("%s: %d %.200q over %q, executed by %q", entry, a.status, a.body, a.path, by)
 					case entry != v1a:
-						met += reported(a).Retries
+						tried += reported(a).Retries
 					}
 				}
 			})
@@ -836,7 +839,7 @@ func TestMixedCluster(t *testing.T) {
 					gone[ip] = time.Now()
 				}
 			}
-			if len(gone) == 2 { // ours leave it out although v1 tells of it
+			if len(gone) == 2 && inVain.Load() > 0 { // ours leave it out although v1 tells of it
 				old[v1a].forgets(1)
 			}
 			if time.Since(began) > patience {
@@ -860,9 +863,7 @@ func TestMixedCluster(t *testing.T) {
 		old[v1b].start()
 		c.meet()
 		c.schedule(ours1, "RoundRobinWithMasterScheduler", "false", v1b, "true")
-		if a := served(ours1); !slices.Equal(a.path, []string{ours1, v1b}) {
-			t.Errorf("over %q, want %s", a.path, v1b)
-		}
+		eventually(t, "it is given tasks", func() bool { return slices.Equal(served(ours1).path, []string{ours1, v1b}) }) // ours1 may leave it alone for 2 s
 	})
 }
 

@@ -47,6 +47,9 @@ func (o *output) String() string {
 // patience is how long is waited for what comes at once on an idle machine. A busy one is slow; what does not come is told all the same.
 const patience = time.Minute
 
+// givenPorts are those that a test of this process has been given.
+var givenPorts sync.Map
+
 // freePorts are ports of loopback where nobody listens. They are below those that systems give to whoever wants any: nobody is given one
 // before the test listens there.
 func freePorts(t *testing.T, n int) []int {
@@ -54,6 +57,9 @@ func freePorts(t *testing.T, n int) []int {
 	var ports []int
 	for range 1000 {
 		port := 20000 + rand.IntN(12000)
+		if _, given := givenPorts.LoadOrStore(port, true); given {
+			continue
+		}
 		l, err := net.Listen("tcp4", fmt.Sprintf(":%d", port)) // on all addresses
 		if err != nil {
 			continue

@@ -17,6 +17,7 @@ import (
 
 // What the nodes of a run recorded replays; a changed decision is found, and printed.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	scenario, out := filepath.Join(dir, "three.yaml"), filepath.Join(dir, "out")
 	if err := os.WriteFile(scenario, []byte(threeNodes), 0o666); err != nil {

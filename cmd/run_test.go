@@ -3,7 +3,9 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/p2pfaas/p2pfaas/cmd"
 	"github.com/p2pfaas/p2pfaas/results"
+	"github.com/p2pfaas/p2pfaas/scenarios/scenariotest"
 )
 
 // asProgram makes the binary of these tests the program itself, for commands that start it.
@@ -24,6 +27,10 @@ func TestMain(m *testing.M) {
 		cmd.Main()
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {
+		panic(err)
+	}
+	// Tests that are parallel wait for real nodes, and hardly compute: more run at a time than there are processors.
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -133,6 +140,7 @@ func TestRun(t *testing.T) {
 
 // The nodes that run starts are as the scenario says, with a topology and a cloud too, and say so.
 func TestRunNodesAreTheScenarios(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ring := filepath.Join(dir, "ring.yaml")
 	text := "{name: ring, duration: 1s, warmup: 0s, replications: 1, cluster: {nodes: 4, slots: 2, queue: 2, topology: ring, " +
@@ -141,10 +149,10 @@ func TestRunNodesAreTheScenarios(t *testing.T) {
 	if err := os.WriteFile(ring, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for i, scenario := range []string{ring, "quickstart"} {
+	for i, scenario := range [][]string{{ring}, {"quickstart", "--select", "scheduler=PowerOfNScheduler"}} {
 		var out, said bytes.Buffer
 		to := filepath.Join(dir, fmt.Sprint(i))
-		args := []string{"run", scenario, "--duration", "1s", "--first-address", "127.79.0.1", "--out", to}
+		args := slices.Concat([]string{"run"}, scenario, []string{"--duration", "1s", "--first-address", "127.79.1.1", "--out", to})
 		if status := cmd.Run(t.Context(), args, &out, &said); status != 0 {
 			t.Fatalf("%v: exit status %d: %s", args, status, said.String())
 		}
@@ -160,12 +168,7 @@ func TestRunNodesAreTheScenarios(t *testing.T) {
 	}
 }
 
-// A scenario with cold starts on real nodes: they are in the records, in the summary and among the notes; and what the nodes
-// recorded replays.
-func TestRunColdStarts(t *testing.T) {
-	dir := t.TempDir()
-	scenario, to := filepath.Join(dir, "cold.yaml"), filepath.Join(dir, "out")
-	if err := os.WriteFile(scenario, []byte(`
+const coldStarts = `
 name: cold
 duration: 3s
 warmup: 0s
@@ -174,11 +177,25 @@ cluster: {nodes: 2, slots: 2, queue: 1000} # a busy machine takes its time
 functions: [{name: f, service: 20ms, cold_start: {time: 30ms, keep_alive: 100ms}}]
 workload: {rate: 5/s}
 scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
-`), 0o666); err != nil {
+`
+
+// A scenario with cold starts on real nodes: they are in the records, in the summary and among the notes; and what the nodes
+// recorded replays. Where the machine stands still for most of the scenario, no process has the time to end: then it is a slower one.
+func TestRunColdStarts(t *testing.T) {
+	t.Parallel()
+	patiently(t, func(slower int) error { return ranCold(t, slower) })
+}
+
+// ranCold returns how many executions began with a cold start where these are not those of processes that ended and others that were started.
+func ranCold(t *testing.T, slower int) error {
+	t.Helper()
+	dir := t.TempDir()
+	scenario, to := filepath.Join(dir, "cold.yaml"), filepath.Join(dir, "out")
+	if err := os.WriteFile(scenario, []byte(scenariotest.Slower(coldStarts, slower)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	var out, said bytes.Buffer
-	if status := cmd.Run(t.Context(), []string{"run", scenario, "--record", "--first-address", "127.77.0.1", "--out", to}, &out, &said); status != 0 {
+	if status := cmd.Run(t.Context(), []string{"run", scenario, "--record", "--first-address", "127.77.1.1", "--out", to}, &out, &said); status != 0 {
 		t.Fatalf("exit status %d: %s", status, said.String())
 	}
 	r, err := results.Open(to)
@@ -189,9 +206,8 @@ scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
 	share, _ := rep.Metric("cold_share")
 	mean, _ := rep.Metric("cold_start.mean")
 	requests, _ := rep.Metric("requests")
-	// More than one for each slot: processes have ended, and others have been started.
-	if lost, _ := rep.Metric("drop_rate"); !(share*requests > 4 && share < 1) || !(mean > 0.001 && mean < 60) || lost > 0 {
-		t.Errorf("cold starts of %v of %v took %v s, and %v were lost", share, requests, mean, lost)
+	if lost, _ := rep.Metric("drop_rate"); !(mean > 0.001 && mean < 60) || lost > 0 {
+		t.Errorf("cold starts took %v s, and %v were lost", mean, lost)
 	}
 	if !strings.Contains(said.String(), "executions began with one, which took ") {
 		t.Errorf("it says %s", said.String())
@@ -208,13 +224,17 @@ scheduler: {name: PowerOfNScheduler, fanout: 1, threshold: 1}
 			t.Errorf("request %d: cold %v, %d of %d ns", row.ID, row.Cold, row.ColdStartNS, row.ExecutingNS)
 		}
 	}
-	if cold == 0 {
-		t.Error("no record has a cold start")
+	if cold == 0 || math.Abs(float64(cold)-share*requests) > 0.5 {
+		t.Errorf("%d records have a cold start, and %v of %v requests", cold, share, requests)
 	}
 	said.Reset()
 	if status := cmd.Run(t.Context(), []string{"replay", to}, &said, &said); status != 0 || !strings.Contains(said.String(), ": all equal\n") {
 		t.Errorf("replay: exit status %d: %s", status, said.String())
 	}
+	if cold <= 4 || share >= 1 { // there are four slots: processes have ended, and others have been started
+		return fmt.Errorf("%d of %v requests had a cold start", cold, requests)
+	}
+	return nil
 }
 
 // What real nodes cannot do is refused by name, before anything starts.

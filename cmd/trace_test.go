@@ -165,12 +165,13 @@ func TestTraceOfSimulation(t *testing.T) {
 // Through both worlds and back: real nodes are sent what was simulated, and their trace, of their records and of their logs, is that
 // of the simulation.
 func TestTraceOfRealNodes(t *testing.T) {
+	t.Parallel()
 	w := &tracing{t, t.TempDir()}
 	w.write("traced.yaml", traced)
 	w.write("replayed.yaml", replayed)
 	w.do(0, "sim", w.path("traced.yaml"), "--replications", "1", "--out", w.path("sim"))
 	w.do(0, "trace", w.path("sim"), "--out", w.path("trace.csv"))
-	w.do(0, "run", w.path("replayed.yaml"), "--first-address", "127.83.0.1", "--record", "--out", w.path("real"))
+	w.do(0, "run", w.path("replayed.yaml"), "--first-address", "127.83.2.1", "--record", "--out", w.path("real"))
 	_, said := w.do(0, "trace", w.path("real"), "--out", w.path("real.csv"))
 	if !strings.Contains(said, "demands are those that clients told: --executed") {
 		t.Errorf("it says %s", said)
@@ -196,20 +197,22 @@ func TestTraceOfRealNodes(t *testing.T) {
 	if len(actual) != len(told) || number(actual[0][0]) < number(told[0][0]) {
 		t.Fatalf("%d requests, %d left; the first of them %v, meant was %v", len(told), len(actual), actual[0], told[0])
 	}
-	long := func(tasks [][]string) float64 { // a demand in whose time what a call takes is little, also where the machine is busy
-		var demands []float64
-		for _, row := range tasks {
-			demands = append(demands, number(row[3]))
-		}
-		slices.Sort(demands)
-		return demands[len(demands)*9/10]
+	if a, b := demand(actual), demand(told); a < b {
+		t.Errorf("executions took %v s of %v s", a, b)
 	}
-	if a, b := demand(actual), demand(told); a < b || long(actual) > 2*long(told) {
-		t.Errorf("executions took %v s of %v s, long ones %v s of %v s", a, b, long(actual), long(told))
-	}
-	// The logs have the same requests, each node's in its order, about as far apart as they left.
 	w.do(0, "trace", w.path("real"), "--actual", "--out", w.path("left.csv"))
 	sent := w.trace("left.csv")
+	var stretch []float64 // of long executions: where the machine is busy, some take as long as they are to
+	for i, row := range sent {
+		if d := number(row[3]); d > 0.02 {
+			stretch = append(stretch, number(actual[i][3])/d)
+		}
+	}
+	slices.Sort(stretch)
+	if n := len(stretch); n < 20 || stretch[0] < 0.999 || stretch[n/10] > 1.5 {
+		t.Errorf("executions take %v of their demands", stretch)
+	}
+	// The logs have the same requests, each node's in its order, about as far apart as they left.
 	logs := filepath.Join("real", "record", "point-0-replication-0")
 	_, said = w.do(0, "trace", w.path(logs), "--out", w.path("logs.csv"))
 	if !strings.Contains(said, "note: time 0 is 20") || strings.Contains(said, "demand") || strings.Contains(said, "numbers") {
@@ -235,8 +238,8 @@ func TestTraceOfRealNodes(t *testing.T) {
 		gaps = append(gaps, number(sent[i][0])-number(r[0]))
 	}
 	slices.Sort(gaps)
-	if n := len(gaps); gaps[n*3/4]-gaps[n/4] > 0.2 { // of 2 s: generous, since the machine may be busy
-		t.Errorf("the times of the logs are off by %v to %v s", gaps[n/4], gaps[n*3/4])
+	if n := len(gaps); gaps[n*9/10]-gaps[n*6/10] > 0.2 { // of 2 s: generous, and of the faster half, since the machine may be busy
+		t.Errorf("the times of the logs are off by %v to %v s", gaps[n*6/10], gaps[n*9/10])
 	}
 	w.do(0, "trace", w.path(logs), "--executed", "--out", w.path("logged.csv"))
 	if a, b := demand(w.trace("logged.csv")), demand(actual); math.Abs(a/b-1) > 1e-3 {
@@ -248,7 +251,7 @@ func TestTraceOfRealNodes(t *testing.T) {
 		t.Fatalf("logs %v, %v", paths, err)
 	}
 	change(t, paths[2], `"Node":2`, `"Node":1`)
-	if _, said := w.do(0, "trace", w.path(logs), "--out", w.path("renumbered.csv")); !strings.Contains(said, "node 0 is 127.83.0.1, 1 is 127.83.0.2, 2 is 127.83.0.3\n") ||
+	if _, said := w.do(0, "trace", w.path(logs), "--out", w.path("renumbered.csv")); !strings.Contains(said, "node 0 is 127.83.2.1, 1 is 127.83.2.2, 2 is 127.83.2.3\n") ||
 		w.read("renumbered.csv") != w.read("logs.csv") {
 		t.Errorf("of nodes without numbers: %s", said)
 	}
@@ -258,7 +261,7 @@ func TestTraceOfRealNodes(t *testing.T) {
 	if err := os.Rename(paths[2], filepath.Join(w.path("elsewhere"), "last"+realnet.RecordSuffix)); err != nil {
 		t.Fatal(err)
 	}
-	if _, said := w.do(2, "trace", w.path(logs), "--executed"); !strings.Contains(said, "there are no logs of 127.83.0.3 (") {
+	if _, said := w.do(2, "trace", w.path(logs), "--executed"); !strings.Contains(said, "there are no logs of 127.83.2.3 (") {
 		t.Errorf("without the log of a node: %s", said)
 	}
 	one, err := os.ReadFile(paths[0])
@@ -269,7 +272,7 @@ func TestTraceOfRealNodes(t *testing.T) {
 	if err := os.Remove(filepath.Join(w.path("real"), "run.json")); err != nil {
 		t.Fatal(err)
 	}
-	if _, said := w.do(2, "trace", w.dir); !strings.Contains(said, "node 0 (127.83.0.1) has logs in ") || !strings.Contains(said, "these are two runs") {
+	if _, said := w.do(2, "trace", w.dir); !strings.Contains(said, "node 0 (127.83.2.1) has logs in ") || !strings.Contains(said, "these are two runs") {
 		t.Errorf("of two runs: %s", said)
 	}
 	if err := os.Truncate(paths[1], 500); err != nil {

@@ -207,9 +207,14 @@ func TestCalendarOfOneInstant(t *testing.T) {
 		return time.Since(began)
 	}
 	apart := took(func(i int) core.Time { return core.Time(1e9 + i*1e3) }, func(i int) core.Time { return core.Time(2e9 + i*1e3) })
-	together := took(func(int) core.Time { return 1e9 }, func(i int) core.Time { return core.Time(1e9 + 1e6 + i%1000) })
-	if together > 50*apart {
-		t.Errorf("events of one instant took %v, of different ones %v", together, apart)
+	for tries := 1; ; tries++ { // the machine may stand still in one of them
+		together := took(func(int) core.Time { return 1e9 }, func(i int) core.Time { return core.Time(1e9 + 1e6 + i%1000) })
+		if together <= 50*apart {
+			break
+		}
+		if tries == 3 {
+			t.Fatalf("events of one instant took %v, of different ones %v", together, apart)
+		}
 	}
 }
 
