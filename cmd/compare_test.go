@@ -53,7 +53,6 @@ func compared(t *testing.T, out string, args ...string) (status int, c *compare.
 // One scenario in both worlds: calibrated before, on other requests; then the simulation made wrong in one thing at a time, which
 // the report finds and names. A machine that is too busy for that scenario has a slower one.
 func TestCompare(t *testing.T) {
-	t.Parallel()
 	patiently(t, func(slower int) error { return bothWorlds(t, slower) })
 }
 
