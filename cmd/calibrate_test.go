@@ -29,19 +29,19 @@ sweep:
 `
 
 // Nodes of a scenario are started, measured and ended: what comes out is plausible, within generous bounds, since the machine may
-// be busy. One that is too busy for that has more time; and where the command says each time that other programs spoil it, that is all there is
-// to be had.
+// be busy. One that is too busy for that has more time; and where it is too busy all the time, the command is to say each time that other programs
+// spoil what it measures.
 func TestCalibrate(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("looping.yaml", []byte(looping), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	spoilt := 0
+	told := 0
 	patiently(t, func(slower int) error {
 		said, err := calibrated(t, time.Duration(slower)*700*time.Millisecond)
 		if err != nil && strings.Contains(said, "other programs kept") {
-			if spoilt++; spoilt == 3 {
-				t.Skip("the machine is too busy: ", err)
+			if told++; told == 3 {
+				return nil
 			}
 		}
 		return err

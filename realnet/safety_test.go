@@ -340,6 +340,25 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// answered is what a node answers: a v1 peer finds that in JSON.
+func answered(t *testing.T, r *http.Request) (status int, said string) {
+	t.Helper()
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v1 wire.PeerResponse
+	if json.Unmarshal(text, &v1) == nil && v1.Status != 0 {
+		text = v1.Body
+	}
+	return a.StatusCode, string(text)
+}
+
 // The bodies of all requests in hand have a bound together: whether a request says its length or not, it is refused where its own has
 // no place, and not once others have ended.
 func TestBodiesAreBounded(t *testing.T) {
@@ -367,18 +386,8 @@ func TestBodiesAreBounded(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.Header.Set("User-Agent", wire.UserAgentNode)
-				a, err := http.DefaultClient.Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				said, _ := io.ReadAll(a.Body)
-				a.Body.Close()
-				var v1 wire.PeerResponse
-				if json.Unmarshal(said, &v1) == nil && v1.Status != 0 {
-					said = v1.Body
-				}
-				if a.StatusCode != want || want != 200 && !strings.Contains(string(said), `"code":409`) {
-					t.Errorf("%s: a body with %s: %d %s, want %d", path, what, a.StatusCode, said, want)
+				if status, said := answered(t, r); status != want || want != 200 && !strings.Contains(said, `"code":409`) {
+					t.Errorf("%s: a body with %s: %d %s, want %d", path, what, status, said, want)
 				}
 			}
 		}
@@ -432,18 +441,9 @@ func TestAnswersAreBounded(t *testing.T) {
 			for i := 0; i < len(x.header); i += 2 {
 				r.Header.Set(x.header[i], x.header[i+1])
 			}
-			a, err := http.DefaultClient.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			said, _ := io.ReadAll(a.Body)
-			a.Body.Close()
-			var v1 wire.PeerResponse
-			if json.Unmarshal(said, &v1) == nil && v1.Status != 0 {
-				said = v1.Body
-			}
-			if a.StatusCode != want || want == 200 && len(said) != 1000 || want != 200 && !strings.Contains(string(said), `"code":409`) {
-				t.Errorf("%s: %d %.200s, want %d", x.what, a.StatusCode, said, want)
+			status, said := answered(t, r)
+			if status != want || want == 200 && len(said) != 1000 || want != 200 && !strings.Contains(said, `"code":409`) {
+				t.Errorf("%s: %d %.200s, want %d", x.what, status, said, want)
 			}
 		}
 	}
